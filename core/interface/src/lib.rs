@@ -1,0 +1,1 @@
+//! The interfaces of Kiln's own objects, as decorated traits

@@ -1,0 +1,1 @@
+//! The kernel: boot, memory, processes, object calls

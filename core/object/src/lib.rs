@@ -1,0 +1,1 @@
+//! What both sides of an object call share: names, registers, layout, errors

@@ -1,0 +1,1 @@
+//! Linked into every process: entry, stubs' transport, heap, object table, threads

@@ -1,0 +1,1 @@
+//! Reading and writing uncompressed EROFS, the format of the image's root

@@ -1,0 +1,1 @@
+//! The file server of the image's own root file system

@@ -1,0 +1,1 @@
+//! The memory file system server: what is written at run time

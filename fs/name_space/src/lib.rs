@@ -1,0 +1,1 @@
+//! The name space server: which server answers for which path

@@ -1,0 +1,2 @@
+//! kiln: the build tool.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The last link: component objects in, one bootable ELF image out

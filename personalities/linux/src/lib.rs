@@ -1,0 +1,1 @@
+//! The library that is Linux to an unmodified program
