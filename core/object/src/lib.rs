@@ -1,1 +1,19 @@
-//! What both sides of an object call share: names, registers, layout, errors
+//! What both sides of an object call share: names, registers, layout, errors.
+//!
+//! The kernel, the runtime and every stub are written against this crate and nothing else of each
+//! other. It holds no code that runs on a call path except encodings, and no `unsafe`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod configuration;
+pub mod dispatcher;
+mod error;
+pub mod identity;
+pub mod interface;
+pub mod layout;
+pub mod startup;
+
+pub use error::Error;
+pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};
+pub use interface::{Caller, Dispatch, Incoming, Interface, Outgoing, Reply, Transport, Wire};

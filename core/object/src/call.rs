@@ -1,0 +1,124 @@
+//! The registers of a native call, as caller, kernel and callee agree on them.
+//!
+//! A native call is the `syscall` instruction with bit 63 of `rax` set; anything else is a foreign
+//! system call and is reflected to the process's own entry. Registers at the instruction:
+//!
+//! | register | call | as the callee is entered | return | as the caller resumes |
+//! | --- | --- | --- | --- | --- |
+//! | `rax` | [`CallWord`] | the same, lengths checked | [`ReturnWord`] | [`ReturnWord`] |
+//! | `rdi` | target process | caller's identity | | |
+//! | `rsi` | object name | object name | | |
+//! | `rdx r8 r9 r10 r12 r13` | words 0-5 | words 0-5 | words 0-3 in `rdx r8 r9 r10` | words 0-3 |
+//! | `r14` | address of the bytes in | address of the copy | | |
+//! | `r15` | address for the bytes out | address to write them to | | |
+//!
+//! Everything else is clobbered: the kernel hands no register of one address space to another.
+
+/// Longest byte string that one call carries in each direction.
+pub const MESSAGE_BYTES: usize = 4096;
+
+/// How many words a call carries in registers.
+pub const CALL_WORDS: usize = 6;
+
+/// How many words a return carries in registers.
+pub const RETURN_WORDS: usize = 4;
+
+/// Methods from here on mean the same for every object; see [`universal`].
+pub const FIRST_UNIVERSAL_METHOD: u16 = 0xff00;
+
+/// Methods that every object understands; the object table answers them.
+pub mod universal {
+    /// On [`ObjectName::BOOTSTRAP`](crate::ObjectName::BOOTSTRAP): word 0 is the hash of the wanted
+    /// interface; answers the object name of a reference for the caller in word 0.
+    pub const BIND: u16 = 0xff00;
+    /// Word 0: the process to give to, word 1: rights to keep; answers the object name of the new
+    /// reference in word 0. Needs the right `GRANT`.
+    pub const GRANT: u16 = 0xff01;
+    /// Gives the reference back.
+    pub const RELEASE: u16 = 0xff02;
+}
+
+/// What the tag of `rax` asks the kernel to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Operation {
+    /// Call a method of an object.
+    Call = 0xcb01,
+    /// Return from the call being served.
+    Return = 0xcb02,
+    /// Go on with the context saved in the dispatcher page's trap frame.
+    Resume = 0xcb03,
+}
+
+/// `rax` of a call: tag, lengths of both byte strings, method number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallWord(pub u64);
+
+impl CallWord {
+    /// The word for `method` with `input` bytes in and room for `output` bytes out.
+    ///
+    /// Lengths above [`MESSAGE_BYTES`] are the caller's error; the kernel refuses them.
+    #[must_use]
+    pub const fn new(method: u16, input: u16, output: u16) -> Self {
+        Self(
+            (Operation::Call as u64) << 48
+                | (input as u64) << 32
+                | (output as u64) << 16
+                | method as u64,
+        )
+    }
+
+    /// The tag, to be compared with [`Operation`].
+    #[must_use]
+    pub const fn tag(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// Bytes that go in.
+    #[must_use]
+    pub const fn input(self) -> usize {
+        (self.0 >> 32) as u16 as usize
+    }
+
+    /// Bytes that may come out.
+    #[must_use]
+    pub const fn output(self) -> usize {
+        (self.0 >> 16) as u16 as usize
+    }
+
+    /// Which method.
+    #[must_use]
+    pub const fn method(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+/// `rax` of a return: tag, status, bytes out. As the caller sees it, the tag is zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReturnWord(pub u64);
+
+impl ReturnWord {
+    /// The word for an answer of `status` (0 or an [`Error`](crate::Error) code) and `output` bytes.
+    #[must_use]
+    pub const fn new(status: u16, output: u16) -> Self {
+        Self((Operation::Return as u64) << 48 | (output as u64) << 16 | status as u64)
+    }
+
+    /// The same without the tag, as it is handed to the caller.
+    #[must_use]
+    pub const fn answer(status: u16, output: u16) -> u64 {
+        (output as u64) << 16 | status as u64
+    }
+
+    /// Bytes that came out.
+    #[must_use]
+    pub const fn output(self) -> usize {
+        (self.0 >> 16) as u16 as usize
+    }
+
+    /// Zero, or the code of an [`Error`](crate::Error).
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.0 as u16
+    }
+}

@@ -1,0 +1,100 @@
+//! The configuration blob: what the build tool tells the parts of an image.
+//!
+//! A list of records, each a key and a value with lengths before them (`u32`, little endian). Keys
+//! may repeat; order is kept. Parsing copies nothing and ends at the first record that does not
+//! fit. Keys are listed in [`key`].
+
+/// The keys in use.
+pub mod key {
+    /// Component name of a server to start; in starting order.
+    pub const SERVER: &str = "server";
+    /// `server\0client`: the client may bind to the server.
+    pub const GRANT: &str = "grant";
+    /// Component name of the personality that runs the program.
+    pub const PERSONALITY: &str = "personality";
+    /// Path of the program in the root file system.
+    pub const PROGRAM_PATH: &str = "program.path";
+    /// An argument, the program's own name (`argv[0]`) first.
+    pub const PROGRAM_ARGUMENT: &str = "program.argument";
+    /// `NAME=VALUE`.
+    pub const PROGRAM_ENVIRONMENT: &str = "program.environment";
+    /// The working directory.
+    pub const PROGRAM_DIRECTORY: &str = "program.directory";
+    /// Host name that the program sees.
+    pub const HOST_NAME: &str = "host.name";
+    /// `1`: every system call is written to the log.
+    pub const TRACE_SYSTEM_CALLS: &str = "trace.system_calls";
+    /// `1`: the memory file system lies over the root, so that it can be written.
+    pub const ROOT_WRITABLE: &str = "root.writable";
+    /// `1`: measurements run in place of the program.
+    pub const BENCH: &str = "bench";
+}
+
+/// One key and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// What it is about.
+    pub key: &'a str,
+    /// What is said.
+    pub value: &'a [u8],
+}
+
+/// Reads a blob.
+#[derive(Clone, Copy, Debug)]
+pub struct Configuration<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Configuration<'a> {
+    /// A reader of `bytes`; anything that does not parse ends the list.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// All records in order.
+    pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
+        let mut rest = self.bytes;
+        core::iter::from_fn(move || {
+            let (key, after) = take(rest)?;
+            let (value, after) = take(after)?;
+            rest = after;
+            Some(Record {
+                key: core::str::from_utf8(key).ok()?,
+                value,
+            })
+        })
+    }
+
+    /// The values of `key` in order.
+    pub fn values(&self, key: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.records()
+            .filter(move |record| record.key == key)
+            .map(|record| record.value)
+    }
+
+    /// The last value of `key`.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&'a [u8]> {
+        self.values(key).last()
+    }
+
+    /// Whether `key` was last set to `1`.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.value(key) == Some(b"1")
+    }
+}
+
+fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+/// Appends one record through `push`, which receives the bytes in order.
+pub fn write_record(mut push: impl FnMut(&[u8]), key: &str, value: &[u8]) {
+    for part in [key.as_bytes(), value] {
+        push(&(part.len() as u32).to_le_bytes());
+        push(part);
+    }
+}

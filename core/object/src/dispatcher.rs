@@ -1,0 +1,113 @@
+//! The page that a dispatcher shares with the kernel.
+//!
+//! The user GS base points at it. The kernel writes it and reads from it only words that it checks:
+//! a process can spoil its own page and hurts nobody else.
+
+use core::mem::{offset_of, size_of};
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+/// Soft interrupts: bits of [`DispatcherPage::pending`].
+pub mod soft_interrupt {
+    /// The console has input, or reached its end.
+    pub const CONSOLE: u64 = 1 << 0;
+    /// The dispatcher's timer expired.
+    pub const TIMER: u64 = 1 << 1;
+    /// The kernel asks the dispatcher to give way.
+    pub const PREEMPT: u64 = 1 << 2;
+}
+
+/// General registers of an interrupted context, in the order the kernel saves them.
+#[derive(Debug, Default)]
+#[repr(C)]
+#[allow(missing_docs, reason = "the names are the registers'")]
+pub struct Registers {
+    pub r15: AtomicU64,
+    pub r14: AtomicU64,
+    pub r13: AtomicU64,
+    pub r12: AtomicU64,
+    pub r11: AtomicU64,
+    pub r10: AtomicU64,
+    pub r9: AtomicU64,
+    pub r8: AtomicU64,
+    pub rbp: AtomicU64,
+    pub rdi: AtomicU64,
+    pub rsi: AtomicU64,
+    pub rdx: AtomicU64,
+    pub rcx: AtomicU64,
+    pub rbx: AtomicU64,
+    pub rax: AtomicU64,
+    pub rip: AtomicU64,
+    pub rflags: AtomicU64,
+    pub rsp: AtomicU64,
+}
+
+/// What trapped, and the context it trapped in.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct TrapFrame {
+    /// The registers; `Resume` takes them up again, as the process may have changed them.
+    pub registers: Registers,
+    /// The processor's exception number.
+    pub vector: AtomicU64,
+    /// The processor's error code, zero where it has none.
+    pub error: AtomicU64,
+    /// The faulting address of a page fault.
+    pub address: AtomicU64,
+    /// Why the kernel could not resolve a page fault: see [`fault_cause`].
+    pub cause: AtomicU64,
+    /// 1 while the trap entry runs: a trap meanwhile ends the process.
+    pub active: AtomicU64,
+}
+
+/// Values of [`TrapFrame::cause`].
+pub mod fault_cause {
+    /// Not a page fault.
+    pub const NONE: u64 = 0;
+    /// Nothing is mapped there.
+    pub const UNMAPPED: u64 = 1;
+    /// The mapping does not allow the access.
+    pub const PROTECTION: u64 = 2;
+    /// The page lies beyond the end of the mapped file.
+    pub const BEYOND_END: u64 = 3;
+    /// There is no memory left for the page.
+    pub const NO_MEMORY: u64 = 4;
+}
+
+/// The shared page. Offsets are used by assembly on both sides.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct DispatcherPage {
+    /// The page's own address, for `mov reg, gs:[0]`.
+    pub self_address: AtomicU64,
+    /// Where the reflected system call returns to; written by the kernel.
+    pub reflected_rip: AtomicU64,
+    /// The flags of the reflected system call; written by the kernel.
+    pub reflected_flags: AtomicU64,
+    /// Soft interrupts not yet taken; the kernel sets bits, the runtime clears them.
+    pub pending: AtomicU64,
+    /// Not zero while the runtime must not be entered for a soft interrupt.
+    pub disabled: AtomicU32,
+    /// Which CPU this dispatcher is on.
+    pub cpu: AtomicU32,
+    /// Not zero while the runtime has threads that could run.
+    pub has_work: AtomicU64,
+    /// Counts the system calls that came by reflection.
+    pub reflected_calls: AtomicU64,
+    reserved: [AtomicU64; 1],
+    /// Words that belong to the runtime and the personality; the kernel never looks.
+    pub runtime: [AtomicU64; 56],
+    /// The last trap.
+    pub trap: TrapFrame,
+}
+
+/// Offset of [`DispatcherPage::reflected_rip`].
+pub const REFLECTED_RIP: usize = 0x08;
+/// Offset of [`DispatcherPage::reflected_flags`].
+pub const REFLECTED_FLAGS: usize = 0x10;
+/// Offset of [`DispatcherPage::runtime`].
+pub const RUNTIME: usize = 0x40;
+
+const _: () = assert!(offset_of!(DispatcherPage, reflected_rip) == REFLECTED_RIP);
+const _: () = assert!(offset_of!(DispatcherPage, reflected_flags) == REFLECTED_FLAGS);
+const _: () = assert!(offset_of!(DispatcherPage, runtime) == RUNTIME);
+const _: () = assert!(size_of::<DispatcherPage>() == 4096);

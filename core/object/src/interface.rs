@@ -1,0 +1,229 @@
+//! What generated stubs and dispatches are written against.
+//!
+//! A decorated trait becomes: the trait itself, a stub that implements it over a [`Transport`], and
+//! a wrapper that implements [`Dispatch`] for anything that implements the trait. So the same
+//! object serves near callers (through the trait) and far ones (through the wrapper), and the same
+//! client code holds either.
+
+use crate::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS};
+use crate::{Error, ProcessId, RawReference, Reference, Rights};
+
+/// A decorated trait, seen from outside.
+pub trait Interface {
+    /// The interface's name, stable.
+    const NAME: &'static str;
+    /// Hash of name, method numbers, rights and signatures: both ends must have the same.
+    const HASH: u64;
+}
+
+/// Who calls, as the kernel says. A near caller passes its own identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller(pub ProcessId);
+
+/// Carries calls from stubs; the runtime's makes protected procedure calls.
+pub trait Transport {
+    /// Calls `method` of `reference`. On success the first `Reply::output` bytes of `output` are
+    /// the answer's.
+    ///
+    /// # Errors
+    /// Whatever the transport or the callee answers.
+    fn call(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Error>;
+}
+
+impl<T: Transport + ?Sized> Transport for &T {
+    #[inline(always)]
+    fn call(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Error> {
+        (**self).call(reference, method, words, input, output)
+    }
+}
+
+/// What a successful call brought back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Result words.
+    pub words: [u64; RETURN_WORDS],
+    /// Bytes written to the caller's output buffer.
+    pub output: usize,
+}
+
+/// A call as the dispatch sees it: nothing in it is trusted but `caller` and the lengths.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// Who calls, from the kernel.
+    pub caller: Caller,
+    /// Rights of the reference that was used.
+    pub rights: Rights,
+    /// The method number.
+    pub method: u16,
+    /// Argument words.
+    pub words: [u64; CALL_WORDS],
+    /// The bytes in: a private copy, at most [`MESSAGE_BYTES`].
+    pub input: &'a [u8],
+    /// Room for the bytes out: as long as the caller can take, at most [`MESSAGE_BYTES`].
+    pub output: &'a mut [u8],
+}
+
+/// What the dispatch answers.
+pub type Outgoing = Result<Reply, Error>;
+
+/// An object that takes calls; implemented by generated wrappers.
+pub trait Dispatch: Send + Sync {
+    /// The hash of the interface it answers to.
+    fn interface_hash(&self) -> u64;
+
+    /// Checks rights and arguments, then runs the method.
+    ///
+    /// # Errors
+    /// What the method answers, or why it was not run.
+    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing;
+}
+
+/// A value that travels in registers.
+pub trait Wire: Sized {
+    /// Words it takes; at most [`RETURN_WORDS`] for results.
+    const WORDS: usize;
+    /// Writes the words to the front of `words`, which is at least [`Wire::WORDS`] long.
+    fn encode(&self, words: &mut [u64]);
+    /// Reads it back.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] if the words are no value of the type.
+    fn decode(words: &[u64]) -> Result<Self, Error>;
+}
+
+macro_rules! wire_integers {
+    ($($integer:ty),*) => {$(
+        impl Wire for $integer {
+            const WORDS: usize = 1;
+            #[inline(always)]
+            fn encode(&self, words: &mut [u64]) {
+                if let Some(word) = words.first_mut() {
+                    *word = *self as u64;
+                }
+            }
+            #[inline(always)]
+            fn decode(words: &[u64]) -> Result<Self, Error> {
+                let word = *words.first().ok_or(Error::BadArgument)?;
+                let value = word as $integer;
+                if value as u64 == word { Ok(value) } else { Err(Error::BadArgument) }
+            }
+        }
+    )*};
+}
+
+wire_integers!(u8, u16, u32, u64, usize, i8, i16, i32, i64);
+
+impl Wire for () {
+    const WORDS: usize = 0;
+    #[inline(always)]
+    fn encode(&self, _words: &mut [u64]) {}
+    #[inline(always)]
+    fn decode(_words: &[u64]) -> Result<Self, Error> {
+        Ok(())
+    }
+}
+
+impl Wire for bool {
+    const WORDS: usize = 1;
+    #[inline(always)]
+    fn encode(&self, words: &mut [u64]) {
+        u64::from(*self).encode(words);
+    }
+    #[inline(always)]
+    fn decode(words: &[u64]) -> Result<Self, Error> {
+        match u64::decode(words)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Error::BadArgument),
+        }
+    }
+}
+
+impl Wire for Rights {
+    const WORDS: usize = 1;
+    #[inline(always)]
+    fn encode(&self, words: &mut [u64]) {
+        self.bits().encode(words);
+    }
+    #[inline(always)]
+    fn decode(words: &[u64]) -> Result<Self, Error> {
+        u32::decode(words).map(Rights::from_bits_retain)
+    }
+}
+
+impl Wire for ProcessId {
+    const WORDS: usize = 1;
+    #[inline(always)]
+    fn encode(&self, words: &mut [u64]) {
+        self.raw().encode(words);
+    }
+    #[inline(always)]
+    fn decode(words: &[u64]) -> Result<Self, Error> {
+        u64::decode(words).map(ProcessId::from_raw)
+    }
+}
+
+impl Wire for RawReference {
+    const WORDS: usize = 2;
+    #[inline(always)]
+    fn encode(&self, words: &mut [u64]) {
+        if let [process, object, ..] = words {
+            *process = self.process.raw();
+            *object = self.object.raw();
+        }
+    }
+    #[inline(always)]
+    fn decode(words: &[u64]) -> Result<Self, Error> {
+        match words {
+            [process, object, ..] => Ok(RawReference {
+                process: ProcessId::from_raw(*process),
+                object: crate::ObjectName::from_raw(*object),
+            }),
+            _ => Err(Error::BadArgument),
+        }
+    }
+}
+
+impl<I: ?Sized> Wire for Reference<I> {
+    const WORDS: usize = 2;
+    #[inline(always)]
+    fn encode(&self, words: &mut [u64]) {
+        self.raw().encode(words);
+    }
+    #[inline(always)]
+    fn decode(words: &[u64]) -> Result<Self, Error> {
+        RawReference::decode(words).map(Reference::new)
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    const WORDS: usize = A::WORDS + B::WORDS;
+    #[inline(always)]
+    fn encode(&self, words: &mut [u64]) {
+        self.0.encode(words);
+        if let Some(rest) = words.get_mut(A::WORDS..) {
+            self.1.encode(rest);
+        }
+    }
+    #[inline(always)]
+    fn decode(words: &[u64]) -> Result<Self, Error> {
+        let rest = words.get(A::WORDS..).ok_or(Error::BadArgument)?;
+        Ok((A::decode(words)?, B::decode(rest)?))
+    }
+}
+
+const _: () = assert!(MESSAGE_BYTES <= u16::MAX as usize);
