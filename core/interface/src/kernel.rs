@@ -1,0 +1,176 @@
+//! Objects that the kernel serves: memory, processes, console, log, randomness, power.
+
+use kiln_object::{Error, ProcessId, Reference};
+
+use crate::interface;
+
+bitflags::bitflags! {
+    /// What accesses a mapping allows.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Protection: u32 {
+        /// Loads.
+        const READ = 1;
+        /// Stores; never together with `EXECUTE`.
+        const WRITE = 2;
+        /// Instruction fetches.
+        const EXECUTE = 4;
+    }
+}
+
+bitflags::bitflags! {
+    /// How a mapping is made.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct MapFlags: u32 {
+        /// Exactly at the given address, in place of what is there.
+        const REPLACE = 1;
+        /// Exactly at the given address, or `Error::Occupied`.
+        const EXACT = 2;
+        /// Stores go to the file's pages, not to a private copy.
+        const SHARED = 4;
+        /// Memory is filled at once instead of at first touch.
+        const POPULATE = 8;
+    }
+}
+
+/// A process's own memory.
+///
+/// Addresses and lengths are multiples of the page size. Without `REPLACE` or `EXACT` the address
+/// is where the search for room starts, going down; zero leaves the place to the kernel.
+#[interface(name = "kiln.address_space")]
+pub trait AddressSpace {
+    /// Maps zeroed memory and answers where.
+    #[method(1, right = CONTROL)]
+    fn map_anonymous(&self, address: u64, length: u64, protection: u32, flags: u32) -> Result<u64, Error>;
+
+    /// Maps `length` bytes of `cache` from `offset`; what lies beyond its end faults.
+    #[method(2, right = CONTROL)]
+    fn map_file(
+        &self,
+        cache: Reference<dyn FileCache>,
+        offset: u64,
+        address: u64,
+        length: u64,
+        protection_and_flags: u64,
+    ) -> Result<u64, Error>;
+
+    /// Removes whatever is mapped in the range.
+    #[method(3, right = CONTROL)]
+    fn unmap(&self, address: u64, length: u64) -> Result<(), Error>;
+
+    /// Changes the protection of a range that is mapped throughout (`NotFound` if it is not).
+    #[method(4, right = CONTROL)]
+    fn protect(&self, address: u64, length: u64, protection: u32) -> Result<(), Error>;
+
+    /// Moves a mapping's pages to another address, as `mremap` needs; answers the new address.
+    #[method(5, right = CONTROL)]
+    fn relocate(&self, address: u64, length: u64, new_address: u64, new_length: u64) -> Result<u64, Error>;
+
+    /// Gives the range's memory back; it reads as zeroes (or as the file) afterwards.
+    #[method(6, right = CONTROL)]
+    fn discard(&self, address: u64, length: u64) -> Result<(), Error>;
+
+    /// Stores up to 16 bytes at `address` in a private copy of a page that may be executable, never
+    /// leaving a half-written instruction visible; fails on a page that is not mapped.
+    #[method(7, right = CONTROL)]
+    fn patch(&self, address: u64, bytes: &[u8]) -> Result<(), Error>;
+
+    /// The mapped range at or above `address`: its start and end, then its protection in the low
+    /// bits and [`MapFlags`] from bit 32, then the offset in its file.
+    #[method(8, right = READ)]
+    fn region(&self, address: u64) -> Result<((u64, u64), (u64, u64)), Error>;
+}
+
+/// Packs `protection` and `flags` for [`AddressSpace::map_file`].
+#[must_use]
+pub const fn protection_and_flags(protection: Protection, flags: MapFlags) -> u64 {
+    (flags.bits() as u64) << 32 | protection.bits() as u64
+}
+
+/// The pages of one file, or of a range of one.
+#[interface(name = "kiln.file_cache")]
+pub trait FileCache {
+    /// How many bytes there are.
+    #[method(1, right = READ)]
+    fn length(&self) -> Result<u64, Error>;
+
+    /// A reference for `owner` to the bytes `offset..offset + length` as a file of their own, which
+    /// may be read and mapped. `offset` is a multiple of the page size.
+    #[method(2, right = GRANT)]
+    fn share_range(
+        &self,
+        offset: u64,
+        length: u64,
+        owner: ProcessId,
+    ) -> Result<Reference<dyn FileCache>, Error>;
+}
+
+/// A process, as it sees itself.
+#[interface(name = "kiln.process")]
+pub trait Process {
+    /// Ends the process; `status` as a shell would see it (128 + signal for a fault).
+    #[method(1, right = CONTROL)]
+    fn exit(&self, status: u32) -> Result<(), Error>;
+
+    /// Where the kernel enters the process: served calls, reflected system calls, traps. Zero means
+    /// that there is no such entry.
+    #[method(2, right = CONTROL)]
+    fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error>;
+
+    /// Waits until a soft interrupt is pending or the monotonic time `deadline` (ns; `u64::MAX`
+    /// for never) is reached. Answers the pending bits.
+    #[method(3, right = CONTROL)]
+    fn wait(&self, deadline: u64) -> Result<u64, Error>;
+
+    /// Sets the FS base where the instructions for it are missing.
+    #[method(4, right = CONTROL)]
+    fn set_thread_pointer(&self, address: u64) -> Result<(), Error>;
+
+    /// Says that a server has set itself up and takes calls.
+    #[method(5, right = CONTROL)]
+    fn ready(&self) -> Result<(), Error>;
+
+    /// Nanoseconds of processor time that the process used.
+    #[method(6, right = READ)]
+    fn processor_time(&self) -> Result<u64, Error>;
+}
+
+/// The machine's console.
+#[interface(name = "kiln.console")]
+pub trait Console {
+    /// Writes all of `bytes`.
+    #[method(1, right = WRITE)]
+    fn write(&self, bytes: &[u8]) -> Result<usize, Error>;
+
+    /// Takes what was typed; `WouldBlock` if there is nothing, in which case the soft interrupt
+    /// `CONSOLE` will tell.
+    #[method(2, right = READ)]
+    fn read(&self, bytes: &mut [u8]) -> Result<usize, Error>;
+}
+
+/// Diagnostics for whoever built the image: never the program's own output.
+#[interface(name = "kiln.log")]
+pub trait Log {
+    /// Writes one line; a line feed is added.
+    #[method(1, right = WRITE)]
+    fn line(&self, text: &[u8]) -> Result<(), Error>;
+}
+
+/// Random numbers fit for keys.
+#[interface(name = "kiln.random")]
+pub trait Random {
+    /// Fills `bytes`.
+    #[method(1, right = READ)]
+    fn fill(&self, bytes: &mut [u8]) -> Result<usize, Error>;
+}
+
+/// The machine itself.
+#[interface(name = "kiln.machine")]
+pub trait Machine {
+    /// Turns the machine off; `status` is what it was for.
+    #[method(1, right = CONTROL)]
+    fn power_off(&self, status: u32) -> Result<(), Error>;
+
+    /// Starts the machine anew.
+    #[method(2, right = CONTROL)]
+    fn restart(&self) -> Result<(), Error>;
+}

@@ -1,0 +1,39 @@
+//! The name space: which tree answers for which path.
+
+use kiln_object::Error;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use kiln_object::ProcessId;
+
+use crate::interface;
+
+/// The head of a mount in the answer of [`NameSpace::mounts`]; its path follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MountEntry {
+    /// The process that serves the tree; bind to it for a `FileTree`.
+    pub process: ProcessId,
+    /// Bit 0: nothing below may be written.
+    pub flags: u32,
+    /// Bytes of the absolute path that follows; the next head starts at the next multiple of 8.
+    pub path_bytes: u32,
+}
+
+/// The mount table.
+#[interface(name = "kiln.name_space")]
+pub trait NameSpace {
+    /// The version of the table; it grows with each change.
+    #[method(1, right = LOOKUP)]
+    fn version(&self) -> Result<u64, Error>;
+
+    /// Writes all mounts to `answer`, longest path first; answers the bytes and the version.
+    #[method(2, right = LOOKUP)]
+    fn mounts(&self, answer: &mut [u8]) -> Result<(u64, u64), Error>;
+
+    /// Puts the tree that `process` serves at the absolute `path`.
+    #[method(3, right = CONTROL)]
+    fn mount(&self, path: &[u8], process: ProcessId, flags: u32) -> Result<(), Error>;
+
+    /// Takes the topmost tree at `path` away.
+    #[method(4, right = CONTROL)]
+    fn unmount(&self, path: &[u8]) -> Result<(), Error>;
+}
