@@ -1,0 +1,3 @@
+//! Device drivers of the kernel, each in the image only if the manifest names it.
+
+#![no_std]
