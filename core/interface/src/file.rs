@@ -31,7 +31,9 @@ pub mod kind {
 }
 
 /// What is known about a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Attributes {
     /// Kind (see [`kind`]) and permission bits.
@@ -129,7 +131,7 @@ impl Wire for Opened {
 #[interface(name = "kiln.file_tree")]
 pub trait FileTree {
     /// Opens a file or a directory; `mode` is for a new one (see [`open`] for `flags`).
-    #[method(1, right = LOOKUP)]
+    #[method(1, right = LOOKUP, delegate = owner)]
     fn open(
         &self,
         path: &[u8],
@@ -157,7 +159,8 @@ pub trait FileTree {
 
     /// Renames; `flags` bit 0: the new name must not exist, bit 1: exchange the two.
     #[method(6, right = WRITE)]
-    fn rename(&self, from: &[u8], to: &[u8], flags: u32, elsewhere: &mut [u8]) -> Result<(), Error>;
+    fn rename(&self, from: &[u8], to: &[u8], flags: u32, elsewhere: &mut [u8])
+    -> Result<(), Error>;
 
     /// Makes a second name for a file.
     #[method(7, right = WRITE)]
@@ -169,7 +172,13 @@ pub trait FileTree {
 
     /// Makes a device node, a named pipe or a socket's name: kind and permissions in `mode`.
     #[method(9, right = WRITE)]
-    fn make_node(&self, path: &[u8], mode: u32, device: u64, elsewhere: &mut [u8]) -> Result<(), Error>;
+    fn make_node(
+        &self,
+        path: &[u8],
+        mode: u32,
+        device: u64,
+        elsewhere: &mut [u8],
+    ) -> Result<(), Error>;
 
     /// Changes attributes: `fields` as in [`change`], `attributes` the bytes of an [`Attributes`].
     #[method(10, right = WRITE)]

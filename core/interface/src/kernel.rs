@@ -40,7 +40,13 @@ bitflags::bitflags! {
 pub trait AddressSpace {
     /// Maps zeroed memory and answers where.
     #[method(1, right = CONTROL)]
-    fn map_anonymous(&self, address: u64, length: u64, protection: u32, flags: u32) -> Result<u64, Error>;
+    fn map_anonymous(
+        &self,
+        address: u64,
+        length: u64,
+        protection: u32,
+        flags: u32,
+    ) -> Result<u64, Error>;
 
     /// Maps `length` bytes of `cache` from `offset`; what lies beyond its end faults.
     #[method(2, right = CONTROL)]
@@ -63,7 +69,13 @@ pub trait AddressSpace {
 
     /// Moves a mapping's pages to another address, as `mremap` needs; answers the new address.
     #[method(5, right = CONTROL)]
-    fn relocate(&self, address: u64, length: u64, new_address: u64, new_length: u64) -> Result<u64, Error>;
+    fn relocate(
+        &self,
+        address: u64,
+        length: u64,
+        new_address: u64,
+        new_length: u64,
+    ) -> Result<u64, Error>;
 
     /// Gives the range's memory back; it reads as zeroes (or as the file) afterwards.
     #[method(6, right = CONTROL)]

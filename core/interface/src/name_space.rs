@@ -1,8 +1,8 @@
 //! The name space: which tree answers for which path.
 
 use kiln_object::Error;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use kiln_object::ProcessId;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::interface;
 

@@ -23,7 +23,7 @@ pub struct Caller(pub ProcessId);
 /// Carries calls from stubs; the runtime's makes protected procedure calls.
 pub trait Transport {
     /// Calls `method` of `reference`. On success the first `Reply::output` bytes of `output` are
-    /// the answer's.
+    /// the answer's; on `Elsewhere` the path to go on with is, up to a NUL.
     ///
     /// # Errors
     /// Whatever the transport or the callee answers.
@@ -77,8 +77,25 @@ pub struct Incoming<'a> {
     pub output: &'a mut [u8],
 }
 
+/// Why a call failed, and how many bytes travel nevertheless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// Bytes at the front of the output buffer that belong to the answer: the path to go on with of
+    /// [`Error::Elsewhere`], else none.
+    pub output: usize,
+}
+
+impl From<Error> for Failure {
+    #[inline(always)]
+    fn from(error: Error) -> Self {
+        Self { error, output: 0 }
+    }
+}
+
 /// What the dispatch answers.
-pub type Outgoing = Result<Reply, Error>;
+pub type Outgoing = Result<Reply, Failure>;
 
 /// An object that takes calls; implemented by generated wrappers.
 pub trait Dispatch: Send + Sync {
@@ -90,6 +107,18 @@ pub trait Dispatch: Send + Sync {
     /// # Errors
     /// What the method answers, or why it was not run.
     fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing;
+}
+
+impl<D: Dispatch + ?Sized> Dispatch for &D {
+    #[inline(always)]
+    fn interface_hash(&self) -> u64 {
+        (**self).interface_hash()
+    }
+
+    #[inline(always)]
+    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
+        (**self).dispatch(incoming)
+    }
 }
 
 /// A value that travels in registers.

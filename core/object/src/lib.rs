@@ -12,8 +12,13 @@ mod error;
 pub mod identity;
 pub mod interface;
 pub mod layout;
+mod loopback;
+pub mod marshal;
 pub mod startup;
 
 pub use error::Error;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};
-pub use interface::{Caller, Dispatch, Incoming, Interface, Outgoing, Reply, Transport, Wire};
+pub use interface::{
+    Caller, Dispatch, Failure, Incoming, Interface, Outgoing, Reply, Transport, Wire,
+};
+pub use loopback::Loopback;

@@ -1,0 +1,97 @@
+//! What generated stubs and dispatches do with byte strings; nothing else calls it.
+//!
+//! Lengths from the other end are checked here, and only bytes that a method says it wrote travel.
+
+use crate::call::MESSAGE_BYTES;
+use crate::{Error, Failure};
+
+/// Messages up to here are joined in a small buffer, since clearing a page costs more than the call.
+const SHORT_BYTES: usize = 256;
+
+/// As much of `output` as one call can fill.
+#[inline(always)]
+pub fn clamp(output: &mut [u8]) -> &mut [u8] {
+    let length = output.len().min(MESSAGE_BYTES);
+    output.get_mut(..length).unwrap_or_default()
+}
+
+/// Passes the parts, one after the other, to `then`.
+///
+/// # Errors
+/// [`Error::TooLarge`] if they are longer than a message; then nothing was called.
+#[inline]
+pub fn with_joined<const N: usize, T>(
+    parts: [&[u8]; N],
+    then: impl FnOnce(&[u8]) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut length = 0usize;
+    for part in parts {
+        length = length.saturating_add(part.len());
+    }
+    if length <= SHORT_BYTES {
+        then(joined(&parts, &mut [0; SHORT_BYTES])?)
+    } else if length <= MESSAGE_BYTES {
+        then(joined(&parts, &mut [0; MESSAGE_BYTES])?)
+    } else {
+        Err(Error::TooLarge)
+    }
+}
+
+fn joined<'a>(parts: &[&[u8]], buffer: &'a mut [u8]) -> Result<&'a [u8], Error> {
+    let mut used = 0;
+    for part in parts {
+        let end = used + part.len();
+        buffer
+            .get_mut(used..end)
+            .ok_or(Error::TooLarge)?
+            .copy_from_slice(part);
+        used = end;
+    }
+    buffer.get(..used).ok_or(Error::TooLarge)
+}
+
+/// Takes the first `length` of `bytes`.
+///
+/// # Errors
+/// [`Error::BadArgument`] if there are not as many.
+#[inline]
+pub fn split(bytes: &[u8], length: u64) -> Result<(&[u8], &[u8]), Error> {
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.split_at_checked(length))
+        .ok_or(Error::BadArgument)
+}
+
+/// Makes sure that a buffer which the method leaves untouched holds an empty path.
+#[inline(always)]
+pub fn prepare(output: &mut [u8]) {
+    if let Some(first) = output.first_mut() {
+        *first = 0;
+    }
+}
+
+/// How many bytes travel with `error`: with `Elsewhere` the path and its NUL, else none.
+#[inline]
+#[must_use]
+pub fn failure(error: Error, output: &[u8]) -> Failure {
+    let output = match error {
+        Error::Elsewhere => output
+            .iter()
+            .position(|byte| *byte == 0)
+            .map_or(0, |end| end + 1),
+        _ => 0,
+    };
+    Failure { error, output }
+}
+
+/// Checks the number of bytes that a method says it wrote to `output`.
+///
+/// # Errors
+/// [`Error::BadAnswer`] if they are more than there is room for.
+#[inline(always)]
+pub fn count(bytes: u64, output: &[u8]) -> Result<usize, Error> {
+    match usize::try_from(bytes) {
+        Ok(bytes) if bytes <= output.len() => Ok(bytes),
+        _ => Err(Error::BadAnswer),
+    }
+}
