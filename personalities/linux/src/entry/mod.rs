@@ -1,0 +1,1 @@
+//! Ways in: from rewritten call sites and by the kernel's reflection.

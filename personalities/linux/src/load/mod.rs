@@ -1,0 +1,1 @@
+//! Loads the first program and starts it.

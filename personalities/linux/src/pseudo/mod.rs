@@ -1,0 +1,1 @@
+//! Files that the library makes itself: `/dev`, `/proc`, `/sys`.

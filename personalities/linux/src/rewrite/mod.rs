@@ -1,0 +1,1 @@
+//! Call sites that were met are patched to call the library directly.

@@ -1,0 +1,1 @@
+//! System calls written as lines that read like strace's.
