@@ -7,8 +7,8 @@
 use kiln_object::{Error, ProcessId, Reference, Wire};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::interface;
 use crate::kernel::FileCache;
+use crate::{FourWords, interface};
 
 /// What kind of thing an entry is; the numbers are the high bits of a POSIX mode.
 pub mod kind {
@@ -193,7 +193,7 @@ pub trait FileTree {
 
     /// Blocks in all and free, each of 4096 bytes, then files in all and free.
     #[method(11, right = LOOKUP)]
-    fn statistics(&self) -> Result<((u64, u64), (u64, u64)), Error>;
+    fn statistics(&self) -> Result<FourWords, Error>;
 }
 
 /// An open file or directory. It has no position: positions are the client's.

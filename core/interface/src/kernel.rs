@@ -2,7 +2,7 @@
 
 use kiln_object::{Error, ProcessId, Reference};
 
-use crate::interface;
+use crate::{FourWords, interface};
 
 bitflags::bitflags! {
     /// What accesses a mapping allows.
@@ -89,7 +89,7 @@ pub trait AddressSpace {
     /// The mapped range at or above `address`: its start and end, then its protection in the low
     /// bits and [`MapFlags`] from bit 32, then the offset in its file.
     #[method(8, right = READ)]
-    fn region(&self, address: u64) -> Result<((u64, u64), (u64, u64)), Error>;
+    fn region(&self, address: u64) -> Result<FourWords, Error>;
 }
 
 /// Packs `protection` and `flags` for [`AddressSpace::map_file`].

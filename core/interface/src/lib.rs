@@ -10,3 +10,6 @@ pub mod kernel;
 pub mod name_space;
 
 pub use kiln_interface_compiler::interface;
+
+/// A result of four plain numbers, in the order that the method says.
+pub type FourWords = ((u64, u64), (u64, u64));
