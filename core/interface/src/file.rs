@@ -1,10 +1,20 @@
 //! Files and trees of files, whoever stores them.
 //!
-//! Paths are relative to the tree, without a leading slash; the empty path is its root. A server
-//! follows symbolic links inside its tree itself; a link that leads elsewhere (an absolute target)
-//! is answered with [`Error::Elsewhere`] and, in the output buffer, the absolute path to go on with.
+//! Paths are relative to the tree; the empty path is its root, and slashes at the start mean
+//! nothing. A slash at the end asks for a directory, as in POSIX. A server follows symbolic links
+//! inside its tree itself. A walk that leads out of it, by a link with an absolute target or by `..`
+//! above the root, is answered with [`Error::Elsewhere`] and, in the output buffer, the absolute
+//! path to go on with and a zero byte: the link's target joined with what was left of the path, or
+//! what follows the `..` (as if the tree were the whole). A method with two paths says by a second
+//! slash at the start of the answer (`//tmp/x`) that it speaks of the second path.
+//!
+//! [`Attributes::tree`] and [`Attributes::number`] together are a file's identity as long as it has
+//! a name or is open; contents may change, and move to another server, under the same identity.
+//! Answers besides the plain ones: [`Error::Busy`] for what must stay (the root removed, `.`
+//! renamed), [`Error::BadArgument`] for a directory moved below itself and for names that cannot be,
+//! [`Error::Denied`] for a second name of a directory.
 
-use kiln_object::{Error, ProcessId, Reference, Wire};
+use kiln_object::{Caller, Error, ProcessId, Reference, Wire};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::kernel::FileCache;
@@ -94,10 +104,13 @@ pub mod open {
     pub const NO_FOLLOW: u32 = 32;
     /// It must be a directory.
     pub const DIRECTORY: u32 = 64;
-    /// Neither read nor written: only a place to start from. A final link is opened itself.
+    /// Neither read nor written: only a place to start from. With `NO_FOLLOW` a final link is opened
+    /// itself.
     pub const PATH: u32 = 128;
     /// A nameless file in the directory `path`.
     pub const NAMELESS: u32 = 256;
+    /// Flags that change something: for `FileTree::open_writable` only.
+    pub const CHANGING: u32 = WRITE | CREATE | EXCLUSIVE | TRUNCATE | NAMELESS;
 }
 
 /// A file that was opened.
@@ -127,10 +140,12 @@ impl Wire for Opened {
 /// A tree of files.
 ///
 /// `owner` is the process for which a reference is made; another than the caller needs the right
-/// `DELEGATE`. `follow` says whether a link as the last component is followed.
+/// `DELEGATE`. `follow` says whether a link as the last component is followed. Methods without it do
+/// not follow there, except `open` and `open_writable`.
 #[interface(name = "kiln.file_tree")]
 pub trait FileTree {
-    /// Opens a file or a directory; `mode` is for a new one (see [`open`] for `flags`).
+    /// Opens a file or a directory to look at it (see [`open`] for `flags`); `Denied` with any of
+    /// [`open::CHANGING`], which need [`FileTree::open_writable`]. `mode` is not used.
     #[method(1, right = LOOKUP, delegate = owner)]
     fn open(
         &self,
@@ -194,6 +209,17 @@ pub trait FileTree {
     /// Blocks in all and free, each of 4096 bytes, then files in all and free.
     #[method(11, right = LOOKUP)]
     fn statistics(&self) -> Result<FourWords, Error>;
+
+    /// Opens with any flags; `mode` has the permission bits of a new file.
+    #[method(12, right = WRITE, delegate = owner)]
+    fn open_writable(
+        &self,
+        path: &[u8],
+        flags: u32,
+        mode: u32,
+        owner: ProcessId,
+        elsewhere: &mut [u8],
+    ) -> Result<Opened, Error>;
 }
 
 /// An open file or directory. It has no position: positions are the client's.
@@ -212,18 +238,21 @@ pub trait File {
     #[method(3, right = LOOKUP)]
     fn attributes(&self, answer: &mut [u8]) -> Result<usize, Error>;
 
-    /// Changes attributes, as [`FileTree::set_attributes`].
+    /// Changes attributes, as [`FileTree::set_attributes`]; the length only if the file is open for
+    /// writing (`Denied`).
     #[method(4, right = CONTROL)]
     fn set_attributes(&self, attributes: &[u8], fields: u32) -> Result<(), Error>;
 
-    /// The file's pages, for mapping and for reading without calls; `Unsupported` where the file's
-    /// contents do not lie in whole pages. The contents never change under the holder's feet only
-    /// if the tree is read-only.
+    /// The file's pages for the caller, to map them and to read without calls, and how many bytes
+    /// there are; `Unsupported` where the contents do not lie in whole pages. That they never change
+    /// under the holder's feet holds only in a tree that cannot be written.
     #[method(5, right = READ)]
-    fn pages(&self) -> Result<(Reference<dyn FileCache>, u64), Error>;
+    fn pages(&self, caller: Caller) -> Result<(Reference<dyn FileCache>, u64), Error>;
 
     /// Entries of a directory after `cookie` (0: from the start), as many as fit: each a
-    /// [`DirectoryEntry`] and then its name. Answers the bytes; none at the end.
+    /// [`DirectoryEntry`] and then its name. Answers the bytes; none at the end. `.` and `..` are not
+    /// among them: they are the client's to add. Cookies are below 2^62; one stays good while
+    /// entries come and go. An answer buffer too small for a single entry is `TooLarge`.
     #[method(6, right = LOOKUP)]
     fn read_directory(&self, cookie: u64, answer: &mut [u8]) -> Result<usize, Error>;
 
@@ -242,6 +271,7 @@ pub struct DirectoryEntry {
     pub cookie: u64,
     /// Kind bits of the mode.
     pub kind: u32,
-    /// Bytes of the name that follows; the next head starts at the next multiple of 8.
+    /// Bytes of the name that follows; the next head starts at the next multiple of 8 from the start
+    /// of the answer.
     pub name_bytes: u32,
 }

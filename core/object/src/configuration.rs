@@ -26,6 +26,11 @@ pub mod key {
     pub const TRACE_SYSTEM_CALLS: &str = "trace.system_calls";
     /// `1`: the memory file system lies over the root, so that it can be written.
     pub const ROOT_WRITABLE: &str = "root.writable";
+    /// `path\0server\0flags`: the tree of `server` lies at the absolute `path`; decimal `flags` as in
+    /// the name space's mount entries.
+    pub const MOUNT: &str = "mount";
+    /// Bytes that the memory file system may hold, decimal; half of the machine's if not said.
+    pub const MEMORY_FS_LIMIT: &str = "memory_fs.limit";
     /// `1`: measurements run in place of the program.
     pub const BENCH: &str = "bench";
 }
