@@ -62,11 +62,8 @@ pub fn layout(method: &Method) -> (Vec<TokenStream>, TokenStream) {
 
 /// What only the compiler can count, as assertions.
 fn bounds(method: &Method) -> TokenStream {
-    let (_, mut words) = layout(method);
+    let (_, words) = layout(method);
     let lengths = method.travelling(Travel::Input).count().saturating_sub(1);
-    if lengths > 0 {
-        words = quote! { #words + #lengths };
-    }
     let result = &method.result;
     let too_many = format!(
         "`{}`: the arguments take more words than a call carries; group them or send bytes",
@@ -78,7 +75,8 @@ fn bounds(method: &Method) -> TokenStream {
     );
     quote! {
         const _: () = {
-            assert!(#words <= ::kiln_object::call::CALL_WORDS, #too_many);
+            const LENGTHS: usize = #lengths;
+            assert!(#words + LENGTHS <= ::kiln_object::call::CALL_WORDS, #too_many);
             assert!(
                 <#result as ::kiln_object::Wire>::WORDS <= ::kiln_object::call::RETURN_WORDS,
                 #too_long
