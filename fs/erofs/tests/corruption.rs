@@ -187,3 +187,26 @@ fn data_behind_extended_attributes_is_found() {
         Ok(&target[..])
     );
 }
+
+#[test]
+fn inline_data_ends_with_its_block() {
+    let mut tree = Tree::default();
+    tree.insert("f", attributes(0o644), file(vec![1; 9000])).unwrap();
+    tree.insert("l", attributes(0o777), Item::Symlink(b"f".to_vec())).unwrap();
+    let bytes = image_of(&tree);
+    let inode = inode_at(&Image::new(&bytes).unwrap(), b"l");
+    let at = inode.nid.0 as usize * 32;
+    let room = 4096 - (at as u32 + 32) % 4096;
+    for (size, fits) in [(1, true), (room, true), (room + 1, false)] {
+        let mut bytes = bytes.clone();
+        bytes[at + 8..at + 12].copy_from_slice(&size.to_le_bytes());
+        bytes[at + 32..4096].fill(b'x');
+        let bytes = resealed(bytes);
+        let image = Image::new(&bytes).unwrap();
+        let target = image.symlink_target(&inode_at(&image, b"l"));
+        match target {
+            Ok(target) => assert!(fits && target.len() == size as usize),
+            Err(error) => assert!(!fits && matches!(error, Error::Corrupt { .. }), "{error}"),
+        }
+    }
+}
