@@ -93,7 +93,7 @@ impl<'a> ElfObject<'a> {
         let first_global = table
             .section(symbols.section())
             .map_or(0, |section| section.sh_info(LE) as usize)
-            .min(symbols.len());
+            .clamp(1, symbols.len().max(1));
         let mut sections = Vec::with_capacity(table.len());
         for section in table.iter() {
             let section_name = table.section_name(LE, section).map_err(fault)?;
@@ -136,7 +136,7 @@ impl<'a> ElfObject<'a> {
             globals: Vec::new(),
             groups,
         };
-        for index in 0..object.symbols.len() {
+        for index in 1..object.symbols.len() {
             if let Definition::Section(section) = object.definition(index)?
                 && object.sections.len() <= section as usize
             {
@@ -201,7 +201,7 @@ impl<'a> ElfObject<'a> {
     /// The item that the byte at `offset` of a section belongs to, for messages.
     pub(crate) fn item_at(&self, section: u32, offset: u64) -> String {
         let mut best: Option<(u64, usize)> = None;
-        for index in 0..self.symbols.len() {
+        for index in 1..self.symbols.len() {
             let Ok(symbol) = self.symbol(index) else {
                 continue;
             };

@@ -36,14 +36,19 @@ pub(crate) fn symbol_of_section(section: &str) -> Option<&str> {
 /// The crate that a demangled path belongs to: its first identifier, or `None` if the name is not
 /// a path and so no Rust name.
 pub(crate) fn crate_of_path(path: &str) -> Option<&str> {
-    let start = path.trim_start_matches(|character: char| {
-        !(character.is_ascii_alphabetic() || character == '_')
-    });
-    let start = ["dyn ", "mut ", "const "]
-        .iter()
-        .fold(start, |start, word| {
-            start.strip_prefix(word).unwrap_or(start)
+    let mut start = path;
+    loop {
+        start = start.trim_start_matches(|character: char| {
+            !(character.is_ascii_alphabetic() || character == '_')
         });
+        let word = ["dyn ", "mut ", "const ", "impl "]
+            .iter()
+            .find_map(|w| start.strip_prefix(w));
+        match word {
+            Some(rest) => start = rest,
+            None => break,
+        }
+    }
     let end = start
         .find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))
         .unwrap_or(start.len());

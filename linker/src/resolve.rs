@@ -157,7 +157,8 @@ impl<'a> Resolution<'a> {
                 });
             }
         }
-        let mut globals = Vec::with_capacity(object.symbol_count() - object.first_global);
+        let mut globals =
+            Vec::with_capacity(object.symbol_count().saturating_sub(object.first_global));
         for index in object.first_global..object.symbol_count() {
             let global = self.intern(object.symbol_name(index)?);
             globals.push(global);
