@@ -191,8 +191,10 @@ fn data_behind_extended_attributes_is_found() {
 #[test]
 fn inline_data_ends_with_its_block() {
     let mut tree = Tree::default();
-    tree.insert("f", attributes(0o644), file(vec![1; 9000])).unwrap();
-    tree.insert("l", attributes(0o777), Item::Symlink(b"f".to_vec())).unwrap();
+    tree.insert("f", attributes(0o644), file(vec![1; 9000]))
+        .unwrap();
+    tree.insert("l", attributes(0o777), Item::Symlink(b"f".to_vec()))
+        .unwrap();
     let bytes = image_of(&tree);
     let inode = inode_at(&Image::new(&bytes).unwrap(), b"l");
     let at = inode.nid.0 as usize * 32;
