@@ -1,6 +1,6 @@
 //! Opens inputs, and finds the archive member that defines a symbol without reading the others.
 
-use crate::elf_object::ElfObject;
+use crate::elf_object::{self, ElfObject};
 use crate::{Error, Input, naming};
 use object::read::archive::{ArchiveFile, ArchiveMember, ArchiveOffset};
 
@@ -54,15 +54,33 @@ impl<'a> Archive<'a> {
             return Ok(());
         }
         // Without an index every member has to be read once.
-        let mut offset = object::archive::MAGIC.len() as u64;
-        for member in self.file.members() {
-            let member = member.map_err(fault)?;
-            let (start, length) = member.file_range();
-            let header = start.saturating_sub(HEADER_BYTES).max(offset);
-            if let Ok(object) = self.read(&member) {
-                object.for_each_definition(|name| found(name, header))?;
+        self.for_each_member(|member, offset| match self.read(member) {
+            Ok(object) => object.for_each_definition(|name| found(name, offset)),
+            // What is not an object, such as a compiler's notes to itself, defines nothing.
+            Err(_) => Ok(()),
+        })
+    }
+
+    /// Offsets of the members that have a section for which `wanted` holds.
+    pub(crate) fn members_with(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<u64>, Error> {
+        let mut offsets = Vec::new();
+        self.for_each_member(|member, offset| {
+            let bytes = member.data(self.bytes).unwrap_or_default();
+            if elf_object::has_section(bytes, &wanted) {
+                offsets.push(offset);
             }
-            offset = start.saturating_add(length);
+            Ok(())
+        })?;
+        Ok(offsets)
+    }
+
+    fn for_each_member(
+        &self,
+        mut found: impl FnMut(&ArchiveMember<'a>, u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for member in self.file.members() {
+            let member = member.map_err(|error| malformed(self.name, &error.to_string()))?;
+            found(&member, member.file_range().0.saturating_sub(HEADER_BYTES))?;
         }
         Ok(())
     }

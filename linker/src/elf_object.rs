@@ -225,6 +225,18 @@ impl<'a> ElfObject<'a> {
     }
 }
 
+/// Whether an object has a section for which `wanted` holds; what is not an object has none.
+pub(crate) fn has_section(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> bool {
+    let Ok(table) = Header::parse(bytes).and_then(|header| header.sections(LE, bytes)) else {
+        return false;
+    };
+    table.iter().any(|section| {
+        let name = table.section_name(LE, section).ok();
+        name.and_then(|name| std::str::from_utf8(name).ok())
+            .is_some_and(&wanted)
+    })
+}
+
 fn read_section<'a>(
     header: &elf::SectionHeader64<LittleEndian>,
     name: &'a [u8],

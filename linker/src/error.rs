@@ -58,6 +58,14 @@ pub enum Error {
         /// All of them, in the order in which they were met.
         symbols: Vec<UndefinedSymbol>,
     },
+    /// A section that the request names is in no input.
+    #[error("{component}: no input has a section `{section}`")]
+    NothingToKeep {
+        /// The component.
+        component: String,
+        /// The name in the request.
+        section: String,
+    },
     /// Two objects define one symbol, and neither definition is weak.
     #[error("`{symbol}` is defined both in {first} and in {second}")]
     Duplicate {

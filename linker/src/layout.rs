@@ -120,8 +120,8 @@ pub(crate) fn lay_out<'a>(
             if class == Class::Bss && initialised.contains(&(number, index)) {
                 class = Class::Data;
             }
-            let in_list = naming::is_identifier(section.name);
-            if class == Class::Rodata && !in_list && pools.add(number, index, section) {
+            let list = naming::list_of_section(section.name);
+            if class == Class::Rodata && list.is_none() && pools.add(number, index, section) {
                 continue;
             }
             let chunk = chunks.len() as u32;
@@ -138,16 +138,16 @@ pub(crate) fn lay_out<'a>(
                 size,
                 offset: 0,
             });
-            if in_list {
+            if let Some(list) = list {
                 // One writable member makes the whole list writable: it has one place.
-                let known = lists.get(section.name).copied();
+                let known = lists.get(list).copied();
                 if let Some(run) = known.and_then(|run| runs.get_mut(run)) {
                     run.class = run.class.joined(class);
                     run.alignment = run.alignment.max(alignment);
                     run.chunks.push(chunk);
                     continue;
                 }
-                lists.insert(section.name, runs.len());
+                lists.insert(list, runs.len());
             }
             let rank = rank(section.name, class, request);
             runs.push(Run {
@@ -157,6 +157,14 @@ pub(crate) fn lay_out<'a>(
                 chunks: vec![chunk],
             });
         }
+    }
+    for run in lists.values() {
+        let Some(run) = runs.get_mut(*run) else {
+            continue;
+        };
+        // Members go by name, so that a list does not depend on the order of the inputs.
+        run.chunks
+            .sort_by_key(|chunk| section_name(resolution, &chunks, *chunk));
     }
     let mut pool_chunks = Vec::new();
     for (index, pool) in (0_u32..).zip(&pools.pools) {
@@ -250,6 +258,17 @@ fn aligned(offset: u64, alignment: u64, request: &Request<'_>) -> Result<u64, Er
     offset
         .checked_next_multiple_of(alignment)
         .ok_or_else(|| too_large(request, offset))
+}
+
+fn section_name<'a>(resolution: &Resolution<'a>, chunks: &[Chunk], chunk: u32) -> &'a str {
+    let Some(Content::Section { object, section }) =
+        chunks.get(chunk as usize).map(|chunk| chunk.content)
+    else {
+        return "";
+    };
+    let object = resolution.objects.get(object as usize);
+    let section = object.and_then(|object| object.sections.get(section as usize));
+    section.map_or("", |section| section.name)
 }
 
 fn add_rodata(

@@ -73,6 +73,12 @@ pub(crate) fn crate_of_object(object: &str) -> &str {
     }
 }
 
+/// The list that a section is a member of: `NAME` for a section called `NAME` or `NAME.MEMBER`.
+pub(crate) fn list_of_section(section: &str) -> Option<&str> {
+    let list = section.split('.').next()?;
+    is_identifier(list).then_some(list)
+}
+
 /// Whether `name` is a C identifier, so that `__start_` and `__stop_` symbols exist for it.
 pub(crate) fn is_identifier(name: &str) -> bool {
     let mut characters = name.chars();

@@ -3,7 +3,8 @@
 //! Archive members are taken in as references to them are met, so that an object that only dead
 //! code refers to is not even read.
 
-use crate::elf_object::{Definition, Fate, RawRelocation};
+use crate::elf_object::{Definition, Fate, RawRelocation, Section};
+use crate::request::is_named;
 use crate::resolve::{Meaning, Reference, Resolution};
 use crate::{Error, Request, UndefinedSymbol, layout, naming};
 use object::LittleEndian;
@@ -37,6 +38,20 @@ pub(crate) fn reach<'a>(
         };
         walk.visit(object, section)?;
     }
+    for name in &request.keep {
+        let named = |section: &Section<'_>| section.is_kept() && is_named(section.name, name);
+        if !walk
+            .resolution
+            .objects
+            .iter()
+            .any(|object| object.sections.iter().any(named))
+        {
+            return Err(Error::NothingToKeep {
+                component: request.name.clone(),
+                section: name.clone(),
+            });
+        }
+    }
     walk.settle()
 }
 
@@ -59,11 +74,7 @@ impl Walk<'_, '_> {
                     section.has(elf::SHF_GNU_RETAIN)
                         || section.name.starts_with(".kiln.keep")
                         || self.request.first.iter().any(|first| first == section.name)
-                        || self
-                            .request
-                            .keep
-                            .iter()
-                            .any(|beginning| section.name.starts_with(beginning.as_str()))
+                        || self.request.keeps(section.name)
                 })
                 .map(|(index, _)| index)
                 .collect();

@@ -12,13 +12,14 @@ pub struct Input<'a> {
 /// The link of one component.
 ///
 /// Objects are always taken in; members of archives only when something kept refers to a symbol
-/// that they define. Of what was taken in, a section is kept if a kept section or a root refers to
-/// it, if it has `SHF_GNU_RETAIN`, or if its name starts with `.kiln.keep` or one of
-/// [`keep`](Self::keep).
+/// that they define, or they have a section that [`keep`](Self::keep) names. Of what was taken in, a
+/// section is kept if a kept section or a root refers to it, if it has `SHF_GNU_RETAIN`, if its name
+/// starts with `.kiln.keep`, or if `keep` names it.
 ///
-/// A reference to `__start_NAME` or `__stop_NAME` does *not* keep the sections called `NAME`: the
-/// list has what the roots and the rules above put in, and is empty if they put in nothing. So
-/// registering in a list costs nothing until the component is named.
+/// Sections called `LIST` or `LIST.MEMBER`, where `LIST` is a C identifier, lie side by side, by
+/// name, between `__start_LIST` and `__stop_LIST`. A reference to these symbols does *not* keep the
+/// members: the list has what the roots and the rules above put in, and is empty if they put in
+/// nothing. So a member costs nothing until it is named.
 #[derive(Clone, Debug, Default)]
 pub struct Request<'a> {
     /// The component's name in messages and reports.
@@ -31,7 +32,8 @@ pub struct Request<'a> {
     pub entry: Option<String>,
     /// Sections, by full name, that start the text, in this order.
     pub first: Vec<String>,
-    /// Beginnings of names of sections to keep though nothing refers to them.
+    /// Sections to keep though nothing refers to them: those with such a name, or such a name and a
+    /// dot and more. It is an error if there is none.
     pub keep: Vec<String>,
     /// Beginnings of names of sections to leave out; a reference to one is an error.
     pub discard: Vec<String>,
@@ -51,4 +53,16 @@ impl<'a> Request<'a> {
             ..Self::default()
         }
     }
+
+    /// Whether [`keep`](Self::keep) names this section.
+    pub(crate) fn keeps(&self, section: &str) -> bool {
+        self.keep.iter().any(|name| is_named(section, name))
+    }
+}
+
+/// Whether a section's name is this one, or this one and a dot and more.
+pub(crate) fn is_named(section: &str, name: &str) -> bool {
+    section
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -90,6 +90,16 @@ impl<'a> Resolution<'a> {
                 }
             }
         }
+        if !request.keep.is_empty() {
+            for archive in 0..resolution.archives.len() {
+                let Some(found) = resolution.archives.get(archive) else {
+                    break;
+                };
+                for offset in found.members_with(|section| request.keeps(section))? {
+                    resolution.take_member(archive as u32, offset, request)?;
+                }
+            }
+        }
         Ok(resolution)
     }
 
@@ -118,9 +128,18 @@ impl<'a> Resolution<'a> {
 
     /// Takes in the archive member that defines a symbol, if there is one not taken in yet.
     pub(crate) fn fetch(&mut self, name: &[u8], request: &Request<'_>) -> Result<(), Error> {
-        let Some(&(archive, offset)) = self.offered.get(name) else {
-            return Ok(());
-        };
+        match self.offered.get(name) {
+            Some(&(archive, offset)) => self.take_member(archive, offset, request),
+            None => Ok(()),
+        }
+    }
+
+    fn take_member(
+        &mut self,
+        archive: u32,
+        offset: u64,
+        request: &Request<'_>,
+    ) -> Result<(), Error> {
         if !self.taken.insert((archive, offset)) {
             return Ok(());
         }

@@ -178,6 +178,32 @@ fn archive_members_are_taken_in_only_when_needed() {
 }
 
 #[test]
+fn a_list_has_the_members_that_are_named() {
+    let directory = directory("list");
+    let main = "extern const int __start_drivers[], __stop_drivers[];
+        void _start(void) { int sum = 0;
+            for (const int *n = __start_drivers; n < __stop_drivers; n++) sum = sum * 10 + *n;
+            finish(sum); }";
+    let main = compile(&directory, "main.c", &format!("{START}{main}"), &["-O1"]);
+    let members = "#define DRIVER(NAME, VALUE) __attribute__((section(\"drivers.\" #NAME))) \
+        const int NAME = VALUE;
+        DRIVER(serial, 1) DRIVER(serial_fast, 2) DRIVER(random, 3)";
+    let members = compile(&directory, "members.c", members, &["-O1"]);
+    let library = archive(&directory, "drivers.a", &[("members.o", &members)]);
+    let sum = |keep: &[&str]| {
+        let inputs = vec![input("main.o", &main), input("drivers.a", &library)];
+        let mut request = Request::new("p", inputs, Some("_start"));
+        request.keep = keep.iter().map(|name| format!("drivers.{name}")).collect();
+        link(&request).map(|linked| run(&directory, &linked))
+    };
+    assert_eq!(sum(&[]), Ok(0));
+    assert_eq!(sum(&["serial"]), Ok(1));
+    assert_eq!(sum(&["serial", "random"]), Ok(31), "by name");
+    let error = sum(&["printer"]).expect_err("there is none").to_string();
+    assert_eq!(error, "p: no input has a section `drivers.printer`");
+}
+
+#[test]
 fn undefined_symbols_are_all_named_with_their_users() {
     let directory = directory("undefined");
     let main = "int missing_one(void); extern int missing_two;
