@@ -1,0 +1,128 @@
+//! Activations: what runs on a CPU, with the calls it is in.
+//!
+//! An activation starts in its home dispatcher; each call it makes to another process pushes a
+//! record and each return pops one, so that the callee runs on the caller's time. It belongs to one
+//! CPU, which alone touches it, with interrupts off.
+
+use core::cell::{Cell, UnsafeCell};
+
+use crate::process::Dispatcher;
+
+/// How deep calls may nest: program, memory file system, image root, and room for more.
+pub const DEPTH: usize = 8;
+
+/// What is needed to go back to a caller.
+#[derive(Clone, Copy)]
+pub struct Record {
+    /// Who called.
+    pub caller: &'static Dispatcher,
+    /// Where the caller goes on.
+    pub rip: u64,
+    /// With which stack.
+    pub rsp: u64,
+    /// With which thread pointer.
+    pub thread_pointer: u64,
+    /// Where the caller wants the bytes out.
+    pub output: u64,
+    /// How many it takes.
+    pub output_bytes: u16,
+    /// The call slot of the callee.
+    pub slot: u8,
+}
+
+/// What an activation is doing while it does not run.
+#[derive(Clone, Copy)]
+pub enum State {
+    /// It has not run yet: its home process is entered at this address.
+    New {
+        /// The component's entry.
+        entry: u64,
+    },
+    /// It runs.
+    Running,
+    /// It waits for a soft interrupt or a time.
+    Waiting {
+        /// Which dispatcher waits: the innermost of its calls.
+        dispatcher: &'static Dispatcher,
+        /// Monotonic ns; `u64::MAX` for never.
+        deadline: u64,
+        /// Where it goes on.
+        rip: u64,
+        /// With which stack.
+        rsp: u64,
+        /// With which thread pointer.
+        thread_pointer: u64,
+    },
+    /// Its home process has ended.
+    Ended,
+}
+
+/// One activation.
+pub struct Activation {
+    home: &'static Dispatcher,
+    depth: Cell<usize>,
+    records: UnsafeCell<[Option<Record>; DEPTH]>,
+    state: Cell<State>,
+}
+
+// SAFETY: an activation is used by its own CPU alone, inside the kernel, which is not interrupted.
+unsafe impl Sync for Activation {}
+// SAFETY: as above.
+unsafe impl Send for Activation {}
+
+impl Activation {
+    /// An activation that will enter `home` at `entry`.
+    #[must_use]
+    pub const fn new(home: &'static Dispatcher, entry: u64) -> Self {
+        Self {
+            home,
+            depth: Cell::new(0),
+            records: UnsafeCell::new([None; DEPTH]),
+            state: Cell::new(State::New { entry }),
+        }
+    }
+
+    /// The dispatcher it started in.
+    #[must_use]
+    pub fn home(&self) -> &'static Dispatcher {
+        self.home
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Says what it is doing.
+    pub fn set_state(&self, state: State) {
+        self.state.set(state);
+    }
+
+    /// Whether another call still fits.
+    #[inline(always)]
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.depth.get() < DEPTH
+    }
+
+    /// Notes a call; the caller asked [`Activation::has_room`].
+    #[inline(always)]
+    pub fn push(&self, record: Record) {
+        let depth = self.depth.get();
+        // SAFETY: this CPU alone uses the activation and no other reference to the array is live.
+        if let Some(place) = unsafe { &mut *self.records.get() }.get_mut(depth) {
+            *place = Some(record);
+            self.depth.set(depth + 1);
+        }
+    }
+
+    /// Takes the last call back; `None` if it is in none.
+    #[inline(always)]
+    pub fn pop(&self) -> Option<Record> {
+        let depth = self.depth.get().checked_sub(1)?;
+        self.depth.set(depth);
+        // SAFETY: as in `push`.
+        unsafe { &*self.records.get() }.get(depth).copied().flatten()
+    }
+}

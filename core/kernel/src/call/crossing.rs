@@ -1,0 +1,93 @@
+//! The protected procedure call: into another address space, and back.
+//!
+//! The straight line is the common case; whatever is unlikely leaves it at once with an error.
+
+use kiln_object::call::{CallWord, MESSAGE_BYTES, ReturnWord};
+use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP, call_slot};
+use kiln_object::{Error, ProcessId};
+
+use super::activation::Record;
+use super::entry::CallFrame;
+use super::local::{current_activation, set_thread_pointer, thread_pointer};
+use super::native::{answer_error, clear};
+use super::{current_dispatcher, set_current};
+use crate::memory::user_copy;
+use crate::process;
+use crate::processor::PerCpu;
+
+/// Takes the caller's processor over to the target, or answers why not.
+#[inline(always)]
+pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
+    if let Err(error) = try_call(frame, word) {
+        answer_error(frame, error);
+    }
+}
+
+#[inline(always)]
+fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
+    let (Some(caller), Some(activation)) = (current_dispatcher(), current_activation()) else {
+        return Err(Error::BadMethod);
+    };
+    if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
+        return Err(Error::TooLarge);
+    }
+    if !activation.has_room() {
+        return Err(Error::TooDeep);
+    }
+    let target = process::find(ProcessId::from_raw(frame.rdi)).ok_or(Error::ServerDied)?;
+    let entry = target.entries.call();
+    if entry == 0 {
+        return Err(Error::Busy);
+    }
+    let cpu = PerCpu::here().cpu_number.get();
+    let callee = target.dispatcher(cpu)?;
+    let slot = callee.take_slot()?;
+    if word.input() != 0
+        && user_copy::copy_in(callee.input(slot, word.input()), frame.r14).is_err()
+    {
+        callee.free_slot(slot);
+        return Err(Error::BadBuffer);
+    }
+    activation.push(Record {
+        caller,
+        rip: frame.rip,
+        rsp: frame.rsp,
+        thread_pointer: thread_pointer(),
+        output: frame.r15,
+        output_bytes: word.output() as u16,
+        slot,
+    });
+    set_current(callee);
+    let base = call_slot(cpu, slot as usize);
+    frame.rdi = caller.process().id().raw();
+    frame.rip = entry;
+    frame.rsp = base + CALL_SLOT_STACK_TOP;
+    frame.r14 = base + CALL_SLOT_INPUT;
+    frame.r15 = base + CALL_SLOT_OUTPUT;
+    Ok(())
+}
+
+/// Takes the callee's processor back to the caller with the answer.
+#[inline(always)]
+pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
+    let (Some(callee), Some(record)) =
+        (current_dispatcher(), current_activation().and_then(|activation| activation.pop()))
+    else {
+        answer_error(frame, Error::BadMethod);
+        return;
+    };
+    set_current(record.caller);
+    set_thread_pointer(record.thread_pointer);
+    let bytes = word.output().min(usize::from(record.output_bytes));
+    let mut status = word.status();
+    if bytes != 0 && user_copy::copy_out(record.output, callee.output(record.slot, bytes)).is_err() {
+        status = Error::BadBuffer.code();
+    }
+    callee.free_slot(record.slot);
+    let (rdx, r8, r9, r10) = (frame.rdx, frame.r8, frame.r9, frame.r10);
+    frame.rip = record.rip;
+    frame.rsp = record.rsp;
+    clear(frame);
+    frame.rax = ReturnWord::answer(status, bytes as u16);
+    (frame.rdx, frame.r8, frame.r9, frame.r10) = (rdx, r8, r9, r10);
+}

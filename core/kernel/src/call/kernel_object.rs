@@ -1,0 +1,138 @@
+//! Calls to the kernel's own objects: the same registers, no address space to switch.
+
+use core::cell::{Cell, UnsafeCell};
+
+use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, ReturnWord, universal};
+use kiln_object::{Caller, Error, Incoming, ObjectName, ProcessId, Reply, Rights};
+
+use super::current_dispatcher;
+use super::entry::CallFrame;
+use super::native::{answer_error, clear};
+use super::run;
+use crate::memory::user_copy;
+use crate::process::{self, Process};
+use crate::processor::PerCpu;
+
+/// CPUs that have exchange buffers.
+const CPUS: usize = 64;
+
+/// What a method wants done once its answer stands: it cannot leave the caller by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Afterwards {
+    /// Nothing: back to the caller.
+    #[default]
+    Nothing,
+    /// Wait for a soft interrupt or until a time (ns).
+    Wait(u64),
+    /// End the caller's process with a status.
+    Exit(u32),
+}
+
+struct Exchange {
+    input: UnsafeCell<[u8; MESSAGE_BYTES]>,
+    output: UnsafeCell<[u8; MESSAGE_BYTES]>,
+    afterwards: Cell<Afterwards>,
+}
+
+struct Exchanges([Exchange; CPUS]);
+
+// SAFETY: each CPU uses its own element alone, with interrupts off.
+unsafe impl Sync for Exchanges {}
+
+static EXCHANGES: Exchanges = Exchanges(
+    [const {
+        Exchange {
+            input: UnsafeCell::new([0; MESSAGE_BYTES]),
+            output: UnsafeCell::new([0; MESSAGE_BYTES]),
+            afterwards: Cell::new(Afterwards::Nothing),
+        }
+    }; CPUS],
+);
+
+/// Asks for something to be done after the running method's answer.
+pub fn afterwards(what: Afterwards) {
+    if let Some(exchange) = EXCHANGES.0.get(PerCpu::number() as usize) {
+        exchange.afterwards.set(what);
+    }
+}
+
+/// Serves one call.
+pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
+    match serve(frame, word) {
+        Ok((reply, status, written)) => {
+            clear(frame);
+            frame.rax = ReturnWord::answer(status, written as u16);
+            [frame.rdx, frame.r8, frame.r9, frame.r10] = reply.words;
+        }
+        Err(error) => answer_error(frame, error),
+    }
+    let Some(exchange) = EXCHANGES.0.get(PerCpu::number() as usize) else { return };
+    match exchange.afterwards.take() {
+        Afterwards::Nothing => {}
+        Afterwards::Wait(deadline) => run::wait(frame, deadline),
+        Afterwards::Exit(status) => run::exit_current(status),
+    }
+}
+
+fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error> {
+    let caller = current_dispatcher().ok_or(Error::BadMethod)?.process();
+    let exchange = EXCHANGES.0.get(PerCpu::number() as usize).ok_or(Error::Exhausted)?;
+    if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
+        return Err(Error::TooLarge);
+    }
+    let name = ObjectName::from_raw(frame.rsi);
+    let words = [frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13];
+    if word.method() >= FIRST_UNIVERSAL_METHOD {
+        return universal_method(caller, name, word.method(), words).map(|reply| (reply, 0, 0));
+    }
+    let (object, rights) = caller.objects.lookup(name)?;
+    // SAFETY: this CPU alone uses its buffers, the kernel is not interrupted, and no method calls
+    // another kernel object through this path.
+    let (input, output) =
+        unsafe { (&mut *exchange.input.get(), &mut *exchange.output.get()) };
+    let input = input.get_mut(..word.input()).ok_or(Error::TooLarge)?;
+    let output = output.get_mut(..word.output()).ok_or(Error::TooLarge)?;
+    if !input.is_empty() {
+        user_copy::copy_in(input, frame.r14).map_err(|_| Error::BadBuffer)?;
+    }
+    let incoming = Incoming {
+        caller: Caller(caller.id()),
+        rights,
+        method: word.method(),
+        words,
+        input,
+        output: &mut *output,
+    };
+    let (reply, status, written) = match object.dispatch(incoming) {
+        Ok(reply) => (reply, 0, reply.output),
+        Err(failure) => (Reply::default(), failure.error.code(), failure.output),
+    };
+    let answer = output.get(..written).ok_or(Error::BadAnswer)?;
+    if !answer.is_empty() {
+        user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
+    }
+    Ok((reply, status, written))
+}
+
+fn universal_method(
+    caller: &'static Process,
+    name: ObjectName,
+    method: u16,
+    words: [u64; 6],
+) -> Result<Reply, Error> {
+    match method {
+        universal::GRANT => {
+            let (object, rights) = caller.objects.lookup(name)?;
+            if !rights.contains(Rights::GRANT) {
+                return Err(Error::Denied);
+            }
+            let [to, wanted, ..] = words;
+            let receiver = process::find(ProcessId::from_raw(to)).ok_or(Error::ServerDied)?;
+            let kept = rights & Rights::from_bits_retain(wanted as u32);
+            let name = receiver.objects.insert(object, kept)?;
+            Ok(Reply { words: [name.raw(), 0, 0, 0], output: 0 })
+        }
+        universal::RELEASE => caller.objects.remove(name).map(|()| Reply::default()),
+        _ => Err(Error::BadMethod),
+    }
+}

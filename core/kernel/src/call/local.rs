@@ -1,0 +1,89 @@
+//! What the running CPU knows of the dispatcher it runs.
+
+use kiln_object::layout::dispatcher_page;
+
+use super::activation::Activation;
+use crate::memory::kernel_space;
+use crate::processor::{Features, PerCpu, features};
+use crate::process::Dispatcher;
+
+/// Word of `PerCpu::scheduler` with the user GS base.
+const USER_GS: usize = 0;
+/// Word that tells the exit path whether FSGSBASE is there.
+const HAS_FSGSBASE: usize = 1;
+/// Word with the running activation.
+const ACTIVATION: usize = 2;
+
+/// Prepares this CPU for user mode.
+pub(super) fn initialise() {
+    let cpu = PerCpu::here();
+    cpu.scheduler[USER_GS].set(dispatcher_page(cpu.cpu_number.get()));
+    cpu.scheduler[HAS_FSGSBASE].set(u64::from(features().contains(Features::FSGSBASE)));
+}
+
+/// The dispatcher that this CPU runs; `None` before the first.
+#[must_use]
+#[inline(always)]
+pub fn current_dispatcher() -> Option<&'static Dispatcher> {
+    let pointer = PerCpu::here().current.get().cast::<Dispatcher>();
+    // SAFETY: only `set_current` writes it, from a `&'static`.
+    unsafe { pointer.as_ref() }
+}
+
+/// The activation that this CPU runs.
+#[must_use]
+#[inline(always)]
+pub(super) fn current_activation() -> Option<&'static Activation> {
+    let pointer = PerCpu::here().scheduler[ACTIVATION].get() as *const Activation;
+    // SAFETY: only `set_activation` writes it, from a `&'static`.
+    unsafe { pointer.as_ref() }
+}
+
+/// Makes `activation` the one that runs here.
+pub(super) fn set_activation(activation: &'static Activation) {
+    PerCpu::here().scheduler[ACTIVATION].set(core::ptr::from_ref(activation) as u64);
+}
+
+/// Makes `dispatcher` the one that runs here, in its own address space.
+#[inline(always)]
+pub fn set_current(dispatcher: &'static Dispatcher) {
+    let cpu = PerCpu::here();
+    let process = dispatcher.process();
+    cpu.dispatcher_page.set(dispatcher.page_pointer());
+    cpu.svc_entry.set(process.entries.reflected());
+    cpu.current.set(core::ptr::from_ref(dispatcher).cast_mut().cast());
+    kernel_space::load(process.root());
+}
+
+/// Leaves every process: the kernel's own tables are loaded.
+pub(super) fn clear_current() {
+    let cpu = PerCpu::here();
+    cpu.current.set(core::ptr::null_mut());
+    cpu.dispatcher_page.set(core::ptr::null_mut());
+    cpu.svc_entry.set(0);
+    kernel_space::load(kernel_space::root());
+}
+
+/// The user's FS base.
+#[inline(always)]
+pub(super) fn thread_pointer() -> u64 {
+    if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {
+        let base: u64;
+        // SAFETY: FSGSBASE is on.
+        unsafe { core::arch::asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags)) };
+        base
+    } else {
+        x86_64::registers::model_specific::FsBase::read().as_u64()
+    }
+}
+
+/// Sets the user's FS base; `base` was read by [`thread_pointer`] or checked to be a user address.
+#[inline(always)]
+pub fn set_thread_pointer(base: u64) {
+    if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {
+        // SAFETY: FSGSBASE is on, and the kernel never uses FS.
+        unsafe { core::arch::asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags)) };
+    } else {
+        x86_64::registers::model_specific::FsBase::write(x86_64::VirtAddr::new_truncate(base));
+    }
+}

@@ -1,0 +1,163 @@
+//! What a CPU does when the running activation cannot go on: the next one, or nothing.
+
+use core::sync::atomic::Ordering;
+
+use alloc::vec::Vec;
+use kiln_object::Error;
+use kiln_object::call::ReturnWord;
+use kiln_object::layout::MAIN_STACK_TOP;
+use spin::Mutex;
+
+use super::activation::{Activation, State};
+use super::entry::{CallFrame, USER_FLAGS, enter_user};
+use super::local::{
+    clear_current, current_activation, set_activation, set_thread_pointer, thread_pointer,
+};
+use super::native::clear;
+use super::{current_dispatcher, set_current};
+use crate::power::{self, ExitStatus};
+use crate::process::Process;
+use crate::{processor, time};
+
+/// Activations of the boot CPU, in starting order. Other CPUs have none yet.
+static ACTIVATIONS: Mutex<Vec<&'static Activation>> = Mutex::new(Vec::new());
+
+/// Adds an activation; it starts when those before it wait.
+pub fn add(activation: &'static Activation) {
+    ACTIVATIONS.lock().push(activation);
+}
+
+/// Starts running activations on this CPU, for good.
+pub fn start() -> ! {
+    super::local::initialise();
+    let mut frame = CallFrame { rflags: USER_FLAGS, ..CallFrame::default() };
+    next(&mut frame);
+    // SAFETY: `next` has set the current dispatcher and filled the frame with a user context.
+    unsafe { enter_user(&frame) }
+}
+
+/// Lets the caller wait: its activation goes on when a soft interrupt is pending for the calling
+/// dispatcher or at `deadline` (monotonic ns).
+pub(super) fn wait(frame: &mut CallFrame, deadline: u64) {
+    let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
+        return;
+    };
+    activation.set_state(State::Waiting {
+        dispatcher,
+        deadline,
+        rip: frame.rip,
+        rsp: frame.rsp,
+        thread_pointer: thread_pointer(),
+    });
+    next(frame);
+}
+
+/// Fills `frame` with the next activation that can go on, waiting for one if there is none.
+fn next(frame: &mut CallFrame) {
+    loop {
+        if let Some(activation) = ready() {
+            resume(activation, frame);
+            return;
+        }
+        clear_current();
+        if let Some(deadline) = earliest_deadline() {
+            time::timer::arm(deadline);
+        }
+        processor::wait_for_interrupt();
+    }
+}
+
+fn ready() -> Option<&'static Activation> {
+    let now = time::monotonic_ns();
+    ACTIVATIONS.lock().iter().copied().find(|activation| match activation.state() {
+        State::New { .. } => true,
+        State::Waiting { dispatcher, deadline, .. } => {
+            deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0
+        }
+        State::Running | State::Ended => false,
+    })
+}
+
+fn earliest_deadline() -> Option<u64> {
+    ACTIVATIONS
+        .lock()
+        .iter()
+        .filter_map(|activation| match activation.state() {
+            State::Waiting { deadline, .. } if deadline != u64::MAX => Some(deadline),
+            _ => None,
+        })
+        .min()
+}
+
+fn resume(activation: &'static Activation, frame: &mut CallFrame) {
+    set_activation(activation);
+    match activation.state() {
+        State::New { entry } => {
+            set_current(activation.home());
+            set_thread_pointer(0);
+            frame.rip = entry;
+            frame.rsp = MAIN_STACK_TOP;
+            clear(frame);
+        }
+        State::Waiting { dispatcher, rip, rsp, thread_pointer, .. } => {
+            set_current(dispatcher);
+            set_thread_pointer(thread_pointer);
+            frame.rip = rip;
+            frame.rsp = rsp;
+            clear(frame);
+            frame.rax = ReturnWord::answer(0, 0);
+            frame.rdx = dispatcher.page().pending.load(Ordering::Acquire);
+        }
+        State::Running | State::Ended => {}
+    }
+    activation.set_state(State::Running);
+}
+
+/// Ends the current process with a status that it chose.
+pub(super) fn exit_current(status: u32) -> ! {
+    let Some(dispatcher) = current_dispatcher() else { power::off(ExitStatus::Panic) };
+    end(dispatcher.process(), status)
+}
+
+/// Ends the current process because of what it did.
+pub fn end_current(what: &str, status: u32) -> ! {
+    let Some(dispatcher) = current_dispatcher() else { power::off(ExitStatus::Panic) };
+    let process = dispatcher.process();
+    crate::error!("{} {what} and was ended", process.name());
+    end(process, status)
+}
+
+fn end(process: &'static Process, status: u32) -> ! {
+    if process.is_program() {
+        power::off(ExitStatus::Code((status & 0xff) as u8));
+    }
+    process.mark_ended(status);
+    let mut frame = CallFrame { rflags: USER_FLAGS, ..CallFrame::default() };
+    if !unwind(process, &mut frame) {
+        if let Some(activation) = current_activation() {
+            activation.set_state(State::Ended);
+        }
+        next(&mut frame);
+    }
+    process.release();
+    // SAFETY: `unwind` or `next` has set the current dispatcher and the frame.
+    unsafe { enter_user(&frame) }
+}
+
+/// Answers the innermost caller that still lives; false if there is none.
+fn unwind(ended: &'static Process, frame: &mut CallFrame) -> bool {
+    let Some(activation) = current_activation() else { return false };
+    while let Some(record) = activation.pop() {
+        if core::ptr::eq(record.caller.process(), ended) || record.caller.process().has_ended() {
+            continue;
+        }
+        set_current(record.caller);
+        set_thread_pointer(record.thread_pointer);
+        frame.rip = record.rip;
+        frame.rsp = record.rsp;
+        clear(frame);
+        frame.rax = ReturnWord::answer(Error::ServerDied.code(), 0);
+        return true;
+    }
+    false
+}

@@ -1,0 +1,126 @@
+//! What becomes of the processor's exceptions.
+//!
+//! A page fault that the regions allow is resolved and never seen by anyone. Everything else that
+//! user code does is told to its process at its trap entry; a process without one, or one that
+//! traps again meanwhile, is ended. In the kernel only the user copies may fault.
+
+use core::sync::atomic::Ordering;
+
+use kiln_object::dispatcher::fault_cause;
+use kiln_object::layout::{TRAP_STACK_TOP, USER_END, dispatcher_page};
+
+use crate::call::{current_dispatcher, run};
+use crate::interrupt::InterruptFrame;
+use crate::memory::address_space::Access;
+use crate::memory::fixup;
+use crate::process::Dispatcher;
+
+/// The page-fault exception.
+const PAGE_FAULT: u64 = 14;
+
+/// Handles an exception other than those with a stack of their own.
+pub fn exception(frame: &mut InterruptFrame) {
+    let address = if frame.vector == PAGE_FAULT { fault_address() } else { 0 };
+    let in_copy = if frame.from_user() { None } else { fixup::lookup(frame.rip) };
+    if !frame.from_user() && in_copy.is_none() {
+        crate::panic::exception(frame);
+        return;
+    }
+    let cause = if frame.vector == PAGE_FAULT {
+        match resolve(address, frame.error) {
+            Ok(()) => return,
+            Err(cause) => cause,
+        }
+    } else {
+        fault_cause::NONE
+    };
+    match in_copy {
+        Some(fixup) => frame.rip = fixup,
+        None => deliver(frame, address, cause),
+    }
+}
+
+fn fault_address() -> u64 {
+    let address: u64;
+    // SAFETY: reads CR2 only.
+    unsafe {
+        core::arch::asm!("mov {}, cr2", out(reg) address, options(nomem, nostack, preserves_flags));
+    }
+    address
+}
+
+/// Makes the page present if the process may touch it so. Error code bits: SDM volume 3, 4.7.
+fn resolve(address: u64, error: u64) -> Result<(), u64> {
+    const WRITE: u64 = 1 << 1;
+    const RESERVED: u64 = 1 << 3;
+    const FETCH: u64 = 1 << 4;
+    const KEY: u64 = 1 << 5;
+    if address >= USER_END || error & (RESERVED | KEY) != 0 {
+        return Err(fault_cause::UNMAPPED);
+    }
+    let access = if error & WRITE != 0 {
+        Access::Write
+    } else if error & FETCH != 0 {
+        Access::Execute
+    } else {
+        Access::Read
+    };
+    let dispatcher = current_dispatcher().ok_or(fault_cause::UNMAPPED)?;
+    dispatcher.process().space().resolve(address, access)
+}
+
+/// Tells the process at its trap entry.
+fn deliver(frame: &mut InterruptFrame, address: u64, cause: u64) {
+    let Some(dispatcher) = current_dispatcher() else {
+        crate::panic::exception(frame);
+        return;
+    };
+    let entry = dispatcher.process().entries.trap();
+    let trap = &dispatcher.page().trap;
+    if entry == 0 || trap.active.swap(1, Ordering::Relaxed) != 0 {
+        crate::error!(
+            "{}: exception {} (error {:#x}) at {:#x}, address {:#x}, stack {:#x}",
+            dispatcher.process().name(),
+            frame.vector,
+            frame.error,
+            frame.rip,
+            address,
+            frame.rsp,
+        );
+        run::end_current("could not handle it", 128 + 11);
+    }
+    save(frame, dispatcher);
+    trap.vector.store(frame.vector, Ordering::Relaxed);
+    trap.error.store(frame.error, Ordering::Relaxed);
+    trap.address.store(address, Ordering::Relaxed);
+    trap.cause.store(cause, Ordering::Relaxed);
+    let page = dispatcher_page(dispatcher.page().cpu.load(Ordering::Relaxed));
+    *frame = InterruptFrame { rip: entry, rsp: TRAP_STACK_TOP, rdi: page, ..InterruptFrame::default() };
+    frame.set_user_mode();
+}
+
+fn save(frame: &InterruptFrame, dispatcher: &Dispatcher) {
+    let saved = &dispatcher.page().trap.registers;
+    for (register, value) in [
+        (&saved.r15, frame.r15),
+        (&saved.r14, frame.r14),
+        (&saved.r13, frame.r13),
+        (&saved.r12, frame.r12),
+        (&saved.r11, frame.r11),
+        (&saved.r10, frame.r10),
+        (&saved.r9, frame.r9),
+        (&saved.r8, frame.r8),
+        (&saved.rbp, frame.rbp),
+        (&saved.rdi, frame.rdi),
+        (&saved.rsi, frame.rsi),
+        (&saved.rdx, frame.rdx),
+        (&saved.rcx, frame.rcx),
+        (&saved.rbx, frame.rbx),
+        (&saved.rax, frame.rax),
+        (&saved.rip, frame.rip),
+        (&saved.rflags, frame.rflags),
+        (&saved.rsp, frame.rsp),
+    ] {
+        register.store(value, Ordering::Relaxed);
+    }
+}

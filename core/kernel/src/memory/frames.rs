@@ -1,0 +1,237 @@
+//! The frame allocator: physical memory in pages of 4 KiB.
+//!
+//! Memory that was never used is a few ranges from which pages are cut; returned pages form a list
+//! through their own first word. So set-up touches no memory, and a page costs nothing until used.
+//! Each CPU keeps a few pages of its own and goes to the shared pool for [`BATCH`] at a time.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use spin::Mutex;
+
+use super::{PAGE_BYTES, direct};
+use crate::boot::BootInformation;
+use crate::processor::PerCpu;
+
+/// Pages that a CPU takes or gives back at once.
+const BATCH: usize = 32;
+
+/// Pages that a CPU keeps at most.
+const CACHE: usize = 2 * BATCH;
+
+/// Ranges of unused memory that are kept track of; smaller ones beyond that many are not used.
+const RANGES: usize = 32;
+
+/// CPUs that have a cache.
+const CPUS: usize = 64;
+
+/// One page of physical memory, by address. Holding the value proves nothing about ownership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Frame(u64);
+
+impl Frame {
+    /// The page at `physical`, which is page-aligned.
+    #[must_use]
+    pub const fn at(physical: u64) -> Self {
+        Self(physical & !(PAGE_BYTES - 1))
+    }
+
+    /// The page's physical address.
+    #[must_use]
+    pub const fn physical(self) -> u64 {
+        self.0
+    }
+
+    /// Where the kernel reaches the page.
+    #[must_use]
+    pub const fn pointer(self) -> *mut u8 {
+        direct(self.0) as *mut u8
+    }
+}
+
+struct Pool {
+    unused: [(u64, u64); RANGES],
+    current: usize,
+    returned: u64,
+}
+
+impl Pool {
+    fn take(&mut self) -> Option<Frame> {
+        if self.returned != 0 {
+            let frame = Frame(self.returned);
+            // SAFETY: pages on the list belong to the pool, and their first word is the link.
+            self.returned = unsafe { frame.pointer().cast::<u64>().read() };
+            return Some(frame);
+        }
+        self.cut(1)
+    }
+
+    fn cut(&mut self, pages: u64) -> Option<Frame> {
+        let bytes = pages.checked_mul(PAGE_BYTES)?;
+        for place in self.current..RANGES {
+            let (start, end) = self.unused.get_mut(place)?;
+            if *end - *start >= bytes {
+                let frame = Frame(*start);
+                *start += bytes;
+                return Some(frame);
+            }
+            if start == end && place == self.current {
+                self.current += 1;
+            }
+        }
+        None
+    }
+
+    fn give(&mut self, frame: Frame) {
+        // SAFETY: the caller gave the page up; nobody else writes to it now.
+        unsafe { frame.pointer().cast::<u64>().write(self.returned) };
+        self.returned = frame.0;
+    }
+}
+
+static POOL: Mutex<Pool> =
+    Mutex::new(Pool { unused: [(0, 0); RANGES], current: 0, returned: 0 });
+
+/// Pages in all, and pages given out (those in the CPUs' caches included).
+static TOTAL: AtomicU64 = AtomicU64::new(0);
+static FREE: AtomicU64 = AtomicU64::new(0);
+
+struct Cache {
+    frames: [u64; CACHE],
+    count: usize,
+}
+
+struct Caches([UnsafeCell<Cache>; CPUS]);
+
+// SAFETY: each cell is used by its own CPU alone, with interrupts off (always so in the kernel).
+unsafe impl Sync for Caches {}
+
+static CACHES: Caches =
+    Caches([const { UnsafeCell::new(Cache { frames: [0; CACHE], count: 0 }) }; CPUS]);
+
+fn with_cache<R>(action: impl FnOnce(&mut Cache) -> R) -> Option<R> {
+    let cell = CACHES.0.get(PerCpu::number() as usize)?;
+    // SAFETY: only this CPU uses this cell, the kernel is not interrupted, and no action below
+    // calls `with_cache` again.
+    Some(action(unsafe { &mut *cell.get() }))
+}
+
+/// Takes over the usable memory above the image.
+pub fn initialise(boot: &BootInformation, image_end: u64) {
+    let mut pool = POOL.lock();
+    let mut place = 0;
+    let mut total = 0;
+    for range in boot.usable_memory() {
+        let mut start = range.start.max(0x10_0000);
+        let end = range.end & !(PAGE_BYTES - 1);
+        let mut add = |start: u64, end: u64| {
+            let start = start.next_multiple_of(PAGE_BYTES);
+            if start < end
+                && let Some(slot) = pool.unused.get_mut(place)
+            {
+                *slot = (start, end);
+                place += 1;
+                total += (end - start) / PAGE_BYTES;
+            }
+        };
+        let image_start = boot.image_start();
+        if start < image_end && end > image_start {
+            add(start, image_start.min(end));
+            start = image_end;
+        }
+        add(start, end);
+    }
+    TOTAL.store(total, Ordering::Relaxed);
+    FREE.store(total, Ordering::Relaxed);
+}
+
+/// Takes a page; its contents are whatever they were.
+pub fn allocate() -> Option<Frame> {
+    let cached = with_cache(|cache| {
+        if cache.count == 0 {
+            let mut pool = POOL.lock();
+            while cache.count < BATCH
+                && let Some(frame) = pool.take()
+            {
+                cache.frames[cache.count] = frame.0;
+                cache.count += 1;
+            }
+            FREE.fetch_sub(cache.count as u64, Ordering::Relaxed);
+        }
+        cache.count = cache.count.checked_sub(1)?;
+        Some(Frame(cache.frames[cache.count]))
+    });
+    cached.flatten()
+}
+
+/// Takes a page and fills it with zeroes.
+pub fn allocate_zeroed() -> Option<Frame> {
+    let frame = allocate()?;
+    zero(frame);
+    Some(frame)
+}
+
+/// Fills a page that the caller owns with zeroes.
+pub fn zero(frame: Frame) {
+    // SAFETY: the caller owns the page, which the direct map covers whole. The count is in words:
+    // byte-wise string instructions are slow where they are emulated.
+    unsafe {
+        core::arch::asm!(
+            "rep stosq",
+            inout("rdi") frame.pointer() => _,
+            inout("rcx") PAGE_BYTES / 8 => _,
+            in("rax") 0u64,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// Copies a whole page to another that the caller owns.
+pub fn copy(to: Frame, from: Frame) {
+    // SAFETY: both pages are covered by the direct map, `to` is the caller's own.
+    unsafe {
+        core::arch::asm!(
+            "rep movsq",
+            inout("rdi") to.pointer() => _,
+            inout("rsi") from.pointer() => _,
+            inout("rcx") PAGE_BYTES / 8 => _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// Takes `pages` pages that lie one after the other.
+pub fn allocate_contiguous(pages: u64) -> Option<Frame> {
+    let frame = POOL.lock().cut(pages)?;
+    FREE.fetch_sub(pages, Ordering::Relaxed);
+    Some(frame)
+}
+
+/// Gives a page back. The caller owned it and no mapping of it is left.
+pub fn free(frame: Frame) {
+    with_cache(|cache| {
+        if cache.count == CACHE {
+            let mut pool = POOL.lock();
+            for _ in 0..BATCH {
+                cache.count -= 1;
+                pool.give(Frame(cache.frames[cache.count]));
+            }
+            FREE.fetch_add(BATCH as u64, Ordering::Relaxed);
+        }
+        cache.frames[cache.count] = frame.0;
+        cache.count += 1;
+    });
+}
+
+/// Bytes of memory that the allocator was given.
+#[must_use]
+pub fn total_bytes() -> u64 {
+    TOTAL.load(Ordering::Relaxed) * PAGE_BYTES
+}
+
+/// Bytes not given out; pages in the CPUs' caches count as given out.
+#[must_use]
+pub fn free_bytes() -> u64 {
+    FREE.load(Ordering::Relaxed) * PAGE_BYTES
+}

@@ -1,0 +1,42 @@
+//! Memory: frames, heap, page tables, regions, faults.
+//!
+//! Every frame is reachable through the direct map; the kernel never maps a user page anywhere
+//! else. Frames given to user space are zeroed first, so nothing leaks from one owner to the next.
+
+pub mod address_space;
+pub mod cache;
+pub mod fixup;
+pub mod frames;
+mod heap;
+pub mod kernel_space;
+pub mod page_table;
+pub mod region;
+pub mod user_copy;
+
+pub use frames::Frame;
+
+use crate::boot::BootInformation;
+
+/// Where all physical memory is mapped.
+pub const DIRECT_MAP_BASE: u64 = 0xffff_8000_0000_0000;
+
+/// Where the image is linked: virtual address minus link-time physical address.
+pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+
+/// Bytes in a page.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// The address at which the kernel reaches physical memory.
+#[must_use]
+#[inline(always)]
+pub const fn direct(physical: u64) -> u64 {
+    DIRECT_MAP_BASE + physical
+}
+
+/// Sets up frames, the heap and the kernel's final address space.
+///
+/// `image_end` is the physical end of the loaded image: what lies below it is never allocated.
+pub fn initialise(boot: &BootInformation, image_end: u64) {
+    frames::initialise(boot, image_end);
+    kernel_space::initialise(boot);
+}

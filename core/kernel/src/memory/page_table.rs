@@ -1,0 +1,170 @@
+//! The processor's page tables of one address space, four levels (SDM volume 3, 4.5).
+//!
+//! Tables are frames of their own. A leaf with [`OWNED`] set holds a frame that belongs to the
+//! mapping and is freed with it; others belong to the image or are pinned elsewhere.
+
+use super::frames::{self, Frame};
+
+/// Entry is valid.
+pub const PRESENT: u64 = 1 << 0;
+/// Stores are allowed.
+pub const WRITABLE: u64 = 1 << 1;
+/// User mode may use it.
+pub const USER: u64 = 1 << 2;
+/// Uncached.
+pub const UNCACHED: u64 = 1 << 4;
+/// The entry maps a large page.
+pub const LARGE: u64 = 1 << 7;
+/// Stays in the TLB when CR3 is loaded.
+pub const GLOBAL: u64 = 1 << 8;
+/// Ours (ignored by the processor): the frame belongs to this mapping.
+pub const OWNED: u64 = 1 << 9;
+/// No instruction fetches.
+pub const NO_EXECUTE: u64 = 1 << 63;
+
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// There is no memory for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
+/// The frame in a leaf or table entry.
+#[must_use]
+pub const fn frame_of(entry: u64) -> Frame {
+    Frame::at(entry & ADDRESS)
+}
+
+/// A hierarchy of tables, by its root. The holder of `&mut` is the only one who changes it.
+#[derive(Debug)]
+pub struct PageTable {
+    root: Frame,
+}
+
+impl PageTable {
+    /// The tables below `root`.
+    ///
+    /// # Safety
+    /// `root` is a level-4 table whose lower half nobody else changes.
+    #[must_use]
+    pub const unsafe fn from_root(root: Frame) -> Self {
+        Self { root }
+    }
+
+    /// The level-4 table.
+    #[must_use]
+    pub const fn root(&self) -> Frame {
+        self.root
+    }
+
+    fn slot(table: Frame, address: u64, level: u32) -> *mut u64 {
+        let index = (address >> (12 + 9 * level)) & 511;
+        // SAFETY: the index is below 512, so the pointer stays in the table's page.
+        unsafe { table.pointer().cast::<u64>().add(index as usize) }
+    }
+
+    /// The leaf slot of `address`, with missing tables made.
+    ///
+    /// # Errors
+    /// [`NoMemory`] for a table.
+    pub fn slot_for(&mut self, address: u64) -> Result<Slot<'_>, NoMemory> {
+        let mut table = self.root;
+        for level in [3, 2, 1] {
+            let slot = Self::slot(table, address, level);
+            // SAFETY: the slot lies in a table of this hierarchy, which `&mut self` guards.
+            let entry = unsafe { slot.read() };
+            table = if entry & PRESENT != 0 {
+                frame_of(entry)
+            } else {
+                let new = frames::allocate_zeroed().ok_or(NoMemory)?;
+                let rights = if address < 1 << 47 { USER } else { 0 };
+                // SAFETY: as above; the new table is zeroed, so it maps nothing yet.
+                unsafe { slot.write(new.physical() | PRESENT | WRITABLE | rights) };
+                new
+            };
+        }
+        Ok(Slot { pointer: Self::slot(table, address, 0), table: core::marker::PhantomData })
+    }
+
+    /// The leaf slot of `address` if its tables are there.
+    pub fn existing_slot(&mut self, address: u64) -> Option<Slot<'_>> {
+        let mut table = self.root;
+        for level in [3, 2, 1] {
+            // SAFETY: the slot lies in a table of this hierarchy.
+            let entry = unsafe { Self::slot(table, address, level).read() };
+            if entry & PRESENT == 0 || entry & LARGE != 0 {
+                return None;
+            }
+            table = frame_of(entry);
+        }
+        Some(Slot { pointer: Self::slot(table, address, 0), table: core::marker::PhantomData })
+    }
+
+    /// Calls `action` for each leaf that is set in `start..end`, which is user space.
+    pub fn for_each(&mut self, start: u64, end: u64, mut action: impl FnMut(u64, &mut Slot<'_>)) {
+        let mut address = start;
+        'pages: while address < end {
+            let mut table = self.root;
+            for level in [3, 2, 1] {
+                // SAFETY: the slot lies in a table of this hierarchy.
+                let entry = unsafe { Self::slot(table, address, level).read() };
+                if entry & PRESENT == 0 {
+                    let span = 1u64 << (12 + 9 * level);
+                    address = (address & !(span - 1)) + span;
+                    continue 'pages;
+                }
+                table = frame_of(entry);
+            }
+            let stop = ((address & !0x1f_ffff) + 0x20_0000).min(end);
+            while address < stop {
+                let mut slot =
+                    Slot { pointer: Self::slot(table, address, 0), table: core::marker::PhantomData };
+                if slot.get() != 0 {
+                    action(address, &mut slot);
+                }
+                address += super::PAGE_BYTES;
+            }
+        }
+    }
+
+    /// Frees every table below the lower half; leaves must have been cleared.
+    pub fn free_user_tables(&mut self) {
+        fn free_below(table: Frame, level: u32, entries: usize) {
+            for index in 0..entries {
+                // SAFETY: the index is below 512; the table belongs to this hierarchy.
+                let entry = unsafe { table.pointer().cast::<u64>().add(index).read() };
+                if entry & PRESENT != 0 {
+                    if level > 1 {
+                        free_below(frame_of(entry), level - 1, 512);
+                    }
+                    frames::free(frame_of(entry));
+                    // SAFETY: as above.
+                    unsafe { table.pointer().cast::<u64>().add(index).write(0) };
+                }
+            }
+        }
+        free_below(self.root, 3, 256);
+    }
+}
+
+/// One leaf entry.
+#[derive(Debug)]
+pub struct Slot<'a> {
+    pointer: *mut u64,
+    table: core::marker::PhantomData<&'a mut u64>,
+}
+
+impl Slot<'_> {
+    /// The entry.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        // SAFETY: the pointer is into a live table that the borrow guards; the processor may set
+        // accessed and dirty bits meanwhile, hence volatile.
+        unsafe { self.pointer.read_volatile() }
+    }
+
+    /// Writes the entry; the caller flushes the TLB where that is needed.
+    pub fn set(&mut self, entry: u64) {
+        // SAFETY: as in `get`.
+        unsafe { self.pointer.write_volatile(entry) }
+    }
+}

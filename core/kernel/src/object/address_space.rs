@@ -1,0 +1,93 @@
+//! A process's own memory as an object.
+
+use alloc::sync::Arc;
+
+use kiln_interface::kernel::{
+    AddressSpace, AddressSpaceDispatch, FileCache, MapFlags, Protection,
+};
+use kiln_object::layout::PAGE_BYTES;
+use kiln_object::{Dispatch, Error, Reference, Rights};
+
+use super::file_cache;
+use crate::memory::region::Backing;
+use crate::process::Process;
+
+struct Memory(&'static Process);
+
+/// The object for `process`.
+#[must_use]
+pub fn address_space(process: &'static Process) -> Arc<dyn Dispatch> {
+    Arc::new(AddressSpaceDispatch(Memory(process)))
+}
+
+fn protection(bits: u32) -> Result<Protection, Error> {
+    Protection::from_bits(bits).ok_or(Error::BadArgument)
+}
+
+fn flags(bits: u32) -> Result<MapFlags, Error> {
+    MapFlags::from_bits(bits).ok_or(Error::BadArgument)
+}
+
+impl AddressSpace for Memory {
+    fn map_anonymous(&self, address: u64, length: u64, bits: u32, how: u32) -> Result<u64, Error> {
+        let (protection, flags) = (protection(bits)?, flags(how)?);
+        self.0.space().map(address, length, protection, flags, Backing::Anonymous)
+    }
+
+    fn map_file(
+        &self,
+        cache: Reference<dyn FileCache>,
+        offset: u64,
+        address: u64,
+        length: u64,
+        protection_and_flags: u64,
+    ) -> Result<u64, Error> {
+        let protection = protection(protection_and_flags as u32)?;
+        let flags = flags((protection_and_flags >> 32) as u32)?;
+        if flags.contains(MapFlags::SHARED) && protection.contains(Protection::WRITE) {
+            return Err(Error::ReadOnly);
+        }
+        if !offset.is_multiple_of(PAGE_BYTES) {
+            return Err(Error::BadArgument);
+        }
+        let (cache, rights) = file_cache::resolve(self.0, cache)?;
+        if !rights.contains(Rights::MAP) {
+            return Err(Error::Denied);
+        }
+        self.0.space().map(address, length, protection, flags, Backing::File { cache, offset })
+    }
+
+    fn unmap(&self, address: u64, length: u64) -> Result<(), Error> {
+        self.0.space().unmap(address, length)
+    }
+
+    fn protect(&self, address: u64, length: u64, bits: u32) -> Result<(), Error> {
+        let protection = protection(bits)?;
+        self.0.space().protect(address, length, protection)
+    }
+
+    fn relocate(&self, address: u64, length: u64, new_address: u64, new_length: u64) -> Result<u64, Error> {
+        self.0.space().relocate(address, length, new_address, new_length)
+    }
+
+    fn discard(&self, address: u64, length: u64) -> Result<(), Error> {
+        self.0.space().discard(address, length)
+    }
+
+    fn patch(&self, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() > 16 {
+            return Err(Error::TooLarge);
+        }
+        self.0.space().patch(address, bytes)
+    }
+
+    fn region(&self, address: u64) -> Result<((u64, u64), (u64, u64)), Error> {
+        let space = self.0.space();
+        let (start, region) = space.regions().find_or_next(address).ok_or(Error::NotFound)?;
+        let offset = match region.backing {
+            Backing::File { offset, .. } => offset,
+            Backing::Anonymous | Backing::Pinned => 0,
+        };
+        Ok(((start, region.end), (u64::from(region.protection.bits()), offset)))
+    }
+}

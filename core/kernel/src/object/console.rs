@@ -1,0 +1,44 @@
+//! The machine's console as an object.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use kiln_interface::kernel::{Console, ConsoleDispatch};
+use kiln_object::dispatcher::soft_interrupt;
+use kiln_object::{Dispatch, Error, ProcessId};
+
+use crate::device::console as device;
+use crate::process::{self, CONSOLE_OWNER};
+
+struct Terminal;
+
+/// The object.
+#[must_use]
+pub fn console() -> Arc<dyn Dispatch> {
+    device::on_receive(input_came);
+    Arc::new(ConsoleDispatch(Terminal))
+}
+
+/// Tells the console's owner, on the boot CPU, where the program runs.
+fn input_came() {
+    let owner = ProcessId::from_raw(CONSOLE_OWNER.load(Ordering::Acquire));
+    if let Some(process) = process::find(owner)
+        && let Ok(dispatcher) = process.dispatcher(0)
+    {
+        dispatcher.page().pending.fetch_or(soft_interrupt::CONSOLE, Ordering::Release);
+    }
+}
+
+impl Console for Terminal {
+    fn write(&self, bytes: &[u8]) -> Result<usize, Error> {
+        device::write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn read(&self, bytes: &mut [u8]) -> Result<usize, Error> {
+        match device::read(bytes) {
+            0 => Err(Error::WouldBlock),
+            count => Ok(count),
+        }
+    }
+}

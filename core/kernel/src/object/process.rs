@@ -1,0 +1,58 @@
+//! A process as an object to itself.
+
+use alloc::sync::Arc;
+
+use kiln_interface::kernel::{Process as ProcessInterface, ProcessDispatch};
+use kiln_object::layout::USER_END;
+use kiln_object::{Dispatch, Error};
+
+use crate::call::kernel_object::{Afterwards, afterwards};
+use crate::call::{current_dispatcher, set_current, set_thread_pointer};
+use crate::process::Process;
+
+struct Itself(&'static Process);
+
+/// The object for `process`.
+#[must_use]
+pub fn process(process: &'static Process) -> Arc<dyn Dispatch> {
+    Arc::new(ProcessDispatch(Itself(process)))
+}
+
+impl ProcessInterface for Itself {
+    fn exit(&self, status: u32) -> Result<(), Error> {
+        afterwards(Afterwards::Exit(status));
+        Ok(())
+    }
+
+    fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
+        self.0.entries.set(call, reflected, trap)?;
+        // The CPU keeps a copy of the reflection entry.
+        if let Some(dispatcher) = current_dispatcher() {
+            set_current(dispatcher);
+        }
+        Ok(())
+    }
+
+    fn wait(&self, deadline: u64) -> Result<u64, Error> {
+        afterwards(Afterwards::Wait(deadline));
+        Ok(0)
+    }
+
+    fn set_thread_pointer(&self, address: u64) -> Result<(), Error> {
+        if address >= USER_END {
+            return Err(Error::BadArgument);
+        }
+        // The kernel never uses FS: the caller finds it so when the call returns.
+        set_thread_pointer(address);
+        Ok(())
+    }
+
+    fn ready(&self) -> Result<(), Error> {
+        self.0.mark_ready();
+        Ok(())
+    }
+
+    fn processor_time(&self) -> Result<u64, Error> {
+        Ok(crate::time::monotonic_ns())
+    }
+}

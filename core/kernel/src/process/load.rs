@@ -1,0 +1,111 @@
+//! Puts a component of the image into a new process.
+
+use kiln_image_format::{Component, Permissions};
+use kiln_interface::kernel::{MapFlags, Protection};
+use kiln_object::Error;
+use kiln_object::layout::{
+    CONFIGURATION_BASE, HEAP_BASE, HEAP_BYTES, KERNEL_INFORMATION_BASE, MAIN_STACK_BYTES, MAIN_STACK_TOP,
+    PAGE_BYTES, STARTUP_BASE, TRAP_STACK_BYTES, TRAP_STACK_TOP,
+};
+use kiln_object::startup::Startup;
+use zerocopy::IntoBytes;
+
+use super::Process;
+use crate::memory::cache::Cache;
+use crate::memory::frames::{self, Frame};
+use crate::memory::region::Backing;
+
+const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);
+
+/// Maps the component's segments from the image at physical `image`, and the places every process
+/// has: heap, stacks, information page.
+///
+/// # Errors
+/// What mapping answers; `Corrupt` for a segment that contradicts itself.
+pub fn component(
+    process: &Process,
+    component: &Component<'_>,
+    image: u64,
+    information: Frame,
+) -> Result<(), Error> {
+    let mut space = process.space();
+    for segment in component.segments {
+        let protection = match segment.permissions {
+            Permissions::ReadExecute => Protection::READ | Protection::EXECUTE,
+            Permissions::Read => Protection::READ,
+            Permissions::ReadWrite => READ_WRITE,
+        };
+        let file_end = segment.file_bytes.next_multiple_of(PAGE_BYTES);
+        if file_end != 0 {
+            let cache = Cache::new(image + segment.image_offset, segment.file_bytes);
+            space.map(
+                segment.virtual_address,
+                file_end,
+                protection,
+                MapFlags::EXACT,
+                Backing::File { cache, offset: 0 },
+            )?;
+        }
+        let memory_end = segment.memory_bytes.next_multiple_of(PAGE_BYTES);
+        if memory_end > file_end {
+            space.map(
+                segment.virtual_address + file_end,
+                memory_end - file_end,
+                protection,
+                MapFlags::EXACT,
+                Backing::Anonymous,
+            )?;
+        }
+    }
+    for (start, bytes) in [
+        (HEAP_BASE, HEAP_BYTES),
+        (MAIN_STACK_TOP - MAIN_STACK_BYTES, MAIN_STACK_BYTES),
+        (TRAP_STACK_TOP - TRAP_STACK_BYTES, TRAP_STACK_BYTES),
+    ] {
+        space.map(start, bytes, READ_WRITE, MapFlags::EXACT, Backing::Anonymous)?;
+    }
+    space.pin(KERNEL_INFORMATION_BASE, information, Protection::READ)
+}
+
+/// Shows `bytes` of the image at `offset` read-only at `address`.
+///
+/// # Errors
+/// What mapping answers.
+pub fn show(process: &Process, address: u64, cache: Cache) -> Result<(), Error> {
+    if cache.length() == 0 {
+        return Ok(());
+    }
+    process
+        .space()
+        .map(
+            address,
+            cache.length(),
+            Protection::READ,
+            MapFlags::EXACT,
+            Backing::File { cache, offset: 0 },
+        )
+        .map(|_| ())
+}
+
+/// Shows the configuration blob.
+///
+/// # Errors
+/// What mapping answers.
+pub fn configuration(process: &Process, cache: Cache) -> Result<(), Error> {
+    show(process, CONFIGURATION_BASE, cache)
+}
+
+/// Puts the start-up block in place.
+///
+/// # Errors
+/// `Exhausted` without memory.
+pub fn startup(process: &Process, startup: &Startup) -> Result<(), Error> {
+    for (index, part) in startup.as_bytes().chunks(PAGE_BYTES as usize).enumerate() {
+        let frame = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
+        // SAFETY: the frame is fresh and a chunk is at most a page long.
+        unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), frame.pointer(), part.len()) };
+        let address = STARTUP_BASE + index as u64 * PAGE_BYTES;
+        process.space().pin(address, frame, Protection::READ)?;
+    }
+    Ok(())
+}

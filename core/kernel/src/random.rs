@@ -1,0 +1,76 @@
+//! Random numbers: ChaCha20, keyed from what entropy the machine has.
+//!
+//! RDSEED and RDRAND where they exist, and always the time stamp counter, so that two machines
+//! without either still differ. Each request re-keys, so that an old answer cannot be computed
+//! from a later state.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use spin::Mutex;
+
+use crate::processor::{Features, features};
+
+static GENERATOR: Mutex<Option<ChaCha20Rng>> = Mutex::new(None);
+
+/// Mixes `bytes` into the key, from a device for instance.
+pub fn add_entropy(bytes: &[u8]) {
+    let mut generator = GENERATOR.lock();
+    let mut seed = next_seed(&mut generator);
+    for (index, byte) in bytes.iter().enumerate() {
+        if let Some(place) = seed.get_mut(index % 32) {
+            *place ^= *byte;
+        }
+    }
+    *generator = Some(ChaCha20Rng::from_seed(seed));
+}
+
+/// Fills `bytes`.
+pub fn fill(bytes: &mut [u8]) {
+    let mut generator = GENERATOR.lock();
+    let seed = next_seed(&mut generator);
+    let mut fresh = ChaCha20Rng::from_seed(seed);
+    fresh.fill_bytes(bytes);
+    *generator = Some(fresh);
+}
+
+fn next_seed(generator: &mut Option<ChaCha20Rng>) -> [u8; 32] {
+    let mut seed = [0; 32];
+    if let Some(generator) = generator {
+        generator.fill_bytes(&mut seed);
+        return seed;
+    }
+    for chunk in seed.chunks_exact_mut(8) {
+        // SAFETY: RDTSC is allowed in the kernel.
+        let ticks = unsafe { core::arch::x86_64::_rdtsc() };
+        let word = hardware_word().unwrap_or(0) ^ ticks.rotate_left(32) ^ crate::time::wall_clock_ns();
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    seed
+}
+
+fn hardware_word() -> Option<u64> {
+    /// Tries before the source counts as broken (SDM volume 1, 7.3.17).
+    const TRIES: usize = 10;
+    let features = features();
+    for _ in 0..TRIES {
+        let word: u64;
+        let good: u8;
+        if features.contains(Features::RDSEED) {
+            // SAFETY: the processor has RDSEED.
+            unsafe {
+                core::arch::asm!("rdseed {}", "setc {}", out(reg) word, out(reg_byte) good, options(nomem, nostack));
+            }
+        } else if features.contains(Features::RDRAND) {
+            // SAFETY: the processor has RDRAND.
+            unsafe {
+                core::arch::asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) good, options(nomem, nostack));
+            }
+        } else {
+            return None;
+        }
+        if good != 0 {
+            return Some(word);
+        }
+    }
+    None
+}
