@@ -1,2 +1,7 @@
-//! kiln: the build tool.
-fn main() {}
+//! The `kiln` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kiln::command_line::main()
+}

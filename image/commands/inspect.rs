@@ -1,0 +1,49 @@
+//! `kiln inspect`: what is in an image, or would be in that of a manifest.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::prepare;
+use crate::Error;
+use crate::command_line::Inspect;
+use crate::compose::{ComposeError, Launch};
+use crate::inspect::{Contents, to_dot, to_json, to_text};
+use crate::progress::Progress;
+
+/// Prints what is asked for on standard output.
+///
+/// # Errors
+/// The file is neither a manifest nor an image, or the manifest's image cannot be made.
+pub fn inspect(asked: &Inspect, progress: Progress) -> Result<(), Error> {
+    let contents = if is_elf(&asked.subject)? {
+        let bytes = std::fs::read(&asked.subject)
+            .map_err(|error| Error::io("cannot read the image", &asked.subject, error))?;
+        Contents::of_image(&bytes).map_err(ComposeError::from)?
+    } else {
+        let (manifest, ingredients) = prepare(&asked.subject, Launch::default(), progress)?;
+        let image = ingredients.compose(&manifest, progress)?;
+        Contents::of_composed(&manifest, &image, &ingredients.root)
+    };
+    print(&if asked.json {
+        to_json(&contents)
+    } else if asked.dot {
+        to_dot(&contents)
+    } else {
+        to_text(&contents)
+    });
+    Ok(())
+}
+
+fn is_elf(path: &Path) -> Result<bool, Error> {
+    let mut start = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(4).read_to_end(&mut start))
+        .map_err(|error| Error::io("cannot read", path, error))?;
+    Ok(start == b"\x7fELF")
+}
+
+/// Prints to standard output; a reader that went away is no failure of ours.
+pub(super) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

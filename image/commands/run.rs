@@ -1,0 +1,120 @@
+//! `kiln run`: the image of a manifest, or of a command line, run under QEMU.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kiln_linker::{Image, debug_elf};
+
+use super::without_manifest::{apply, from_words};
+use super::{gather, lock_beside};
+use crate::command_line::Run;
+use crate::components::Driver;
+use crate::compose::Launch;
+use crate::manifest::{Manifest, to_toml};
+use crate::progress::{Progress, say};
+use crate::run::{Settings, run as run_machine};
+use crate::{Error, cache, root};
+
+/// Makes the image and runs it; gives back the exit status for Kiln.
+///
+/// # Errors
+/// Anything on the way to the program's own end.
+pub fn run(asked: &Run, progress: Progress) -> Result<u8, Error> {
+    let timeout = asked.timeout.map(|seconds| {
+        Duration::try_from_secs_f64(seconds).map_err(|_| {
+            Error::usage(
+                format!("--timeout cannot be {seconds}"),
+                "give a number of seconds, such as 10",
+            )
+        })
+    });
+    let timeout = timeout.transpose()?;
+    let (mut manifest, lock) = match &asked.manifest {
+        Some(path) => (Manifest::read(path)?, Some(lock_beside(path))),
+        None => (from_words(asked)?, asked.save.as_deref().map(lock_beside)),
+    };
+    apply(asked, &mut manifest)?;
+    let tree = root::assemble(&manifest, lock.as_deref(), progress)?;
+    if asked.manifest.is_none() {
+        super::without_manifest::find_program(&mut manifest, &tree)?;
+    }
+    if let Some(path) = &asked.save {
+        save(&manifest, path)?;
+    }
+    let launch = Launch {
+        strace: asked.strace,
+    };
+    let ingredients = gather(&manifest, &tree, launch, progress)?;
+    let image = ingredients.compose(&manifest, progress)?;
+    let debugger = if asked.gdb {
+        Some(prepare_debugger(&image)?)
+    } else {
+        None
+    };
+    let settings = Settings {
+        model: manifest.machine.model,
+        memory: manifest.machine.memory,
+        cpus: manifest.machine.cpus,
+        timeout,
+        strace: asked.strace,
+        entropy: manifest.drivers.contains(&Driver::VirtioRng),
+        debugger: debugger.as_ref().map(|debugger| debugger.socket.clone()),
+        verbose: progress.is_verbose(),
+    };
+    let status = run_machine(|file| image.write_to(file), &settings, progress)?;
+    Ok(status)
+}
+
+/// Writes the manifest that a command line equals; its paths work from where it lies.
+fn save(manifest: &Manifest, path: &std::path::Path) -> Result<(), Error> {
+    let mut saved = manifest.clone();
+    let beside = path.parent().unwrap_or(std::path::Path::new(""));
+    if saved.directory != beside {
+        let here = std::env::current_dir()
+            .map_err(|error| Error::io("cannot find the current directory", path, error))?;
+        saved.make_paths_absolute(&here);
+    }
+    cache::write_whole(path, to_toml(&saved).as_bytes())
+}
+
+/// What a debugger needs, in a directory that is gone with this.
+struct Debugger {
+    directory: PathBuf,
+    socket: PathBuf,
+}
+
+impl Drop for Debugger {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Writes the symbols of all components and tells how to start the debugger.
+fn prepare_debugger(image: &Image<'_>) -> Result<Debugger, Error> {
+    let directory = std::env::temp_dir().join(format!("kiln-gdb-{}", std::process::id()));
+    cache::create(&directory)?;
+    let debugger = Debugger {
+        socket: directory.join("socket"),
+        directory,
+    };
+    let mut command = String::from("gdb");
+    for (index, component) in image.components.iter().enumerate() {
+        let linked = &component.linked;
+        let path = debugger.directory.join(format!("{}.elf", linked.name));
+        cache::write_whole(&path, &debug_elf(linked))?;
+        // Addresses are the linked ones already, so no offset is to be given.
+        let verb = if index == 0 {
+            "symbol-file"
+        } else {
+            "add-symbol-file"
+        };
+        command.push_str(&format!(" -ex '{verb} {}'", path.display()));
+    }
+    command.push_str(&format!(
+        " -ex 'target remote {}'",
+        debugger.socket.display()
+    ));
+    say("kiln: the machine waits for a debugger; in another terminal:");
+    say(command);
+    Ok(debugger)
+}

@@ -1,0 +1,96 @@
+//! The configuration blob: what an image is told about itself.
+
+use kiln_object::configuration::{key, write_record};
+
+use crate::components::Server;
+use crate::manifest::Manifest;
+
+/// Name of a driver in the kernel: for those who look into an image; nothing in it asks.
+pub const DRIVER_KEY: &str = "driver";
+
+/// What is asked of one image beyond its manifest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// System calls are to be reported.
+    pub strace: bool,
+}
+
+/// The blob for this manifest.
+pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
+    let mut blob = Vec::new();
+    let mut record = |key: &str, value: &[u8]| {
+        write_record(|bytes| blob.extend_from_slice(bytes), key, value);
+    };
+    let personality = manifest.personality.name();
+    for (server, _) in &manifest.servers {
+        record(key::SERVER, server.name().as_bytes());
+    }
+    for (server, _) in &manifest.servers {
+        record(
+            key::GRANT,
+            format!("{}\0{personality}", server.name()).as_bytes(),
+        );
+        if *server != Server::NameSpace {
+            // File systems say in the name space where they are.
+            let grant = format!("{}\0{}", Server::NameSpace.name(), server.name());
+            record(key::GRANT, grant.as_bytes());
+        }
+    }
+    record(key::PERSONALITY, personality.as_bytes());
+    let program = &manifest.program;
+    record(key::PROGRAM_PATH, program.path.value.as_bytes());
+    let called = program.called.as_ref().unwrap_or(&program.path.value);
+    record(key::PROGRAM_ARGUMENT, called.as_bytes());
+    for argument in &program.args {
+        record(key::PROGRAM_ARGUMENT, argument.as_bytes());
+    }
+    for (name, value) in &program.env {
+        record(
+            key::PROGRAM_ENVIRONMENT,
+            format!("{name}={value}").as_bytes(),
+        );
+    }
+    record(key::PROGRAM_DIRECTORY, program.directory.as_bytes());
+    record(key::HOST_NAME, manifest.name.as_bytes());
+    for driver in &manifest.drivers {
+        record(DRIVER_KEY, driver.name().as_bytes());
+    }
+    if launch.strace {
+        record(key::TRACE_SYSTEM_CALLS, b"1");
+    }
+    if manifest.root.writable {
+        record(key::ROOT_WRITABLE, b"1");
+    }
+    blob
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_object::configuration::Configuration;
+
+    use super::*;
+    use crate::manifest::Source;
+
+    #[test]
+    fn an_image_is_told_what_to_start() {
+        let text = "name = \"t\"\n[program]\npath = \"/bin/busybox\"\ncalled = \"ls\"\nargs = [\"-l\", \"\"]\n[root]\nfrom = []\nwritable = false";
+        let manifest = Manifest::parse(Source::new("t.toml", text), "".into()).unwrap();
+        let blob = configuration(&manifest, Launch { strace: true });
+        let read = Configuration::new(&blob);
+        let values = |key| {
+            read.values(key)
+                .map(|v| String::from_utf8_lossy(v).into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(values(key::PROGRAM_ARGUMENT), ["ls", "-l", ""]);
+        assert_eq!(values(key::SERVER), ["name_space", "image_root"]);
+        assert_eq!(read.value(key::PROGRAM_PATH), Some(&b"/bin/busybox"[..]));
+        assert!(
+            values(key::PROGRAM_ENVIRONMENT)
+                .iter()
+                .any(|v| v.starts_with("PATH=/"))
+        );
+        assert!(read.is_set(key::TRACE_SYSTEM_CALLS));
+        assert!(!read.is_set(key::ROOT_WRITABLE));
+    }
+}

@@ -1,0 +1,106 @@
+//! From a manifest and its root file system to an image.
+//!
+//! The freestanding parts were compiled when `kiln` was; here they are linked. What the
+//! manifest does not name is no root of that link, and so is not in the image.
+
+mod configuration;
+mod parts;
+
+use kiln_erofs::write::{Summary, Tree};
+use kiln_linker::{ComponentInput, Composer, Image, Input, Kind, Request};
+
+pub use configuration::{DRIVER_KEY, Launch, configuration};
+
+use crate::manifest::Manifest;
+use crate::progress::Progress;
+use crate::{Error, root};
+
+/// Entry of every component but the kernel: the runtime defines it.
+const COMPONENT_ENTRY: &str = "_start";
+/// The kernel's boot code must come first, within the reach of its 16-bit parts.
+const KERNEL_FIRST: &str = ".kiln.boot";
+/// Drivers are sections of the kernel by this name and their own.
+const DRIVER_SECTION: &str = "kiln_drivers.";
+
+/// Why an image could not be composed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The last link failed.
+    #[error("cannot link the image: {0}")]
+    Link(#[from] kiln_linker::Error),
+    /// A part is not in this `kiln`.
+    #[error(
+        "this kiln was built without the part `{0}`\n  = help: build kiln again without KILN_WITHOUT_PARTS"
+    )]
+    NoPart(String),
+    /// A part that was carried along is damaged.
+    #[error("the part `{0}` that kiln carries is damaged\n  = help: install kiln again")]
+    DamagedPart(String),
+}
+
+/// Everything an image is linked from; borrowed by the image while it is made.
+pub struct Ingredients {
+    /// The root file system's bytes.
+    pub root: Vec<u8>,
+    /// What is in it.
+    pub root_summary: Summary,
+    /// The configuration's bytes.
+    configuration: Vec<u8>,
+    kernel: Vec<u8>,
+    components: Vec<(Kind, &'static str, Vec<u8>)>,
+}
+
+impl Ingredients {
+    /// Gathers what the manifest names, with the files of `tree`.
+    ///
+    /// # Errors
+    /// The root file system cannot be written, or a part is missing.
+    pub fn gather(
+        manifest: &Manifest,
+        tree: &Tree,
+        launch: Launch,
+        progress: Progress,
+    ) -> Result<Self, Error> {
+        progress.detail("writing the root file system");
+        let (root, root_summary) = root::write(tree, &manifest.name)?;
+        let mut components = Vec::new();
+        for (server, _) in &manifest.servers {
+            components.push((Kind::Server, server.name(), parts::part(server.name())?));
+        }
+        let personality = manifest.personality.name();
+        components.push((Kind::Personality, personality, parts::part(personality)?));
+        Ok(Self {
+            root,
+            root_summary,
+            configuration: configuration(manifest, launch),
+            kernel: parts::part("kernel")?,
+            components,
+        })
+    }
+
+    /// Links the image.
+    ///
+    /// # Errors
+    /// The linker's.
+    pub fn compose(&self, manifest: &Manifest, progress: Progress) -> Result<Image<'_>, Error> {
+        progress.detail("linking the image");
+        let input = |name, bytes| vec![Input { name, bytes }];
+        let mut kernel = Request::new("kernel", input("kernel", &self.kernel), None);
+        kernel.first.push(KERNEL_FIRST.to_owned());
+        for driver in &manifest.drivers {
+            kernel
+                .keep
+                .push(format!("{DRIVER_SECTION}{}", driver.name()));
+        }
+        let mut composer = Composer::new(kernel);
+        for (kind, name, bytes) in &self.components {
+            let request = Request::new(name, input(name, bytes), Some(COMPONENT_ENTRY));
+            composer = composer.component(ComponentInput {
+                kind: *kind,
+                request,
+            });
+        }
+        let composer = composer.root(&self.root).config(&self.configuration);
+        Ok(composer.compose().map_err(ComposeError::from)?)
+    }
+}

@@ -1,0 +1,542 @@
+//! Turns the text of a manifest into a [`Manifest`], or into complaints.
+
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use super::fields::{Complaints, Fields, Value};
+use super::near::suggest;
+use super::source::{Located, Source};
+use super::{
+    Console, DEFAULT_PATH, FileSource, Machine, MachineModel, Manifest, ManifestError, Owner,
+    Program, Root, RootSource, size,
+};
+use crate::components::{Driver, Home, Personality, Server, needed_servers};
+
+/// The most processors an image is started with.
+pub const MAXIMUM_CPUS: u32 = 8;
+/// The least and the most memory a machine can be given, in bytes.
+const MEMORY: std::ops::RangeInclusive<u64> = 2 << 20..=1 << 42;
+/// Memory of a machine whose manifest does not say.
+pub(super) const DEFAULT_MEMORY: u64 = 128 << 20;
+
+pub(super) fn decode(source: Source, directory: PathBuf) -> Result<Manifest, ManifestError> {
+    let text = source.clone();
+    let document = DeTable::parse(text.text()).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let message = format!("this is not TOML: {}", error.message().replace('\n', ", "));
+        source
+            .complain(&span, message)
+            .remedy("correct the syntax; strings stand in quotes, tables begin with [name]")
+    })?;
+    let complaints = Complaints::new(source.clone());
+    // The whole text is the span of what is missing from it: shown at line 1.
+    let fields = Fields::new(&complaints, document.get_ref(), 0..0, "the manifest");
+    let decoded = machine_description(&fields, &source, directory);
+    fields.finish();
+    let found = complaints.into_vec();
+    match decoded {
+        Some(manifest) if found.is_empty() => Ok(manifest),
+        _ => Err(ManifestError(found)),
+    }
+}
+
+fn machine_description(
+    fields: &Fields<'_>,
+    source: &Source,
+    directory: PathBuf,
+) -> Option<Manifest> {
+    let name = fields
+        .require("name", "name = \"hello\"")
+        .and_then(|value| image_name(&value));
+    let personality = fields
+        .get("personality")
+        .map_or(Some(Personality::Linux), |value| {
+            value
+                .one_of("personality", &Personality::NAMES)
+                .and_then(Personality::from_name)
+        });
+    let drivers = fields
+        .get("drivers")
+        .map_or_else(|| vec![Driver::Serial], |value| drivers(&value));
+    let program = fields.table("program").map(program);
+    if program.is_none() && fields.get("program").is_none() {
+        fields.require("program", "[program] with path = \"/bin/hello\"");
+    }
+    let root = fields.table("root").map(root);
+    if root.is_none() && fields.get("root").is_none() {
+        fields.require("root", "[root] with from = { binary = \"hello\" }");
+    }
+    let console = fields
+        .table("console")
+        .map_or_else(Console::default, console);
+    let machine = fields
+        .table("machine")
+        .map_or_else(Machine::default, machine);
+    let writable = root.as_ref().is_none_or(|root| root.writable);
+    let personality = personality?;
+    let servers = match fields.table("servers") {
+        Some(table) => servers(&table, personality, writable),
+        None => needed_servers(personality, writable)
+            .into_iter()
+            .map(|server| (server, Home::Own))
+            .collect(),
+    };
+    Some(Manifest {
+        source: source.clone(),
+        directory,
+        name: name?,
+        personality,
+        drivers,
+        program: program??,
+        root: root?,
+        servers,
+        machine,
+        console,
+    })
+}
+
+/// Whether `name` can name an image and the files made for it.
+pub(crate) fn is_image_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+fn image_name(value: &Value<'_>) -> Option<String> {
+    let text = value.string()?;
+    if is_image_name(&text.value) {
+        return Some(text.value);
+    }
+    value.complain(
+        format!("`{}` cannot name an image", text.value),
+        "use up to 64 letters, digits, `.`, `_` and `-`, the first one a letter or digit",
+    );
+    None
+}
+
+fn drivers(value: &Value<'_>) -> Vec<Driver> {
+    let mut found = Vec::new();
+    for item in value.array().unwrap_or_default() {
+        let driver = item
+            .one_of("driver", &Driver::NAMES)
+            .and_then(Driver::from_name);
+        if let Some(driver) = driver {
+            if found.contains(&driver) {
+                item.complain(
+                    format!("driver `{}` is named twice", driver.name()),
+                    "remove one",
+                );
+            }
+            found.push(driver);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn program(fields: Fields<'_>) -> Option<Program> {
+    let path = fields
+        .require("path", "path = \"/bin/hello\"")
+        .and_then(|value| value.guest_path());
+    let called = fields
+        .get("called")
+        .and_then(|value| value.string())
+        .map(|text| text.value);
+    let args = fields
+        .get("args")
+        .and_then(|value| value.strings())
+        .unwrap_or_default();
+    let mut env = fields
+        .get("env")
+        .map(|value| environment(&value))
+        .unwrap_or_default();
+    for (name, value) in [("PATH", DEFAULT_PATH), ("HOME", "/root")] {
+        if !env.iter().any(|(known, _)| known == name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    let directory = fields.get("directory").map_or_else(
+        || Some("/".to_owned()),
+        |value| value.guest_path().map(|path| path.value),
+    );
+    fields.finish();
+    Some(Program {
+        path: path?,
+        called,
+        args: args.into_iter().map(|text| text.value).collect(),
+        env,
+        directory: directory?,
+    })
+}
+
+fn environment(value: &Value<'_>) -> Vec<(String, String)> {
+    let Some(fields) = value.fields("program.env") else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (name, value) in fields.entries() {
+        if name.value.is_empty() || name.value.contains(['=', '\0']) {
+            value.complain(
+                format!("`{}` cannot name an environment variable", name.value),
+                "a name is not empty and has no `=`",
+            );
+        } else if let Some(text) = value.string() {
+            found.push((name.value, text.value));
+        }
+    }
+    found
+}
+
+fn root(fields: Fields<'_>) -> Root {
+    let example = "from = { packages = [\"busybox-static\"] }";
+    let from = match fields.require("from", example) {
+        Some(value) if value.is_table() => root_source(&value).into_iter().collect(),
+        Some(value) => value
+            .array()
+            .unwrap_or_default()
+            .iter()
+            .filter_map(root_source)
+            .collect(),
+        None => Vec::new(),
+    };
+    let writable = fields
+        .get("writable")
+        .and_then(|value| value.boolean())
+        .unwrap_or(true);
+    fields.finish();
+    Root { from, writable }
+}
+
+const SOURCES: [&str; 4] = ["directory", "binary", "packages", "files"];
+
+fn root_source(value: &Value<'_>) -> Option<Located<RootSource>> {
+    let fields = value.fields("a source of the root file system")?;
+    let named: Vec<_> = fields
+        .entries()
+        .into_iter()
+        .filter(|(name, _)| SOURCES.contains(&name.value.as_str()))
+        .collect();
+    if named.len() > 1 {
+        let second = &named[1].0.value;
+        let message = format!(
+            "one source names both `{}` and `{second}`",
+            named[0].0.value
+        );
+        value.complain(
+            message,
+            "make two sources of them: from = [ { .. }, { .. } ]",
+        );
+        return None;
+    }
+    let source = match named.first().map(|(name, _)| name.value.as_str()) {
+        Some("directory") => directory_source(&fields),
+        Some("binary") => binary_source(&fields),
+        Some("packages") => package_source(&fields),
+        Some("files") => fields
+            .get("files")
+            .map(|value| file_sources(&value))
+            .map(RootSource::Files),
+        _ => {
+            let entries = fields.entries();
+            match entries.first() {
+                Some((wrong, _)) => value.complain(
+                    format!("unknown kind of source: `{}`", wrong.value),
+                    suggest(&wrong.value, "known kinds", &SOURCES),
+                ),
+                None => value.complain(
+                    "a source names nothing",
+                    suggest("", "known kinds", &SOURCES),
+                ),
+            }
+            return None;
+        }
+    };
+    fields.finish();
+    Some(Located {
+        value: source?,
+        span: value.span(),
+    })
+}
+
+fn directory_source(fields: &Fields<'_>) -> Option<RootSource> {
+    let path = fields.get("directory").and_then(|value| host_path(&value));
+    let to = destination(fields, || Some("/".to_owned()));
+    let owner = fields.get("owner").map_or(Some(Owner::Keep), |value| {
+        match value.one_of("owner", &["keep", "root"])? {
+            "root" => Some(Owner::Root),
+            _ => Some(Owner::Keep),
+        }
+    });
+    Some(RootSource::Directory {
+        path: path?,
+        to: to?,
+        owner: owner?,
+    })
+}
+
+fn binary_source(fields: &Fields<'_>) -> Option<RootSource> {
+    let path = fields.get("binary").and_then(|value| host_path(&value));
+    let to = destination(fields, || default_binary_place(&path.as_ref()?.value));
+    Some(RootSource::Binary {
+        to: to?,
+        path: path?,
+    })
+}
+
+/// Where a program of the host goes when the manifest does not say.
+///
+/// Programs installed on the host keep their path, since they may look for their
+/// parts beside it; a program from a work directory goes to `/bin`.
+pub(crate) fn default_binary_place(path: &std::path::Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let whole = path.to_str()?;
+    let installed = ["/bin/", "/sbin/", "/usr/", "/opt/", "/lib/", "/lib64/"];
+    if installed.iter().any(|place| whole.starts_with(place)) {
+        super::fields::plain_guest_path(whole).ok()
+    } else {
+        Some(format!("/bin/{name}"))
+    }
+}
+
+fn destination(fields: &Fields<'_>, default: impl FnOnce() -> Option<String>) -> Option<String> {
+    match fields.get("to") {
+        Some(value) => value.guest_path().map(|path| path.value),
+        None => default(),
+    }
+}
+
+fn package_source(fields: &Fields<'_>) -> Option<RootSource> {
+    let value = fields.get("packages")?;
+    let names = value.strings()?;
+    for (name, item) in names.iter().zip(value.array()?) {
+        if !crate::debian::is_package_name(&name.value) {
+            item.complain(
+                format!("`{}` is no package name", name.value),
+                "write names as apt takes them, such as \"python3\" or \"hello=2.10-3\"",
+            );
+        }
+    }
+    let flag = |name| {
+        fields
+            .get(name)
+            .and_then(|value| value.boolean())
+            .unwrap_or(false)
+    };
+    Some(RootSource::Packages {
+        names,
+        essential: flag("essential"),
+        documentation: flag("documentation"),
+    })
+}
+
+fn file_sources(value: &Value<'_>) -> Vec<FileSource> {
+    let file = |item: &Value<'_>| {
+        let fields = item.fields("a file of the root file system")?;
+        let from = fields
+            .require("from", "{ from = \"hello.py\", to = \"/app/hello.py\" }")
+            .and_then(|value| host_path(&value));
+        let to = fields
+            .require("to", "{ from = \"hello.py\", to = \"/app/hello.py\" }")
+            .and_then(|value| value.guest_path());
+        let mode = fields.get("mode").map(|value| mode(&value));
+        fields.finish();
+        let mode = match mode {
+            Some(mode) => Some(mode?),
+            None => None,
+        };
+        Some(FileSource {
+            from: from?,
+            to: to?.value,
+            mode,
+        })
+    };
+    value
+        .array()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(file)
+        .collect()
+}
+
+fn mode(value: &Value<'_>) -> Option<u16> {
+    let text = value.string()?;
+    let mode = u16::from_str_radix(&text.value, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777);
+    if mode.is_none() {
+        value.complain(
+            format!("`{}` is no file mode", text.value),
+            "write permission bits in octal, such as \"0644\" or \"0755\"",
+        );
+    }
+    mode
+}
+
+fn host_path(value: &Value<'_>) -> Option<Located<PathBuf>> {
+    let text = value.string()?;
+    if text.value.is_empty() {
+        value.complain(
+            format!("`{}` is empty", value.name),
+            "write a path on this host",
+        );
+        return None;
+    }
+    Some(Located {
+        value: PathBuf::from(text.value),
+        span: text.span,
+    })
+}
+
+fn servers(fields: &Fields<'_>, personality: Personality, writable: bool) -> Vec<(Server, Home)> {
+    let mut found = Vec::new();
+    for (name, value) in fields.entries() {
+        let Some(server) = Server::from_name(&name.value) else {
+            value.complain(
+                format!("unknown server `{}`", name.value),
+                suggest(&name.value, "known servers", &Server::NAMES),
+            );
+            continue;
+        };
+        if let Some(home) = home(&value, &name.value) {
+            found.push((server, home));
+        }
+    }
+    for server in needed_servers(personality, writable) {
+        if !fields
+            .entries()
+            .iter()
+            .any(|(name, _)| name.value == server.name())
+        {
+            let remedy = match server {
+                Server::MemoryFileSystem => "add it, or set root.writable = false".to_owned(),
+                _ => format!("add: {} = {{ home = \"own\" }}", server.name()),
+            };
+            fields.complain(
+                format!(
+                    "[servers] leaves out `{}`, which {}",
+                    server.name(),
+                    server.purpose()
+                ),
+                remedy,
+            );
+        }
+    }
+    found.sort_by_key(|(server, _)| *server);
+    found
+}
+
+fn home(value: &Value<'_>, server: &str) -> Option<Home> {
+    let fields = value.fields(format!("[servers.{server}]"))?;
+    let home = fields.get("home");
+    fields.finish();
+    let Some(value) = home else {
+        return Some(Home::Own);
+    };
+    let text = value.string()?.value;
+    match text.as_str() {
+        "own" => Some(Home::Own),
+        "kernel" => {
+            value.complain(
+                "a home in the kernel is not available yet",
+                "use home = \"own\": an address space of its own",
+            );
+            None
+        }
+        shared if shared.starts_with("shared:") => {
+            value.complain(
+                "a home shared with other servers is not available yet",
+                "use home = \"own\": an address space of its own",
+            );
+            None
+        }
+        other => {
+            value.complain(
+                format!("unknown home `{other}`"),
+                suggest(other, "known homes", &["own", "kernel", "shared:GROUP"]),
+            );
+            None
+        }
+    }
+}
+
+fn machine(fields: Fields<'_>) -> Machine {
+    let default = Machine::default();
+    let memory = fields.get("memory").and_then(|value| {
+        let words = value.words()?;
+        match memory_size(&words) {
+            Ok(bytes) => Some(bytes),
+            Err(remedy) => {
+                value.complain(format!("`memory` cannot be {words}"), remedy);
+                None
+            }
+        }
+    });
+    let cpus = fields
+        .get("cpus")
+        .and_then(|value| value.integer(1..=u64::from(MAXIMUM_CPUS)))
+        .and_then(|cpus| u32::try_from(cpus).ok());
+    let model = fields.get("model").and_then(|value| {
+        value
+            .one_of("machine model", &MachineModel::NAMES)
+            .and_then(MachineModel::from_name)
+    });
+    fields.finish();
+    Machine {
+        memory: memory.unwrap_or(default.memory),
+        cpus: cpus.unwrap_or(default.cpus),
+        model: model.unwrap_or(default.model),
+    }
+}
+
+/// Reads a memory size in bytes.
+///
+/// # Errors
+/// A remedy, if it is no size or not one that a machine can have.
+pub(crate) fn memory_size(words: &str) -> Result<u64, String> {
+    let bytes = size::parse(words)?;
+    if !MEMORY.contains(&bytes) || bytes % 4096 != 0 {
+        let (least, most) = (size::exact(*MEMORY.start()), size::exact(*MEMORY.end()));
+        return Err(format!(
+            "a machine has from {least} to {most}, in whole pages of 4K"
+        ));
+    }
+    Ok(bytes)
+}
+
+fn console(fields: Fields<'_>) -> Console {
+    let size = fields.get("size").and_then(|value| {
+        let text = value.string()?;
+        let parts = text.value.split_once('x');
+        let size = parts.and_then(|(columns, rows)| {
+            Some((columns.parse::<u16>().ok()?, rows.parse::<u16>().ok()?))
+        });
+        if size.is_none() {
+            value.complain(
+                format!("`{}` is no terminal size", text.value),
+                "write columns and rows, such as \"80x24\"",
+            );
+        }
+        size
+    });
+    fields.finish();
+    size.map_or_else(Console::default, |size| Console { size })
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            memory: DEFAULT_MEMORY,
+            cpus: 1,
+            model: MachineModel::Microvm,
+        }
+    }
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self { size: (80, 24) }
+    }
+}

@@ -1,0 +1,297 @@
+//! What manifests say, and what is said about wrong ones, to the letter.
+
+use super::*;
+
+const GOOD: &str = r#"name = "hello"
+personality = "linux"
+drivers = ["virtio_rng", "serial"]
+
+[program]
+path = "/usr//bin/./python3"
+args = ["-c", "print(1)"]
+directory = "/srv/"
+
+[program.env]
+Z = "1"
+A = "2"
+
+[root]
+from = [
+    { packages = ["python3"], essential = true },
+    { directory = "site", to = "/srv", owner = "root" },
+    { binary = "target/tool" },
+    { binary = "/usr/bin/env" },
+    { files = [{ from = "x", to = "/y", mode = "4755" }] },
+]
+writable = false
+
+[machine]
+memory = "64M"
+cpus = 4
+model = "q35"
+
+[console]
+size = "132x43"
+"#;
+
+fn parse(text: &str) -> Result<Manifest, ManifestError> {
+    Manifest::parse(Source::new("m.toml", text), PathBuf::from("dir"))
+}
+
+/// The one complaint about `text`.
+fn complaint(text: &str) -> String {
+    let error = parse(text).unwrap_err();
+    assert_eq!(error.0.len(), 1, "{error}");
+    error.to_string()
+}
+
+/// The complaint about `GOOD` with one line exchanged.
+fn changed(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    complaint(&GOOD.replacen(from, to, 1))
+}
+
+#[test]
+fn a_manifest_describes_the_machine() {
+    let manifest = parse(GOOD).unwrap();
+    assert_eq!(manifest.drivers, [Driver::Serial, Driver::VirtioRng]);
+    assert_eq!(manifest.program.path.value, "/usr/bin/python3");
+    assert_eq!(manifest.program.directory, "/srv");
+    let names: Vec<_> = manifest
+        .program
+        .env
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names, ["Z", "A", "PATH", "HOME"]);
+    assert_eq!(manifest.machine.memory, 64 << 20);
+    assert_eq!(manifest.machine.model, MachineModel::Q35);
+    assert_eq!(manifest.console.size, (132, 43));
+    assert_eq!(manifest.host_path(Path::new("x")), Path::new("dir/x"));
+    // Nothing is written, so nothing keeps what is written.
+    let servers: Vec<_> = manifest
+        .servers
+        .iter()
+        .map(|(server, _)| server.name())
+        .collect();
+    assert_eq!(servers, ["name_space", "image_root"]);
+    let places: Vec<&str> = manifest
+        .root
+        .from
+        .iter()
+        .filter_map(|source| match &source.value {
+            RootSource::Binary { to, .. } => Some(to.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(places, ["/bin/tool", "/usr/bin/env"]);
+}
+
+#[test]
+fn a_manifest_is_written_so_that_it_reads_the_same() {
+    let text = to_toml(&parse(GOOD).unwrap());
+    assert_eq!(to_toml(&parse(&text).unwrap()), text);
+}
+
+#[test]
+fn an_unknown_field_names_the_near_ones() {
+    assert_eq!(
+        changed("memory = \"64M\"", "memmory = \"64M\""),
+        "unknown field `memmory` in [machine]\n  --> m.toml:25:1\n   |\n25 | memmory = \"64M\"\n   | ^^^^^^^\n   = help: did you mean `memory`? known fields: memory, cpus, model"
+    );
+}
+
+#[test]
+fn an_unknown_component_names_the_near_ones() {
+    assert_eq!(
+        changed("\"virtio_rng\"", "\"virtio-rgn\""),
+        "unknown driver `virtio-rgn`\n --> m.toml:3:12\n  |\n3 | drivers = [\"virtio-rgn\", \"serial\"]\n  |            ^^^^^^^^^^^^\n  = help: did you mean `virtio_rng`? known: serial, virtio_rng"
+    );
+    let servers = "[servers]\nname_spaec = {}\nname_space = {}\nimage_root = {}\n[machine]";
+    let text = changed("[machine]", servers);
+    assert!(
+        text.contains("unknown server `name_spaec`") && text.contains("did you mean `name_space`?"),
+        "{text}"
+    );
+}
+
+#[test]
+fn wrong_types_and_values_are_told_apart() {
+    for (from, to, place, words, help) in [
+        (
+            "cpus = 4",
+            "cpus = \"4\"",
+            ":26:8",
+            "must be a whole number, not a string",
+            "write a whole",
+        ),
+        (
+            "cpus = 4",
+            "cpus = 0",
+            ":26:8",
+            "out of range: 0",
+            "from 1 to 8",
+        ),
+        (
+            "cpus = 4",
+            "cpus = -1",
+            ":26:8",
+            "out of range: -1",
+            "from 1 to 8",
+        ),
+        ("\"64M\"", "\"64Q\"", ":25:10", "cannot be 64Q", "64M or 1G"),
+        ("\"64M\"", "1", ":25:10", "cannot be 1", "from 2M"),
+        (
+            "args = [\"-c\", \"print(1)\"]",
+            "args = \"x\"",
+            ":7:8",
+            "must be an array",
+            "in [ ]",
+        ),
+        (
+            "\"print(1)\"",
+            "5",
+            ":7:15",
+            "`args[1]` must be a string",
+            "in quotes",
+        ),
+        (
+            "name = \"hello\"",
+            "name = \"-x\"",
+            ":1:8",
+            "cannot name an image",
+            "letters",
+        ),
+        (
+            "\"linux\"",
+            "\"linus\"",
+            ":2:15",
+            "unknown personality `linus`",
+            "did you mean `linux`",
+        ),
+        (
+            "\"/srv/\"",
+            "\"srv\"",
+            ":8:13",
+            "no path in the image",
+            "absolute path, such as `/srv`",
+        ),
+        (
+            "\"/srv/\"",
+            "\"/a/../b\"",
+            ":8:13",
+            "no path in the image",
+            "without `..`",
+        ),
+        (
+            "owner = \"root\"",
+            "owner = \"me\"",
+            ":17:48",
+            "unknown owner `me`",
+            "keep, root",
+        ),
+        (
+            "mode = \"4755\"",
+            "mode = \"999\"",
+            ":20:48",
+            "no file mode",
+            "octal",
+        ),
+        (
+            "\"python3\"",
+            "\"Python 3\"",
+            ":16:19",
+            "no package name",
+            "as apt takes",
+        ),
+        (
+            "binary = \"target/tool\"",
+            "binray = \"x\"",
+            ":18:5",
+            "unknown kind of source: `binray`",
+            "did you mean `binary`",
+        ),
+        (
+            "binary = \"target/tool\"",
+            "binary = \"x\", files = []",
+            ":18:5",
+            "names both",
+            "two sources",
+        ),
+        (
+            "writable = false",
+            "writable = 1",
+            ":22:12",
+            "must be true or false",
+            "true or false",
+        ),
+        (
+            "\"132x43\"",
+            "\"wide\"",
+            ":30:8",
+            "no terminal size",
+            "80x24",
+        ),
+        (
+            "Z = \"1\"",
+            "\"Z=\" = \"1\"",
+            ":11:8",
+            "cannot name an environment variable",
+            "no `=`",
+        ),
+        (
+            "[machine]",
+            "[servers]\nname_space = {}\nimage_root = { home = \"kernel\" }\n[machine]",
+            ":26:23",
+            "not available yet",
+            "home = \"own\"",
+        ),
+        (
+            "[machine]",
+            "[servers]\nname_space = {}\nimage_root = { home = \"shared:x\" }\n[machine]",
+            ":26:23",
+            "not available yet",
+            "home = \"own\"",
+        ),
+        (
+            "[machine]",
+            "[servers]\nname_space = {}\n[machine]",
+            ":24:1",
+            "leaves out `image_root`",
+            "image_root = { home",
+        ),
+    ] {
+        let text = changed(from, to);
+        assert!(
+            text.contains(&format!("m.toml{place}\n")),
+            "{place} in {text}"
+        );
+        assert!(
+            text.contains(words) && text.contains(help),
+            "{words}, {help} in {text}"
+        );
+    }
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let error = parse("[program]\nargs = 1\n[rot]\n").unwrap_err();
+    let messages: Vec<&str> = error.0.iter().map(Complaint::message).collect();
+    assert_eq!(
+        messages,
+        [
+            "the manifest has no field `name`",
+            "[program] has no field `path`",
+            "`args` must be an array in [ ], not a whole number",
+            "the manifest has no field `root`",
+            "unknown field `rot` in the manifest",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_shown_where_it_breaks() {
+    let text = complaint("name = \"x\"\n[program\npath = 1\n");
+    assert!(text.starts_with("this is not TOML: "), "{text}");
+    assert!(text.contains("--> m.toml:2:9"), "{text}");
+}

@@ -1,0 +1,88 @@
+//! Runs an image under QEMU: the program's output is ours, its exit status too.
+//!
+//! Two channels lead out of the machine. The first serial port carries the program's
+//! bytes and nothing else. The debug console carries lines of Kiln's own: see
+//! [`messages`].
+
+mod input;
+mod machine;
+pub mod messages;
+pub mod qemu;
+mod terminal;
+
+use std::path::PathBuf;
+
+pub use machine::run;
+pub use terminal::is_raw;
+
+use crate::manifest::MachineModel;
+
+/// The status of a run that Kiln itself could not carry through.
+pub const KILN_FAILED: u8 = 125;
+/// The status of a run that was stopped because its time was up.
+pub const TIMED_OUT: u8 = 124;
+
+/// Why a machine could not be run, or did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// QEMU is missing.
+    #[error(
+        "cannot find `{0}`\n  = help: install the package qemu-system-x86, or set KILN_QEMU to the program"
+    )]
+    NoQemu(String),
+    /// A variable of the environment says something unknown.
+    #[error("{variable} cannot be `{value}`\n  = help: {remedy}")]
+    Environment {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it can be.
+        remedy: &'static str,
+    },
+    /// The host did not let us.
+    #[error("cannot {doing}: {error}")]
+    Host {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// QEMU ended without the image having said how the program ended.
+    #[error(
+        "the machine stopped without saying how the program ended ({status}){output}\n  = help: run with -v to see what it reported; the machine may need more memory (--mem)"
+    )]
+    NoStatus {
+        /// How QEMU ended.
+        status: String,
+        /// What QEMU wrote to its standard error, as indented lines.
+        output: String,
+    },
+}
+
+impl RunError {
+    pub(crate) fn host(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| Self::Host { doing, error }
+    }
+}
+
+/// How to run an image.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The machine model.
+    pub model: MachineModel,
+    /// Memory, in bytes.
+    pub memory: u64,
+    /// Number of processors.
+    pub cpus: u32,
+    /// Seconds after which the run is stopped.
+    pub timeout: Option<std::time::Duration>,
+    /// Show the system calls that the image reports.
+    pub strace: bool,
+    /// Give the machine an entropy source.
+    pub entropy: bool,
+    /// Wait for a debugger on this socket.
+    pub debugger: Option<PathBuf>,
+    /// Show everything that the image and QEMU report.
+    pub verbose: bool,
+}
