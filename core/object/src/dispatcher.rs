@@ -100,6 +100,24 @@ pub struct DispatcherPage {
     pub trap: TrapFrame,
 }
 
+impl Default for DispatcherPage {
+    fn default() -> Self {
+        Self {
+            self_address: AtomicU64::default(),
+            reflected_rip: AtomicU64::default(),
+            reflected_flags: AtomicU64::default(),
+            pending: AtomicU64::default(),
+            disabled: AtomicU32::default(),
+            cpu: AtomicU32::default(),
+            has_work: AtomicU64::default(),
+            reflected_calls: AtomicU64::default(),
+            reserved: Default::default(),
+            runtime: [const { AtomicU64::new(0) }; 56],
+            trap: TrapFrame::default(),
+        }
+    }
+}
+
 /// Offset of [`DispatcherPage::reflected_rip`].
 pub const REFLECTED_RIP: usize = 0x08;
 /// Offset of [`DispatcherPage::reflected_flags`].

@@ -113,18 +113,26 @@ impl Error {
 
     /// The error of a status; `None` for zero (success) and `BadAnswer` for a number nobody gave.
     #[must_use]
-    pub fn from_code(code: u16) -> Option<Error> {
+    pub const fn from_code(code: u16) -> Option<Error> {
         if code == 0 {
-            return None;
+            None
+        } else if (code as usize) < Self::BY_CODE.len() {
+            Some(Self::BY_CODE[code as usize])
+        } else {
+            Some(Error::BadAnswer)
         }
-        Some(
-            Self::ALL
-                .iter()
-                .copied()
-                .find(|error| *error as u16 == code)
-                .unwrap_or(Error::BadAnswer),
-        )
     }
+
+    /// The errors by code, so that telling one takes no search.
+    const BY_CODE: [Error; 64] = {
+        let mut table = [Error::BadAnswer; 64];
+        let mut index = 0;
+        while index < Self::ALL.len() {
+            table[Self::ALL[index] as usize] = Self::ALL[index];
+            index += 1;
+        }
+        table
+    };
 }
 
 impl core::fmt::Display for Error {

@@ -1,1 +1,43 @@
-//! Linked into every process: entry, stubs' transport, heap, object table, threads
+//! Linked into every process: entry, calls out and in, heap, object table, time, threads.
+//!
+//! A process of the system is this crate and what its author wrote. Nothing here waits for another
+//! process except [`transport::Far`], and nothing takes a client's word for anything.
+//!
+//! - A server: [`component!`] names its `main`, which calls [`objects::serve`] and returns.
+//! - A client: [`bind`] gets a reference, a stub over [`Far`] calls it; [`kernel_objects`] has the
+//!   stubs of what the kernel gives each process.
+//! - The real build has `--cfg kiln_freestanding`. Without it the crate compiles for the host, where
+//!   [`Far`] answers `Unsupported` and the pure parts are tested.
+#![no_std]
+
+extern crate alloc;
+#[cfg(not(kiln_freestanding))]
+extern crate std;
+
+mod binding;
+mod call_entry;
+pub mod diagnostics;
+pub mod dispatcher;
+pub mod entry;
+pub mod heap;
+pub mod kernel_objects;
+pub mod objects;
+#[cfg(kiln_freestanding)]
+mod panic;
+mod root_image;
+mod spin_lock;
+mod start_information;
+pub mod thread;
+pub mod time;
+pub mod transport;
+pub mod trap;
+
+pub use binding::{bind, bind_server, grant, release};
+pub use kernel_objects::{address_space, console, log, machine, process, random, root_pages};
+pub use root_image::root_image;
+pub use spin_lock::{RawSpinLock, SpinMutex, SpinMutexGuard};
+pub use start_information::{configuration, kernel_information, startup};
+pub use transport::Far;
+
+// The exported `memcpy` and its like must be in the link even though nothing names them.
+extern crate kiln_memory_functions as _;

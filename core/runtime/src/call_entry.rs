@@ -1,0 +1,83 @@
+//! Where the kernel enters this process for a call that it serves.
+//!
+//! The kernel has checked the lengths and copied the bytes in; who calls is its word. Everything
+//! else comes from the caller. The stack is the call slot's own, with nothing on it.
+
+use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
+use kiln_object::{Caller, Incoming, ObjectName, ProcessId, Rights};
+
+use crate::objects;
+
+/// Enters with the registers of the callee's column; comes back by `Return`.
+#[cfg(kiln_freestanding)]
+#[unsafe(naked)]
+pub(crate) extern "sysv64" fn call_entry() -> ! {
+    core::arch::naked_asm!(
+        // The six words become an array on the stack, which stays aligned for the call.
+        "push r13",
+        "push r12",
+        "push r10",
+        "push r9",
+        "push r8",
+        "push rdx",
+        "xor ebp, ebp",
+        "mov rdx, rsp",
+        "mov rcx, r14",
+        "mov r8, r15",
+        "mov r9, rax",
+        "call {serve}",
+        // Its first four words are now the answer's.
+        "mov rdx, [rsp]",
+        "mov r8, [rsp + 8]",
+        "mov r9, [rsp + 16]",
+        "mov r10, [rsp + 24]",
+        "syscall",
+        "ud2",
+        serve = sym serve,
+    );
+}
+
+/// Runs a call and answers the word for `rax`; the result words replace the arguments.
+///
+/// # Safety
+/// `input` must be valid for as many bytes as `word` says go in, `output` for as many as it says may
+/// come out, neither more than a message; nothing else may use them, nor `words`, meanwhile.
+#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+unsafe extern "sysv64" fn serve(
+    caller: u64,
+    object: u64,
+    words: &mut [u64; CALL_WORDS],
+    input: *const u8,
+    output: *mut u8,
+    word: u64,
+) -> u64 {
+    let word = CallWord(word);
+    // SAFETY: by the contract; the clamp is against a kernel that errs.
+    let (input, output) = unsafe {
+        (
+            core::slice::from_raw_parts(input, word.input().min(MESSAGE_BYTES)),
+            core::slice::from_raw_parts_mut(output, word.output().min(MESSAGE_BYTES)),
+        )
+    };
+    let answer = objects::dispatch(
+        ObjectName::from_raw(object),
+        Incoming {
+            caller: Caller(ProcessId::from_raw(caller)),
+            rights: Rights::empty(),
+            method: word.method(),
+            words: *words,
+            input,
+            output,
+        },
+    );
+    match answer {
+        Ok(reply) => {
+            words[..RETURN_WORDS].copy_from_slice(&reply.words);
+            ReturnWord::new(0, reply.output as u16).0
+        }
+        Err(failure) => {
+            words[..RETURN_WORDS].fill(0);
+            ReturnWord::new(failure.error.code(), failure.output as u16).0
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The objects that this process serves, and who may call them.
+//!
+//! A name is good for one process, its owner: a call by anybody else is answered as if there were
+//! nothing. What a client holds here is bounded, so that none can take the table from the others.
+
+mod slot;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use kiln_object::call::{FIRST_UNIVERSAL_METHOD, universal};
+use kiln_object::startup::Startup;
+use kiln_object::{
+    Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, RawReference, Reference, Reply,
+    Rights,
+};
+
+use crate::{SpinMutex, startup};
+pub use table::OBJECTS_PER_CLIENT;
+use table::Table;
+
+static OBJECTS: Objects = Objects::new();
+
+/// Lets the process's clients (the `clients` of its startup block) bind to `object`.
+///
+/// One object for each interface; a second with the same hash takes the place of the first for
+/// those who bind from then on.
+pub fn serve(object: Arc<dyn Dispatch>) {
+    OBJECTS.serve(object);
+}
+
+/// A reference for `owner` to `object`, with `rights`. The owner gives it back with `RELEASE`; the
+/// object is dropped with the last reference and the last call in it.
+///
+/// # Errors
+/// `Exhausted` if `owner` holds [`OBJECTS_PER_CLIENT`] references already.
+pub fn export(
+    object: Arc<dyn Dispatch>,
+    owner: ProcessId,
+    rights: Rights,
+) -> Result<RawReference, Error> {
+    let object = OBJECTS.table.insert(object, owner, rights, owner)?;
+    Ok(RawReference {
+        process: startup().process,
+        object,
+    })
+}
+
+/// As [`export`], with the interface that the object answers to.
+///
+/// # Errors
+/// `WrongInterface` if `object` does not answer to `I`; else as [`export`].
+pub fn export_as<I: kiln_object::Interface + ?Sized>(
+    object: Arc<dyn Dispatch>,
+    owner: ProcessId,
+    rights: Rights,
+) -> Result<Reference<I>, Error> {
+    if object.interface_hash() != I::HASH {
+        return Err(Error::WrongInterface);
+    }
+    export(object, owner, rights).map(Reference::new)
+}
+
+/// Takes the reference `name` from `owner`.
+///
+/// # Errors
+/// `BadReference` if it is not a reference of that owner.
+pub fn revoke(name: ObjectName, owner: ProcessId) -> Result<(), Error> {
+    match OBJECTS.table.enter(name, owner) {
+        Some(inside) if inside.close() => Ok(()),
+        _ => Err(Error::BadReference),
+    }
+}
+
+/// Takes all references from `owner`, as when the process is gone.
+pub fn revoke_all(owner: ProcessId) {
+    OBJECTS.forget(owner);
+}
+
+/// Finds the object that a served call is for and runs the call.
+///
+/// # Errors
+/// What the object answers, or why the call does not get there.
+#[inline(always)]
+pub fn dispatch(name: ObjectName, incoming: Incoming<'_>) -> Outgoing {
+    OBJECTS.dispatch(startup(), name, incoming)
+}
+
+/// The object table and what is beside it.
+struct Objects {
+    table: Table,
+    roots: SpinMutex<Vec<(u64, Arc<dyn Dispatch>)>>,
+    /// What was answered to whom for which interface, to answer the same again.
+    bound: SpinMutex<BTreeMap<(ProcessId, u64), ObjectName>>,
+}
+
+impl Objects {
+    const fn new() -> Self {
+        Self {
+            table: Table::new(),
+            roots: SpinMutex::new(Vec::new()),
+            bound: SpinMutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn serve(&self, object: Arc<dyn Dispatch>) {
+        let hash = object.interface_hash();
+        let mut roots = self.roots.lock();
+        match roots.iter_mut().find(|root| root.0 == hash) {
+            Some(root) => root.1 = object,
+            None => roots.push((hash, object)),
+        }
+    }
+
+    fn forget(&self, owner: ProcessId) {
+        self.bound.lock().retain(|(client, _), _| *client != owner);
+        self.table.remove_owner(owner);
+    }
+
+    #[inline(always)]
+    fn dispatch(
+        &self,
+        startup: &Startup,
+        name: ObjectName,
+        mut incoming: Incoming<'_>,
+    ) -> Outgoing {
+        let Some(inside) = self.table.enter(name, incoming.caller.0) else {
+            return self.bootstrap(startup, name, incoming);
+        };
+        let contents = inside.contents();
+        if incoming.method >= FIRST_UNIVERSAL_METHOD {
+            return self.universal(&inside, &incoming);
+        }
+        incoming.rights = contents.rights;
+        contents.object.dispatch(incoming)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bootstrap(&self, startup: &Startup, name: ObjectName, incoming: Incoming<'_>) -> Outgoing {
+        let client = incoming.caller.0;
+        if name != ObjectName::BOOTSTRAP {
+            return Err(Error::BadReference.into());
+        }
+        if incoming.method != universal::BIND {
+            return Err(Error::BadMethod.into());
+        }
+        let entry = startup
+            .clients
+            .iter()
+            .find(|entry| entry.process == client && client != ProcessId::NONE)
+            .ok_or(Error::Denied)?;
+        let rights = Rights::from_bits_retain(entry.rights as u32);
+        Ok(name_reply(self.bind(client, rights, incoming.words[0])?))
+    }
+
+    fn bind(&self, client: ProcessId, rights: Rights, hash: u64) -> Result<ObjectName, Error> {
+        let root = self
+            .roots
+            .lock()
+            .iter()
+            .find(|root| root.0 == hash)
+            .map(|root| root.1.clone())
+            .ok_or(Error::WrongInterface)?;
+        let mut bound = self.bound.lock();
+        if let Some(name) = bound.get(&(client, hash))
+            && self.table.is_live(*name)
+        {
+            return Ok(*name);
+        }
+        let name = self.table.insert(root, client, rights, client)?;
+        bound.insert((client, hash), name);
+        Ok(name)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn universal(&self, inside: &slot::Inside<'_>, incoming: &Incoming<'_>) -> Outgoing {
+        let contents = inside.contents();
+        match incoming.method {
+            universal::RELEASE => {
+                if inside.close() {
+                    Ok(Reply::default())
+                } else {
+                    Err(Error::BadReference.into())
+                }
+            }
+            universal::GRANT => {
+                if !contents.rights.contains(Rights::GRANT) {
+                    return Err(Error::Denied.into());
+                }
+                let [process, rights, ..] = incoming.words;
+                let rights = u32::try_from(rights).map_err(|_| Error::BadArgument)?;
+                // The giver pays: nobody's share can be used up by what others give him.
+                let name = self.table.insert(
+                    contents.object.clone(),
+                    ProcessId::from_raw(process),
+                    contents.rights & Rights::from_bits_retain(rights),
+                    incoming.caller.0,
+                )?;
+                Ok(name_reply(name))
+            }
+            _ => Err(Error::BadMethod.into()),
+        }
+    }
+}
+
+fn name_reply(name: ObjectName) -> Reply {
+    let mut reply = Reply::default();
+    reply.words[0] = name.raw();
+    reply
+}

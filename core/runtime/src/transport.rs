@@ -1,0 +1,116 @@
+//! Protected procedure calls: the `syscall` that crosses to another address space.
+//!
+//! The register table is in `kiln_object::call`. What comes back is checked before it is used: a
+//! length longer than the buffer it was for is no answer.
+
+use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
+use kiln_object::{Error, RawReference, Reply, Transport};
+
+/// Calls whatever process a reference names, through the kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Far;
+
+impl Transport for Far {
+    #[inline(always)]
+    fn call(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Error> {
+        if input.len() > MESSAGE_BYTES || output.len() > MESSAGE_BYTES {
+            return Err(Error::TooLarge);
+        }
+        let word = CallWord::new(method, input.len() as u16, output.len() as u16);
+        let (answer, words) = cross(word, reference, words, input.as_ptr(), output.as_mut_ptr());
+        if answer.status() != 0 {
+            return Err(failed(answer));
+        }
+        if answer.output() > output.len() {
+            return Err(Error::BadAnswer);
+        }
+        Ok(Reply {
+            words,
+            output: answer.output(),
+        })
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn failed(answer: ReturnWord) -> Error {
+    Error::from_code(answer.status()).unwrap_or(Error::BadAnswer)
+}
+
+/// The crossing. The lengths in `word` are those of the buffers.
+#[cfg(kiln_freestanding)]
+#[inline(always)]
+fn cross(
+    word: CallWord,
+    reference: RawReference,
+    words: [u64; CALL_WORDS],
+    input: *const u8,
+    output: *mut u8,
+) -> (ReturnWord, [u64; RETURN_WORDS]) {
+    let answer: u64;
+    let [mut first, mut second, mut third, mut fourth, fifth, sixth] = words;
+    // SAFETY: the kernel reads and writes only the two buffers, whose lengths are in `word`, and
+    // every register that it may change is declared or, for the two that cannot be, saved here. The
+    // red zone is not in use, since the statement does not claim `nostack`.
+    unsafe {
+        core::arch::asm!(
+            "push rbx",
+            "push rbp",
+            "syscall",
+            "pop rbp",
+            "pop rbx",
+            inout("rax") word.0 => answer,
+            inout("rdi") reference.process.raw() => _,
+            inout("rsi") reference.object.raw() => _,
+            inout("rdx") first,
+            inout("r8") second,
+            inout("r9") third,
+            inout("r10") fourth,
+            inout("r12") fifth => _,
+            inout("r13") sixth => _,
+            inout("r14") input => _,
+            inout("r15") output => _,
+            clobber_abi("sysv64"),
+        );
+    }
+    (ReturnWord(answer), [first, second, third, fourth])
+}
+
+/// There is no kernel to cross to on the host.
+#[cfg(not(kiln_freestanding))]
+#[inline(always)]
+fn cross(
+    _word: CallWord,
+    _reference: RawReference,
+    _words: [u64; CALL_WORDS],
+    _input: *const u8,
+    _output: *mut u8,
+) -> (ReturnWord, [u64; RETURN_WORDS]) {
+    (
+        ReturnWord(ReturnWord::answer(Error::Unsupported.code(), 0)),
+        [0; RETURN_WORDS],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_that_do_not_fit_are_not_sent() {
+        let long = [0u8; MESSAGE_BYTES + 1];
+        let call = |input: &[u8], output: &mut [u8]| {
+            Far.call(RawReference::NONE, 1, [0; CALL_WORDS], input, output)
+        };
+        assert_eq!(call(&long, &mut []), Err(Error::TooLarge));
+        assert_eq!(call(&[], &mut long.clone()), Err(Error::TooLarge));
+        assert_eq!(call(&long[1..], &mut []), Err(Error::Unsupported));
+    }
+}
