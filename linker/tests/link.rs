@@ -175,6 +175,21 @@ fn archive_members_are_taken_in_only_when_needed() {
     let linked = link(&Request::new("p", inputs, Some("_start"))).expect("link");
     assert_eq!(run(&directory, &linked), 9);
     assert_eq!(linked.report.objects, 2);
+    // The same without an index in the archive.
+    let library = without_index(&library);
+    let inputs = vec![input("main.o", &main), input("library.a", &library)];
+    let linked = link(&Request::new("p", inputs, Some("_start"))).expect("link");
+    assert_eq!(linked.report.objects, 2);
+}
+
+/// Drops an archive's first member, which is its index.
+fn without_index(archive: &[u8]) -> Vec<u8> {
+    let size = std::str::from_utf8(&archive[56..66])
+        .expect("a header")
+        .trim();
+    let size: usize = size.parse().expect("a size");
+    let rest = &archive[68 + size.next_multiple_of(2)..];
+    [&archive[..8], rest].concat()
 }
 
 #[test]
