@@ -111,10 +111,16 @@ impl Objects {
     fn serve(&self, object: Arc<dyn Dispatch>) {
         let hash = object.interface_hash();
         let mut roots = self.roots.lock();
-        match roots.iter_mut().find(|root| root.0 == hash) {
-            Some(root) => root.1 = object,
-            None => roots.push((hash, object)),
-        }
+        let replaced = match roots.iter_mut().find(|root| root.0 == hash) {
+            Some(root) => Some(core::mem::replace(&mut root.1, object)),
+            None => {
+                roots.push((hash, object));
+                None
+            }
+        };
+        // What it runs when it goes must not find the lock taken.
+        drop(roots);
+        drop(replaced);
     }
 
     fn forget(&self, owner: ProcessId) {

@@ -101,6 +101,12 @@ impl Table {
         }
     }
 
+    /// Whether a place that held something is free.
+    #[cfg(test)]
+    pub fn has_free_place(&self) -> bool {
+        !self.free.lock().places.is_empty()
+    }
+
     #[inline(always)]
     fn slot(&self, place: u32) -> Option<&Slot> {
         let place = place as usize;

@@ -1,1 +1,354 @@
+//! Names, owners, rights and shares; and that an object outlives the calls inside it.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU64};
+
+use kiln_object::call::CALL_WORDS;
+use kiln_object::startup::ClientEntry;
+use kiln_object::{Caller, Failure};
+
+use super::*;
+
+const SERVER: ProcessId = ProcessId::new(2, 1);
+const ALICE: ProcessId = ProcessId::new(3, 1);
+const BOB: ProcessId = ProcessId::new(4, 1);
+const HASH: u64 = 0x1234;
+
+/// Answers its number and the rights it was called with; tells when it goes.
+struct Numbered {
+    number: u64,
+    gone: Arc<AtomicU64>,
+    alive: AtomicBool,
+}
+
+impl Numbered {
+    fn new(number: u64) -> (Arc<dyn Dispatch>, Arc<AtomicU64>) {
+        let gone = Arc::new(AtomicU64::new(0));
+        let object = Arc::new(Self {
+            number,
+            gone: gone.clone(),
+            alive: AtomicBool::new(true),
+        });
+        (object, gone)
+    }
+}
+
+impl Dispatch for Numbered {
+    fn interface_hash(&self) -> u64 {
+        HASH
+    }
+
+    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
+        assert!(self.alive.load(Relaxed), "a call in an object that is gone");
+        Ok(Reply {
+            words: [self.number, u64::from(incoming.rights.bits()), 0, 0],
+            output: 0,
+        })
+    }
+}
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        assert!(self.alive.swap(false, SeqCst));
+        self.gone.fetch_add(1, SeqCst);
+    }
+}
+
+fn startup_of_server() -> Startup {
+    let mut startup = *crate::startup();
+    startup.process = SERVER;
+    startup.clients[0] = ClientEntry {
+        process: ALICE,
+        rights: u64::from((Rights::READ | Rights::GRANT).bits()),
+    };
+    startup
+}
+
+fn call(
+    objects: &Objects,
+    name: ObjectName,
+    caller: ProcessId,
+    method: u16,
+    arguments: [u64; 2],
+) -> Result<[u64; 4], Error> {
+    let mut words = [0; CALL_WORDS];
+    words[..2].copy_from_slice(&arguments);
+    objects
+        .dispatch(
+            &startup_of_server(),
+            name,
+            Incoming {
+                caller: Caller(caller),
+                rights: Rights::empty(),
+                method,
+                words,
+                input: &[],
+                output: &mut [],
+            },
+        )
+        .map(|reply| reply.words)
+        .map_err(|failure| {
+            assert_eq!(failure, Failure::from(failure.error));
+            failure.error
+        })
+}
+
+fn bind(objects: &Objects, caller: ProcessId, hash: u64) -> Result<ObjectName, Error> {
+    call(
+        objects,
+        ObjectName::BOOTSTRAP,
+        caller,
+        universal::BIND,
+        [hash, 0],
+    )
+    .map(|words| ObjectName::from_raw(words[0]))
+}
+
+fn grant(
+    objects: &Objects,
+    name: ObjectName,
+    caller: ProcessId,
+    to: ProcessId,
+    rights: Rights,
+) -> Result<ObjectName, Error> {
+    let arguments = [to.raw(), u64::from(rights.bits())];
+    call(objects, name, caller, universal::GRANT, arguments)
+        .map(|words| ObjectName::from_raw(words[0]))
+}
+
+fn with_root() -> (Objects, Arc<AtomicU64>) {
+    let objects = Objects::new();
+    let (root, gone) = Numbered::new(1);
+    objects.serve(root);
+    (objects, gone)
+}
+
+#[test]
+fn a_client_binds_once_and_has_the_rights_of_its_entry() {
+    let (objects, _) = with_root();
+    let name = bind(&objects, ALICE, HASH).expect("a client may bind");
+    assert_eq!(bind(&objects, ALICE, HASH), Ok(name));
+    let rights = Rights::READ | Rights::GRANT;
+    assert_eq!(
+        call(&objects, name, ALICE, 1, [0; 2]),
+        Ok([1, u64::from(rights.bits()), 0, 0])
+    );
+    call(&objects, name, ALICE, universal::RELEASE, [0; 2]).expect("it is hers");
+    assert_eq!(
+        call(&objects, name, ALICE, 1, [0; 2]),
+        Err(Error::BadReference)
+    );
+    let again = bind(&objects, ALICE, HASH).expect("she may bind again");
+    assert_ne!(again, name);
+    assert!(call(&objects, again, ALICE, 1, [0; 2]).is_ok());
+}
+
+#[test]
+fn who_is_no_client_and_what_is_not_served_is_refused() {
+    let (objects, _) = with_root();
+    assert_eq!(bind(&objects, BOB, HASH), Err(Error::Denied));
+    assert_eq!(bind(&objects, ProcessId::NONE, HASH), Err(Error::Denied));
+    assert_eq!(bind(&objects, ALICE, HASH + 1), Err(Error::WrongInterface));
+    let bootstrap = ObjectName::BOOTSTRAP;
+    for method in [1, universal::RELEASE, universal::GRANT] {
+        assert_eq!(
+            call(&objects, bootstrap, ALICE, method, [0; 2]),
+            Err(Error::BadMethod)
+        );
+    }
+}
+
+#[test]
+fn a_name_that_is_not_the_callers_tells_nothing() {
+    let (objects, _) = with_root();
+    let name = bind(&objects, ALICE, HASH).expect("a client may bind");
+    let next = ObjectName::new(name.slot(), name.generation() + 1);
+    let beyond = ObjectName::new(u32::MAX, 1);
+    let unused = ObjectName::new(name.slot() + 1, 1);
+    for (name, caller) in [
+        (name, BOB),
+        (next, ALICE),
+        (unused, ALICE),
+        (beyond, ALICE),
+        (ObjectName::new(0, 0), ALICE),
+        (ObjectName::new(0, 2), ALICE),
+    ] {
+        for method in [1, universal::RELEASE, universal::GRANT, universal::BIND] {
+            assert_eq!(
+                call(&objects, name, caller, method, [0; 2]),
+                Err(Error::BadReference),
+                "{name:?} by {caller:?}"
+            );
+        }
+    }
+    assert!(call(&objects, name, ALICE, 1, [0; 2]).is_ok());
+}
+
+#[test]
+fn rights_only_shrink_when_they_are_given_on() {
+    let (objects, _) = with_root();
+    let name = bind(&objects, ALICE, HASH).expect("a client may bind");
+    let bobs = grant(&objects, name, ALICE, BOB, Rights::READ | Rights::WRITE).expect("she may");
+    assert_eq!(
+        call(&objects, bobs, BOB, 1, [0; 2]),
+        Ok([1, u64::from(Rights::READ.bits()), 0, 0])
+    );
+    assert_eq!(
+        call(&objects, bobs, ALICE, 1, [0; 2]),
+        Err(Error::BadReference)
+    );
+    assert_eq!(
+        grant(&objects, bobs, BOB, ALICE, Rights::ALL),
+        Err(Error::Denied)
+    );
+    let arguments = [BOB.raw(), 1 << 40];
+    assert_eq!(
+        call(&objects, name, ALICE, universal::GRANT, arguments),
+        Err(Error::BadArgument)
+    );
+}
+
+#[test]
+fn the_giver_pays_and_a_share_has_an_end() {
+    let (objects, _) = with_root();
+    let name = bind(&objects, ALICE, HASH).expect("a client may bind");
+    let mut given = Vec::new();
+    let last = loop {
+        match grant(&objects, name, ALICE, BOB, Rights::READ) {
+            Ok(name) => given.push(name),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(last, Error::Exhausted);
+    assert_eq!(given.len() as u32, OBJECTS_PER_CLIENT - 1);
+    let (object, _) = Numbered::new(7);
+    assert!(objects.table.insert(object, BOB, Rights::READ, BOB).is_ok());
+    call(&objects, given[0], BOB, universal::RELEASE, [0; 2]).expect("it is his");
+    assert!(grant(&objects, name, ALICE, BOB, Rights::READ).is_ok());
+}
+
+#[test]
+fn the_last_reference_takes_the_object_along() {
+    let (objects, _) = with_root();
+    let (object, gone) = Numbered::new(5);
+    let both = Rights::READ | Rights::GRANT;
+    let name = objects
+        .table
+        .insert(object, ALICE, both, ALICE)
+        .expect("there is room");
+    let second = grant(&objects, name, ALICE, BOB, Rights::READ).expect("she may");
+    call(&objects, name, ALICE, universal::RELEASE, [0; 2]).expect("it is hers");
+    assert_eq!(gone.load(SeqCst), 0);
+    assert_eq!(
+        call(&objects, second, BOB, 1, [0; 2]).map(|words| words[0]),
+        Ok(5)
+    );
+    objects.forget(BOB);
+    assert_eq!(gone.load(SeqCst), 1);
+    assert_eq!(
+        call(&objects, second, BOB, 1, [0; 2]),
+        Err(Error::BadReference)
+    );
+    // The place is used again, under another name.
+    let (object, _) = Numbered::new(6);
+    let reused = objects
+        .table
+        .insert(object, BOB, Rights::READ, BOB)
+        .expect("there is room");
+    assert_eq!(reused.slot(), second.slot());
+    assert_eq!(reused.generation(), second.generation() + 1);
+}
+
+#[test]
+fn an_object_stays_until_the_calls_inside_have_left() {
+    let (objects, _) = with_root();
+    let (object, gone) = Numbered::new(5);
+    let name = objects
+        .table
+        .insert(object, ALICE, Rights::READ, ALICE)
+        .expect("there is room");
+    let first = objects.table.enter(name, ALICE).expect("live");
+    let second = objects.table.enter(name, ALICE).expect("live");
+    assert!(first.close());
+    assert!(!second.close(), "only one closes");
+    assert!(objects.table.enter(name, ALICE).is_none());
+    drop(first);
+    assert_eq!(gone.load(SeqCst), 0);
+    assert_eq!(second.contents().object.interface_hash(), HASH);
+    drop(second);
+    assert_eq!(gone.load(SeqCst), 1);
+}
+
+#[test]
+fn calls_stale_names_and_releases_at_once_leave_every_object_whole() {
+    const ROUNDS: u64 = 3_000;
+    let objects: &Objects = Box::leak(Box::new(Objects::new()));
+    let current = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
+    let made = AtomicU64::new(0);
+    let gone = Arc::new(AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut stale = 0;
+                while !done.load(Relaxed) {
+                    let name = current.load(Relaxed);
+                    for name in [name, stale] {
+                        if let Ok(words) =
+                            call(objects, ObjectName::from_raw(name), ALICE, 1, [0; 2])
+                        {
+                            // A place has one number per generation: no call is answered by
+                            // another object than the name's.
+                            assert_eq!(words[0], name);
+                        }
+                    }
+                    let _ = call(
+                        objects,
+                        ObjectName::from_raw(stale),
+                        ALICE,
+                        universal::RELEASE,
+                        [0; 2],
+                    );
+                    stale = name;
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            // The first place is the one that will be filled, since all others were never used.
+            let slot = 1;
+            let generation = u32::try_from(made.load(Relaxed) + 1).expect("few rounds");
+            let number = ObjectName::new(slot, generation).raw();
+            let object = Arc::new(Numbered {
+                number,
+                gone: gone.clone(),
+                alive: AtomicBool::new(true),
+            });
+            let name = loop {
+                let share = objects
+                    .table
+                    .insert(object.clone(), ALICE, Rights::READ, ALICE);
+                match share {
+                    Ok(name) => break name,
+                    Err(_) => std::thread::yield_now(),
+                }
+            };
+            drop(object);
+            assert_eq!(name.raw(), number);
+            made.fetch_add(1, Relaxed);
+            current.store(name.raw(), Relaxed);
+            std::thread::yield_now();
+            let _ = call(objects, name, ALICE, universal::RELEASE, [0; 2]);
+            while gone.load(SeqCst) < made.load(Relaxed) || objects.table.is_live(name) {
+                std::thread::yield_now();
+            }
+            while !objects.table.has_free_place() {
+                std::thread::yield_now();
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    assert_eq!(gone.load(SeqCst), ROUNDS);
+}

@@ -152,7 +152,6 @@ impl<T> JoinHandle<T> {
     }
 
     /// Blocks until the thread has ended, and answers its result.
-    #[must_use]
     pub fn join(self) -> T {
         let mut waits = false;
         loop {
