@@ -1,10 +1,16 @@
 //! A composed image, kept in parts so that a large root file system is not copied.
 
-use super::Part;
 use crate::linked::Linked;
 use crate::report::ImageReport;
 use kiln_image_format::Kind;
+use std::borrow::Cow;
 use std::io::{self, Write};
+
+/// Bytes at an image offset.
+pub(super) struct Part<'a> {
+    pub offset: u64,
+    pub bytes: Cow<'a, [u8]>,
+}
 
 /// A linked component of an image.
 #[derive(Clone, Debug)]
