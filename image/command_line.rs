@@ -85,7 +85,7 @@ pub struct Build {
     125 when Kiln itself failed."
 )]
 pub struct Run {
-    /// The manifest; without one, give a program after --
+    /// The manifest, or an image made before; without one, give a program after --
     pub manifest: Option<PathBuf>,
     /// Add a Debian package and what it depends on
     #[arg(long, value_name = "PACKAGE")]

@@ -34,7 +34,8 @@ pub fn inspect(asked: &Inspect, progress: Progress) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_elf(path: &Path) -> Result<bool, Error> {
+/// Whether the file is an image (or another ELF file) rather than a manifest.
+pub(super) fn is_elf(path: &Path) -> Result<bool, Error> {
     let mut start = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(4).read_to_end(&mut start))

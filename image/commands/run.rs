@@ -1,16 +1,17 @@
 //! `kiln run`: the image of a manifest, or of a command line, run under QEMU.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_linker::{Image, debug_elf};
 
-use super::without_manifest::{apply, from_words};
+use super::without_manifest::{apply, apply_machine, find_program, from_words};
 use super::{gather, lock_beside};
 use crate::command_line::Run;
 use crate::components::Driver;
 use crate::compose::Launch;
-use crate::manifest::{Manifest, to_toml};
+use crate::manifest::{Machine, Manifest, to_toml};
 use crate::progress::{Progress, say};
 use crate::run::{Settings, run as run_machine};
 use crate::{Error, cache, root};
@@ -29,6 +30,11 @@ pub fn run(asked: &Run, progress: Progress) -> Result<u8, Error> {
         })
     });
     let timeout = timeout.transpose()?;
+    if let Some(path) = &asked.manifest
+        && super::inspect::is_elf(path)?
+    {
+        return run_image(asked, path, timeout, progress);
+    }
     let (mut manifest, lock) = match &asked.manifest {
         Some(path) => (Manifest::read(path)?, Some(lock_beside(path))),
         None => (from_words(asked)?, asked.save.as_deref().map(lock_beside)),
@@ -36,7 +42,7 @@ pub fn run(asked: &Run, progress: Progress) -> Result<u8, Error> {
     apply(asked, &mut manifest)?;
     let tree = root::assemble(&manifest, lock.as_deref(), progress)?;
     if asked.manifest.is_none() {
-        super::without_manifest::find_program(&mut manifest, &tree)?;
+        find_program(&mut manifest, &tree)?;
     }
     if let Some(path) = &asked.save {
         save(&manifest, path)?;
@@ -65,10 +71,59 @@ pub fn run(asked: &Run, progress: Progress) -> Result<u8, Error> {
     Ok(status)
 }
 
+/// Runs an image that was made before; what is in it cannot be changed any more.
+fn run_image(
+    asked: &Run,
+    path: &Path,
+    timeout: Option<Duration>,
+    progress: Progress,
+) -> Result<u8, Error> {
+    let fixed = [
+        ("--deb", !asked.deb.is_empty()),
+        ("--file", !asked.file.is_empty()),
+        ("--dir", !asked.dir.is_empty()),
+        ("--env", !asked.env.is_empty()),
+        ("--save", asked.save.is_some()),
+        ("--gdb", asked.gdb),
+        ("arguments", !asked.words.is_empty()),
+    ];
+    if let Some((option, _)) = fixed.iter().find(|(_, given)| *given) {
+        return Err(Error::usage(
+            format!("{option} cannot be given with an image: it is made already"),
+            "run its manifest instead",
+        ));
+    }
+    let machine = machine_of(asked)?;
+    let bytes =
+        std::fs::read(path).map_err(|error| Error::io("cannot read the image", path, error))?;
+    let settings = Settings {
+        model: machine.model,
+        memory: machine.memory,
+        cpus: machine.cpus,
+        timeout,
+        strace: asked.strace,
+        entropy: false,
+        debugger: None,
+        verbose: progress.is_verbose(),
+    };
+    Ok(run_machine(
+        |file| file.write_all(&bytes),
+        &settings,
+        progress,
+    )?)
+}
+
+/// The machine that options alone describe.
+fn machine_of(asked: &Run) -> Result<Machine, Error> {
+    let mut machine = Machine::default();
+    apply_machine(asked, &mut machine)?;
+    Ok(machine)
+}
+
 /// Writes the manifest that a command line equals; its paths work from where it lies.
-fn save(manifest: &Manifest, path: &std::path::Path) -> Result<(), Error> {
+fn save(manifest: &Manifest, path: &Path) -> Result<(), Error> {
     let mut saved = manifest.clone();
-    let beside = path.parent().unwrap_or(std::path::Path::new(""));
+    let beside = path.parent().unwrap_or(Path::new(""));
     if saved.directory != beside {
         let here = std::env::current_dir()
             .map_err(|error| Error::io("cannot find the current directory", path, error))?;

@@ -174,8 +174,17 @@ pub fn apply(asked: &Run, manifest: &mut Manifest) -> Result<(), Error> {
             None => env.push((name.to_owned(), value.to_owned())),
         }
     }
+    apply_machine(asked, &mut manifest.machine)?;
+    if asked.manifest.is_some() {
+        manifest.program.args.extend(asked.words.iter().cloned());
+    }
+    Ok(())
+}
+
+/// Changes the machine as the options ask.
+pub fn apply_machine(asked: &Run, machine: &mut Machine) -> Result<(), Error> {
     if let Some(size) = &asked.mem {
-        manifest.machine.memory = memory_size(size)
+        machine.memory = memory_size(size)
             .map_err(|remedy| Error::usage(format!("--mem cannot be {size}"), remedy))?;
     }
     if let Some(cpus) = asked.cpus {
@@ -185,13 +194,10 @@ pub fn apply(asked: &Run, manifest: &mut Manifest) -> Result<(), Error> {
                 format!("give a number from 1 to {MAXIMUM_CPUS}"),
             ));
         }
-        manifest.machine.cpus = cpus;
+        machine.cpus = cpus;
     }
     if let Some(model) = asked.machine {
-        manifest.machine.model = model;
-    }
-    if asked.manifest.is_some() {
-        manifest.program.args.extend(asked.words.iter().cloned());
+        machine.model = model;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::{Error, root};
 
 /// Entry of every component but the kernel: the runtime defines it.
-const COMPONENT_ENTRY: &str = "_start";
+const COMPONENT_ENTRY: &str = "component_entry";
 /// The kernel's boot code must come first, within the reach of its 16-bit parts.
 const KERNEL_FIRST: &str = ".kiln.boot";
 /// Drivers are sections of the kernel by this name and their own.

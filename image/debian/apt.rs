@@ -31,7 +31,11 @@ impl Apt {
             }
         }
         let home = cache.join("apt");
-        for directory in ["state/lists/partial", "cache/archives/partial"] {
+        for directory in [
+            "state/lists/partial",
+            "cache/archives/partial",
+            "cache/none/partial",
+        ] {
             cache::create(&home.join(directory))?;
         }
         let configuration = home.join("apt.conf");
@@ -142,9 +146,13 @@ impl Apt {
 
     /// The packages that `words` and what they depend on make up; checksums are not known.
     pub fn resolve(&self, words: &[String]) -> Result<Vec<Package>, DebianError> {
-        let mut arguments: Vec<String> = ["install", "--print-uris", "-qq", "-y", "--"]
+        let mut arguments: Vec<String> = ["install", "--print-uris", "-qq", "-y"]
             .map(str::to_owned)
             .to_vec();
+        // apt leaves out what it has already fetched: show it a place where nothing is.
+        let none = self.cache.join("apt/cache/none");
+        arguments.push(format!("-oDir::Cache::archives={}/", none.display()));
+        arguments.push("--".to_owned());
         arguments.extend(words.iter().cloned());
         let output = self.run("apt-get", &arguments, None, "choose packages")?;
         Ok(output.lines().filter_map(package_of_line).collect())

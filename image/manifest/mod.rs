@@ -5,6 +5,7 @@
 //! file there?) is checked where it is read, and complained about at its span.
 
 mod decode;
+mod decode_root;
 mod fields;
 pub mod near;
 pub mod size;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use crate::components::{Driver, Home, Personality, Server};
 pub use decode::MAXIMUM_CPUS;
-pub(crate) use decode::{default_binary_place, is_image_name, memory_size};
+pub(crate) use decode::{is_image_name, memory_size};
+pub(crate) use decode_root::default_binary_place;
 pub(crate) use fields::plain_guest_path;
 pub use source::{Complaint, Located, Source, Span};
 pub(crate) use write::quoted;

@@ -28,7 +28,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
 /// Writes a size so that [`parse`] gives it back, in the largest unit that is exact.
 pub fn exact(bytes: u64) -> String {
     for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] {
-        if bytes != 0 && bytes % (1 << shift) == 0 {
+        if bytes != 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift);
         }
     }

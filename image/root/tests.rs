@@ -87,3 +87,56 @@ fn a_program_without_an_x_bit_is_refused() {
     assert!(error.contains("may not be executed"), "{error}");
     std::fs::remove_dir_all(place).unwrap();
 }
+
+#[test]
+fn packages_are_pinned_and_give_the_same_bytes_again() {
+    let place = scratch("packages");
+    let lock = place.join("t.lock");
+    let described = manifest(&place, "{ packages = [\"lua5.4\"] }", "/usr/bin/lua");
+    let build = || assemble(&described, Some(&lock), Progress::silent());
+    let tree = match build() {
+        Ok(tree) => tree,
+        Err(Error::Debian(error)) => {
+            eprintln!("skipped: packages cannot be had here: {error}");
+            return;
+        }
+        Err(other) => panic!("{other}"),
+    };
+    check_program(&tree, &described, Progress::silent()).unwrap();
+    // Made by update-alternatives when the package is installed.
+    assert!(matches!(
+        tree.get("/usr/bin/lua").unwrap().item(),
+        Item::Symlink(_)
+    ));
+    // What is shipped under /lib lands where the link leads.
+    assert!(matches!(tree.get("/lib").unwrap().item(), Item::Symlink(_)));
+    assert!(tree.get("/usr/lib/x86_64-linux-gnu/libc.so.6").is_some());
+    assert!(tree.get("/usr/share/doc/lua5.4/copyright").is_some());
+    assert!(tree.get("/usr/share/man/man1").is_none());
+    let pinned = std::fs::read(&lock).unwrap();
+    let again = build().unwrap();
+    assert_eq!(write(&tree, "t").unwrap().0, write(&again, "t").unwrap().0);
+    assert_eq!(std::fs::read(&lock).unwrap(), pinned);
+
+    // Another file under the same name is told.
+    let text = String::from_utf8(pinned).unwrap();
+    let (before, after) = text.split_once("sha256 = \"").unwrap();
+    let changed = format!("{before}sha256 = \"{}{}", "0".repeat(64), &after[64..]);
+    std::fs::write(&lock, changed).unwrap();
+    let error = build().unwrap_err().to_string();
+    assert!(
+        error.contains("is pinned by") && error.contains("delete the lock file"),
+        "{error}"
+    );
+
+    std::fs::remove_file(&lock).unwrap();
+    let wrong = manifest(&place, "{ packages = [\"luua5.4\"] }", "/usr/bin/lua");
+    let error = assemble(&wrong, Some(&lock), Progress::silent())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("t.toml:5:22") && error.contains("did you mean `lua5.4`"),
+        "{error}"
+    );
+    std::fs::remove_dir_all(place).unwrap();
+}
