@@ -1,15 +1,71 @@
 //! The order in which the kernel comes up.
 
-use crate::boot::Protocol;
+use crate::boot::{self, BootInformation, Protocol};
+use crate::device::{self, Stage};
+use crate::firmware::{self, DirectMap};
+use crate::{interrupt, processor, time};
 
 /// First Rust code on the boot processor; called once by the entry stub.
+///
+/// `information` is the physical address of what the loader hands over, `moved_by` how far from
+/// its linked address it put the image.
 pub(crate) extern "sysv64" fn boot_entry(protocol: u32, information: u64, moved_by: i64) -> ! {
-    let _ = (Protocol::from_number(protocol), information, moved_by);
-    for byte in b"hello from Rust\n" {
-        // SAFETY: port 0xe9 is the debug console's or nobody's.
-        unsafe { x86_64::instructions::port::Port::<u8>::new(0xe9).write(*byte) };
+    let entry_counter = time::counter();
+    // SAFETY: this is the boot processor's first Rust code, on the boot stack, and the descriptor
+    // table is filled before it is loaded.
+    unsafe {
+        interrupt::initialise();
+        processor::initialise_boot(boot_stack_top());
     }
+    device::start(Stage::Channel);
+    boot::set_moved_by(moved_by);
+    // SAFETY: the entry stub's page tables map the first 4 GiB, and so do the kernel's later ones.
+    let memory = unsafe { DirectMap::new() };
+    let image_end = image_end();
+    let boot = Protocol::from_number(protocol)
+        .map(|protocol| boot::initialise(&memory, protocol, information, image_end));
+    match boot {
+        Some(Ok(boot)) => kernel_main(boot, &memory, entry_counter),
+        Some(Err(error)) => panic!("the boot loader's information: {error:?}"),
+        None => panic!("entered by an unknown protocol"),
+    }
+}
+
+fn boot_stack_top() -> u64 {
+    #[cfg(kiln_freestanding)]
+    {
+        unsafe extern "C" {
+            static kiln_boot_stack_top: u8;
+        }
+        (&raw const kiln_boot_stack_top) as u64
+    }
+    #[cfg(not(kiln_freestanding))]
+    0
+}
+
+/// Physical end of the image, its zeroed part included.
+fn image_end() -> u64 {
+    #[cfg(kiln_freestanding)]
+    {
+        unsafe extern "C" {
+            static __bss_end: u8;
+        }
+        boot::physical_of(&raw const __bss_end)
+    }
+    #[cfg(not(kiln_freestanding))]
+    0
+}
+
+fn kernel_main(boot: &'static BootInformation, memory: &DirectMap, entry_counter: u64) -> ! {
+    // Firmware's tables may lie in memory that is about to be given out: they are read first.
+    firmware::initialise(memory, boot.root_pointer());
+    interrupt::local_apic::initialise();
+    interrupt::io_apic::initialise();
+    time::initialise(entry_counter);
+    time::timer::initialise();
+    device::start(Stage::Device);
+    crate::info!("started in {} us", time::monotonic_ns() / 1000);
     loop {
-        x86_64::instructions::hlt();
+        processor::wait_for_interrupt();
     }
 }

@@ -4,9 +4,23 @@
 
 #[cfg(kiln_freestanding)]
 mod entry;
+pub mod memory_map;
+pub mod protocol;
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use memory_map::MemoryMap;
+use spin::Once;
 
 /// Size of the boot processor's stack in bytes; it stays that processor's kernel stack.
 pub const BOOT_STACK_BYTES: usize = 32 * 1024;
+
+/// Physical address for which the image's first byte is linked.
+pub const LINK_BASE: u64 = kiln_image_format::PHYSICAL_BASE;
+
+/// Longest command line that is kept, in bytes.
+pub const COMMAND_LINE_BYTES: usize = 512;
 
 /// The protocol by which the image was entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,4 +44,107 @@ impl Protocol {
             _ => None,
         }
     }
+}
+
+/// The loader's command line, cut at [`COMMAND_LINE_BYTES`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    bytes: [u8; COMMAND_LINE_BYTES],
+    used: usize,
+}
+
+impl CommandLine {
+    /// An empty line.
+    pub const EMPTY: Self = Self {
+        bytes: [0; COMMAND_LINE_BYTES],
+        used: 0,
+    };
+
+    /// Adds a byte; false if there is no room.
+    fn push(&mut self, byte: u8) -> bool {
+        let Some(place) = self.bytes.get_mut(self.used) else {
+            return false;
+        };
+        *place = byte;
+        self.used += 1;
+        true
+    }
+
+    /// The line's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or(&[])
+    }
+}
+
+/// The machine as the loader described it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootInformation {
+    memory: MemoryMap,
+    command_line: CommandLine,
+    root_pointer: Option<u64>,
+    image_start: u64,
+}
+
+impl BootInformation {
+    pub(crate) const EMPTY: Self = Self {
+        memory: MemoryMap::EMPTY,
+        command_line: CommandLine::EMPTY,
+        root_pointer: None,
+        image_start: 0,
+    };
+
+    /// Physical memory that nobody uses, in order; neither the image nor anything reserved.
+    pub fn usable_memory(&self) -> impl Iterator<Item = Range<u64>> + Clone + '_ {
+        self.memory.ranges()
+    }
+
+    /// What the loader was told to pass on.
+    pub fn command_line(&self) -> &[u8] {
+        self.command_line.as_bytes()
+    }
+
+    /// Physical address of ACPI's root pointer, if the loader knows it.
+    pub fn root_pointer(&self) -> Option<u64> {
+        self.root_pointer
+    }
+
+    /// Physical address of the image's first byte.
+    pub fn image_start(&self) -> u64 {
+        self.image_start
+    }
+}
+
+static INFORMATION: Once<BootInformation> = Once::new();
+static MOVED_BY: AtomicU64 = AtomicU64::new(0);
+
+/// What the loader handed over.
+///
+/// # Panics
+/// Before it has been read, which is the first thing the kernel does.
+pub fn information() -> &'static BootInformation {
+    INFORMATION.get().expect("the hand-over is read first")
+}
+
+/// Physical address of something in the kernel's own image.
+pub fn physical_of(linked: *const u8) -> u64 {
+    (linked as u64)
+        .wrapping_sub(kiln_image_format::KERNEL_OFFSET)
+        .wrapping_add(MOVED_BY.load(Ordering::Relaxed))
+}
+
+/// Notes how far from its linked address the loader put the image, in bytes.
+pub(crate) fn set_moved_by(distance: i64) {
+    MOVED_BY.store(distance.cast_unsigned(), Ordering::Relaxed);
+}
+
+/// Reads the hand-over; `image_end` is the physical end of the image with its zeroed part.
+pub(crate) fn initialise(
+    memory: &impl crate::firmware::PhysicalMemory,
+    protocol: Protocol,
+    information: u64,
+    image_end: u64,
+) -> Result<&'static BootInformation, protocol::HandOverError> {
+    let image_start = LINK_BASE.wrapping_add(MOVED_BY.load(Ordering::Relaxed));
+    let boot = protocol::read(memory, protocol, information, image_start..image_end)?;
+    Ok(INFORMATION.call_once(|| boot))
 }

@@ -1,0 +1,301 @@
+//! The few ACPI tables that a kernel without an interpreter needs.
+//!
+//! MADT (processors, interrupt controllers), FADT (power and reset registers), and the one object
+//! `\_S5` of the definition blocks, found by pattern. Every length is checked against the table
+//! and every table against a limit. Source: ACPI specification 6.5, chapter 5.
+
+use super::physical::{OutOfReach, PhysicalMemory};
+use super::{IoApic, IsaRoute, Machine};
+
+/// Longest table that is looked at, in bytes; a longer one is looked at so far.
+const LONGEST_TABLE: u32 = 1 << 20;
+/// Most tables that a root table may list.
+const MOST_TABLES: u64 = 128;
+/// Length of a table's header.
+const HEADER_BYTES: u32 = 36;
+
+/// A table that is there and has its own length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Table {
+    address: u64,
+    length: u32,
+}
+
+/// A register as ACPI's generic address structure describes it (section 5.2.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// In I/O space.
+    Port(u16),
+    /// In memory, at a physical address.
+    Memory(u64),
+}
+
+/// What the fixed table says about switching off and resetting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PowerRegisters {
+    /// PM1a control block port.
+    pub control_a: Option<u16>,
+    /// PM1b control block port.
+    pub control_b: Option<u16>,
+    /// Sleep control register of hardware-reduced machines.
+    pub sleep_control: Option<Register>,
+    /// Reset register and the value to write.
+    pub reset: Option<(Register, u8)>,
+    /// The definition block with `\_S5`, if any.
+    definition: Option<(u64, u32)>,
+    /// The power management timer's port, if it has one.
+    pub timer: Option<u16>,
+}
+
+/// Where the tables are that matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    interrupt_controllers: Option<(u64, u32)>,
+    power: PowerRegisters,
+}
+
+fn table(memory: &impl PhysicalMemory, address: u64) -> Result<([u8; 4], Table), OutOfReach> {
+    let mut signature = [0; 4];
+    memory.read(address, &mut signature)?;
+    let length = memory.u32(address.checked_add(4).ok_or(OutOfReach)?)?;
+    if length < HEADER_BYTES {
+        return Err(OutOfReach);
+    }
+    let length = length.min(LONGEST_TABLE);
+    Ok((signature, Table { address, length }))
+}
+
+/// Looks for the root pointer where a PC BIOS puts it (section 5.2.5.1).
+pub fn scan_for_root_pointer(memory: &impl PhysicalMemory) -> Option<u64> {
+    let extended = u64::from(memory.u16(0x40e).unwrap_or(0)) << 4;
+    scan(memory, 0xe_0000, 0x10_0000).or_else(|| {
+        (0x8_0000..0xa_0000)
+            .contains(&extended)
+            .then(|| scan(memory, extended, extended + 1024))?
+    })
+}
+
+fn scan(memory: &impl PhysicalMemory, start: u64, end: u64) -> Option<u64> {
+    let mut page = [0; 1024];
+    let mut address = start;
+    while address < end {
+        if memory.read(address, &mut page).is_ok() {
+            for (index, slot) in (0..).zip(page.chunks_exact(16)) {
+                if slot.starts_with(b"RSD PTR ") {
+                    let found = address + index * 16;
+                    let mut pointer = [0; 20];
+                    if memory.read(found, &mut pointer).is_ok() && sum(&pointer) == 0 {
+                        return Some(found);
+                    }
+                }
+            }
+        }
+        address += page.len() as u64;
+    }
+    None
+}
+
+fn sum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+}
+
+impl Tables {
+    /// Follows the root pointer at `address` to the tables.
+    pub fn find(memory: &impl PhysicalMemory, address: u64) -> Result<Self, OutOfReach> {
+        let mut pointer = [0; 20];
+        memory.read(address, &mut pointer)?;
+        if !pointer.starts_with(b"RSD PTR ") || sum(&pointer) != 0 {
+            return Err(OutOfReach);
+        }
+        let extended = match pointer[15] {
+            0 => 0,
+            _ => memory.u64(address.checked_add(24).ok_or(OutOfReach)?)?,
+        };
+        if extended != 0
+            && let Ok(tables) = Self::from_root(memory, extended, 8)
+        {
+            return Ok(tables);
+        }
+        let [.., a, b, c, d] = pointer;
+        Self::from_root(memory, u64::from(u32::from_le_bytes([a, b, c, d])), 4)
+    }
+
+    /// Reads the root table's list of addresses, each of `width` bytes.
+    fn from_root(memory: &impl PhysicalMemory, root: u64, width: u64) -> Result<Self, OutOfReach> {
+        let (signature, root) = table(memory, root)?;
+        if &signature != if width == 8 { b"XSDT" } else { b"RSDT" } {
+            return Err(OutOfReach);
+        }
+        let count = (u64::from(root.length - HEADER_BYTES) / width).min(MOST_TABLES);
+        let mut tables = Self::default();
+        for index in 0..count {
+            let entry = root.address + u64::from(HEADER_BYTES) + index * width;
+            let address = if width == 8 {
+                memory.u64(entry)?
+            } else {
+                u64::from(memory.u32(entry)?)
+            };
+            let Ok((signature, found)) = table(memory, address) else {
+                continue;
+            };
+            match &signature {
+                b"APIC" => tables.interrupt_controllers = Some((found.address, found.length)),
+                b"FACP" => tables.power = read_power(memory, found),
+                _ => {}
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Registers for switching off and resetting.
+    pub fn power(&self) -> &PowerRegisters {
+        &self.power
+    }
+
+    /// Reads the MADT into `machine` (section 5.2.12).
+    pub(super) fn read_interrupt_controllers(
+        &self,
+        memory: &impl PhysicalMemory,
+        machine: &mut Machine,
+    ) -> Result<(), OutOfReach> {
+        let Some((address, length)) = self.interrupt_controllers else {
+            return Ok(());
+        };
+        let end = address.checked_add(u64::from(length)).ok_or(OutOfReach)?;
+        let mut at = address + u64::from(HEADER_BYTES) + 8;
+        while at + 2 <= end {
+            let kind = memory.u8(at)?;
+            let size = u64::from(memory.u8(at + 1)?);
+            if size < 2 || at + size > end {
+                return Err(OutOfReach);
+            }
+            match (kind, size) {
+                // Local APIC and local x2APIC: enabled, or allowed to be (flags 0 and 1).
+                (0, 8..) if memory.u32(at + 4)? & 1 != 0 => {
+                    machine.add_processor(u32::from(memory.u8(at + 3)?));
+                }
+                (9, 16..) if memory.u32(at + 8)? & 1 != 0 => {
+                    machine.add_processor(memory.u32(at + 4)?);
+                }
+                (1, 12..) => machine.add_io_apic(IoApic {
+                    address: memory.u32(at + 4)?,
+                    first_interrupt: memory.u32(at + 8)?,
+                }),
+                // Interrupt source override, with MP table flags for polarity and trigger.
+                (2, 10..) => {
+                    let flags = memory.u16(at + 8)?;
+                    machine.set_isa_route(
+                        memory.u8(at + 3)?,
+                        IsaRoute {
+                            interrupt: memory.u32(at + 4)?,
+                            active_low: flags & 3 == 3,
+                            level: flags >> 2 & 3 == 3,
+                        },
+                    );
+                }
+                _ => {}
+            }
+            at += size;
+        }
+        Ok(())
+    }
+}
+
+/// A generic address structure's register, if it is one that bytes can be written to.
+fn register(memory: &impl PhysicalMemory, at: u64) -> Option<Register> {
+    let address = memory.u64(at.checked_add(4)?).ok()?;
+    match memory.u8(at).ok()? {
+        0 if address != 0 => Some(Register::Memory(address)),
+        1 if address != 0 => u16::try_from(address).ok().map(Register::Port),
+        _ => None,
+    }
+}
+
+/// Reads the FADT (section 5.2.9).
+fn read_power(memory: &impl PhysicalMemory, fixed: Table) -> PowerRegisters {
+    let has = |end: u32| fixed.length >= end;
+    let word = |offset: u64| memory.u32(fixed.address + offset).unwrap_or(0);
+    let port = |offset: u64| u16::try_from(word(offset)).ok().filter(|port| *port != 0);
+    let mut power = PowerRegisters::default();
+    if has(76) {
+        power.control_a = port(64);
+        power.control_b = port(68);
+    }
+    if has(80) && memory.u8(fixed.address + 91) == Ok(4) {
+        power.timer = port(76);
+    }
+    if has(129) && word(112) & 1 << 10 != 0 {
+        let value = memory.u8(fixed.address + 128).unwrap_or(0);
+        power.reset = register(memory, fixed.address + 116).map(|found| (found, value));
+    }
+    if has(256) && word(112) & 1 << 20 != 0 {
+        power.sleep_control = register(memory, fixed.address + 244);
+    }
+    let mut definition = u64::from(word(40));
+    if has(148)
+        && let Ok(address) = memory.u64(fixed.address + 140)
+        && address != 0
+    {
+        definition = address;
+    }
+    if let Ok((signature, found)) = table(memory, definition)
+        && &signature == b"DSDT"
+    {
+        power.definition = Some((found.address, found.length));
+    }
+    power
+}
+
+impl PowerRegisters {
+    /// The sleep types for state S5, for control blocks A and B, from `\_S5` (section 7.4.2).
+    ///
+    /// The package is found by its encoding, `08 "_S5_" 12 length count value value`, not by
+    /// interpreting the block (section 20.2).
+    pub fn sleep_types(&self, memory: &impl PhysicalMemory) -> Option<(u8, u8)> {
+        let (address, length) = self.definition?;
+        let end = address.checked_add(u64::from(length))?;
+        let mut window = [0; 512];
+        let mut at = address + u64::from(HEADER_BYTES);
+        while at + 4 <= end {
+            // Windows overlap by three bytes, so that no name is cut in two.
+            let size = (end - at).min(window.len() as u64);
+            let bytes = window.get_mut(..usize::try_from(size).ok()?)?;
+            memory.read(at, bytes).ok()?;
+            let found = (0..)
+                .zip(bytes.windows(4))
+                .find(|(_, name)| *name == b"_S5_");
+            if let Some((offset, _)) = found
+                && let Some(types) = sleep_package(memory, at + offset + 4)
+            {
+                return Some(types);
+            }
+            at += match found {
+                Some((offset, _)) => offset + 4,
+                None => size - 3,
+            };
+        }
+        None
+    }
+}
+
+/// Two small integers of the package whose operator is at `at`.
+fn sleep_package(memory: &impl PhysicalMemory, at: u64) -> Option<(u8, u8)> {
+    let mut bytes = [0; 12];
+    memory.read(at, &mut bytes).ok()?;
+    if bytes[0] != 0x12 {
+        return None;
+    }
+    // The package length's top two bits say how many more bytes it has; the count follows.
+    let mut rest = bytes.get(2 + usize::from(bytes[1] >> 6) + 1..)?.iter();
+    let mut integer = || match rest.next()? {
+        0x0a => rest.next().copied(),
+        small @ (0 | 1) => Some(*small),
+        _ => None,
+    };
+    let first = integer()?;
+    Some((first, integer().unwrap_or(first)))
+}
+
+#[cfg(test)]
+#[path = "acpi_tests.rs"]
+mod tests;

@@ -1,0 +1,41 @@
+//! Interrupts and exceptions: entry, who handles which vector, and the controllers.
+//!
+//! Vectors below 32 are the processor's exceptions and go to [`crate::fault`]. The rest are given
+//! out here: a driver registers a handler and gets a vector, the end-of-interrupt being signalled
+//! here so that a handler may leave for user mode without returning.
+
+pub mod descriptors;
+#[cfg(kiln_freestanding)]
+mod entry;
+mod frame;
+pub mod io_apic;
+pub mod local_apic;
+pub mod table;
+
+pub use frame::InterruptFrame;
+pub use table::{Handler, register};
+
+/// Where every stub ends up, on the running processor's kernel stack or a separate one.
+pub(crate) extern "sysv64" fn interrupt(frame: &mut InterruptFrame) {
+    match frame.vector {
+        2 => crate::panic::non_maskable(frame),
+        8 | 18 => crate::panic::exception(frame),
+        0..32 => crate::panic::exception(frame),
+        _ => table::dispatch(frame),
+    }
+}
+
+/// Prepares the descriptor table.
+///
+/// # Safety
+/// Once, on the boot processor, before [`crate::processor`] loads the table.
+pub(crate) unsafe fn initialise() {
+    #[cfg(kiln_freestanding)]
+    {
+        unsafe extern "C" {
+            static kiln_interrupt_stubs: [u8; 0];
+        }
+        // SAFETY: passed on to the caller; the symbol is the entry code's first stub.
+        unsafe { descriptors::fill((&raw const kiln_interrupt_stubs) as u64) };
+    }
+}

@@ -1,0 +1,219 @@
+//! What the processor offers, asked once through CPUID, and switched on.
+//!
+//! The same code runs on each processor. A feature that only some processors of a machine have
+//! is not supported: the first one's answer counts.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use bitflags::bitflags;
+use core::arch::x86_64::{__cpuid, __cpuid_count};
+use x86_64::registers::control::{Cr4, Cr4Flags};
+use x86_64::registers::model_specific::Msr;
+use x86_64::registers::xcontrol::XCr0;
+
+bitflags! {
+    /// Features that some part of the kernel decides by.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Features: u32 {
+        /// RDFSBASE and its kin work in user mode.
+        const FSGSBASE = 1 << 0;
+        /// Supervisor-mode execution prevention.
+        const SMEP = 1 << 1;
+        /// Supervisor-mode access prevention: STAC and CLAC exist.
+        const SMAP = 1 << 2;
+        /// XSAVE is on and the enabled state components are in XCR0.
+        const XSAVE = 1 << 3;
+        /// XSAVEOPT exists.
+        const XSAVEOPT = 1 << 4;
+        /// XSAVEC exists.
+        const XSAVEC = 1 << 5;
+        /// Protection keys for user pages are on.
+        const PKU = 1 << 6;
+        /// User-mode instruction prevention.
+        const UMIP = 1 << 7;
+        /// Pages can be marked no-execute.
+        const NX = 1 << 8;
+        /// 1 GiB pages.
+        const HUGE_PAGES = 1 << 9;
+        /// Process-context identifiers.
+        const PCID = 1 << 10;
+        /// INVPCID exists.
+        const INVPCID = 1 << 11;
+        /// Enhanced REP MOVSB.
+        const ERMS = 1 << 12;
+        /// The x2APIC interface to the local APIC.
+        const X2APIC = 1 << 13;
+        /// The local APIC timer has TSC-deadline mode.
+        const TSC_DEADLINE = 1 << 14;
+        /// The time stamp counter runs at one rate for ever.
+        const INVARIANT_TSC = 1 << 15;
+        /// RDTSCP and RDPID's source register exist.
+        const RDTSCP = 1 << 16;
+        /// RDRAND exists.
+        const RDRAND = 1 << 17;
+        /// RDSEED exists.
+        const RDSEED = 1 << 18;
+        /// A hypervisor runs this machine.
+        const HYPERVISOR = 1 << 19;
+        /// Global pages.
+        const GLOBAL_PAGES = 1 << 20;
+        /// XGETBV tells which state components are in use.
+        const XINUSE = 1 << 21;
+    }
+}
+
+/// A CPUID leaf, zero in all registers if the processor has no such leaf.
+fn leaf(number: u32, sub: u32) -> [u32; 4] {
+    let highest = __cpuid(number & 0xffff_0000).eax;
+    if number < number & 0xffff_0000
+        || highest < number
+        || highest & 0xffff_0000 != number & 0xffff_0000
+    {
+        return [0; 4];
+    }
+    let answer = __cpuid_count(number, sub);
+    [answer.eax, answer.ebx, answer.ecx, answer.edx]
+}
+
+impl Features {
+    /// Asks the running processor.
+    fn ask() -> Self {
+        let [_, _, c1, d1] = leaf(1, 0);
+        let [_, b7, c7, _] = leaf(7, 0);
+        let [x, ..] = if c1 & 1 << 26 != 0 {
+            leaf(0xd, 1)
+        } else {
+            [0; 4]
+        };
+        let [_, _, _, d8] = leaf(0x8000_0001, 0);
+        let [_, _, _, d87] = leaf(0x8000_0007, 0);
+        let mut found = Self::empty();
+        for (present, feature) in [
+            (b7 & 1 != 0, Self::FSGSBASE),
+            (b7 & 1 << 7 != 0, Self::SMEP),
+            (b7 & 1 << 20 != 0, Self::SMAP),
+            (c1 & 1 << 26 != 0, Self::XSAVE),
+            (x & 1 != 0, Self::XSAVEOPT),
+            (x & 1 << 1 != 0, Self::XSAVEC),
+            (x & 1 << 2 != 0, Self::XINUSE),
+            (c7 & 1 << 3 != 0 && c1 & 1 << 26 != 0, Self::PKU),
+            (c7 & 1 << 2 != 0, Self::UMIP),
+            (d8 & 1 << 20 != 0, Self::NX),
+            (d8 & 1 << 26 != 0, Self::HUGE_PAGES),
+            (c1 & 1 << 17 != 0, Self::PCID),
+            (b7 & 1 << 10 != 0, Self::INVPCID),
+            (b7 & 1 << 9 != 0, Self::ERMS),
+            (c1 & 1 << 21 != 0, Self::X2APIC),
+            (c1 & 1 << 24 != 0, Self::TSC_DEADLINE),
+            (d87 & 1 << 8 != 0, Self::INVARIANT_TSC),
+            (d8 & 1 << 27 != 0, Self::RDTSCP),
+            (c1 & 1 << 30 != 0, Self::RDRAND),
+            (b7 & 1 << 18 != 0, Self::RDSEED),
+            (c1 & 1 << 31 != 0, Self::HYPERVISOR),
+            (d1 & 1 << 13 != 0, Self::GLOBAL_PAGES),
+        ] {
+            found.set(feature, present);
+        }
+        found
+    }
+}
+
+static FEATURES: AtomicU32 = AtomicU32::new(0);
+static EXTENDED_STATE: AtomicU64 = AtomicU64::new(0);
+static EXTENDED_STATE_BYTES: AtomicU32 = AtomicU32::new(512);
+
+/// The machine's features; empty before the boot processor is initialised.
+pub fn features() -> Features {
+    Features::from_bits_truncate(FEATURES.load(Ordering::Relaxed))
+}
+
+/// The state components in XCR0; x87 and SSE alone where there is no XSAVE.
+pub fn extended_state_components() -> u64 {
+    EXTENDED_STATE.load(Ordering::Relaxed)
+}
+
+/// Bytes of an XSAVE area in standard format for those components; 512 (FXSAVE) without XSAVE.
+pub fn extended_state_bytes() -> u32 {
+    EXTENDED_STATE_BYTES.load(Ordering::Relaxed)
+}
+
+/// State components that user programs may use: x87, SSE, AVX, the three of AVX-512, PKRU.
+const USABLE_COMPONENTS: u64 = 0b11 | 1 << 2 | 0b111 << 5 | 1 << 9;
+
+/// XCR0 must not have AVX-512 in part, nor without AVX (Intel manual volume 1, section 13.3).
+fn consistent_components(offered: u64) -> u64 {
+    let mut chosen = offered & USABLE_COMPONENTS | 0b11;
+    if chosen & 1 << 2 == 0 || chosen & 0b111 << 5 != 0b111 << 5 {
+        chosen &= !(0b111 << 5);
+    }
+    chosen
+}
+
+/// Switches on what the running processor has, the same on each processor.
+pub(super) fn enable() {
+    if FEATURES.load(Ordering::Relaxed) == 0 {
+        FEATURES.store(Features::ask().bits(), Ordering::Relaxed);
+    }
+    let features = features();
+    let mut control = Cr4Flags::OSFXSR
+        | Cr4Flags::OSXMMEXCPT_ENABLE
+        | Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        | Cr4Flags::MACHINE_CHECK_EXCEPTION;
+    for (feature, flag) in [
+        (Features::GLOBAL_PAGES, Cr4Flags::PAGE_GLOBAL),
+        (Features::FSGSBASE, Cr4Flags::FSGSBASE),
+        (
+            Features::SMEP,
+            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
+        ),
+        (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+        (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+        (Features::XSAVE, Cr4Flags::OSXSAVE),
+        (Features::PKU, Cr4Flags::PROTECTION_KEY_USER),
+    ] {
+        control.set(flag, features.contains(feature));
+    }
+    // SAFETY: each flag's feature is there; paging, SSE and page formats stay as they are, and
+    // nothing of the kernel lies in user pages that SMEP or SMAP would now refuse.
+    unsafe { Cr4::write_raw(control.bits()) };
+
+    if features.contains(Features::XSAVE) {
+        let [low, _, _, high] = leaf(0xd, 0);
+        let components = consistent_components(u64::from(high) << 32 | u64::from(low));
+        // SAFETY: OSXSAVE is on; the components are offered and consistent.
+        unsafe { XCr0::write_raw(components) };
+        let [_, bytes, ..] = leaf(0xd, 0);
+        EXTENDED_STATE.store(components, Ordering::Relaxed);
+        EXTENDED_STATE_BYTES.store(bytes, Ordering::Relaxed);
+    } else {
+        EXTENDED_STATE.store(0b11, Ordering::Relaxed);
+    }
+    if features.contains(Features::RDTSCP) {
+        // SAFETY: IA32_TSC_AUX exists with RDTSCP; the number is what RDPID hands to programs.
+        unsafe { Msr::new(0xc000_0103).write(u64::from(super::PerCpu::here().cpu_number.get())) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn avx512_is_enabled_whole_or_not_at_all() {
+        assert_eq!(consistent_components(0xe7), 0xe7);
+        assert_eq!(consistent_components(0x67), 0x07);
+        assert_eq!(consistent_components(0xe3), 0x03);
+        assert_eq!(consistent_components(0), 0x03);
+    }
+
+    #[test]
+    fn components_beyond_the_usable_ones_stay_off() {
+        assert_eq!(consistent_components(u64::MAX), USABLE_COMPONENTS);
+    }
+
+    #[test]
+    fn a_leaf_beyond_the_highest_is_empty() {
+        assert_eq!(leaf(0x7fff, 0), [0; 4]);
+        assert_ne!(leaf(1, 0)[3], 0);
+    }
+}
