@@ -243,8 +243,8 @@ pub(crate) fn lay_out<'a>(
     })
 }
 
-/// Larger than any address range that one component could have.
-const MAXIMUM_BYTES: u64 = 1 << 40;
+/// No reference of the small or kernel code model reaches further.
+const MAXIMUM_BYTES: u64 = 1 << 31;
 
 fn too_large(request: &Request<'_>, bytes: u64) -> Error {
     let reason = format!("sections take more than {bytes} bytes");

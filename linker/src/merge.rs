@@ -94,7 +94,7 @@ impl<'a> Pools<'a> {
         let moved = self.moved.get(&(object, section))?;
         let after = moved.pieces.partition_point(|(start, _)| *start <= offset);
         let (start, to) = *moved.pieces.get(after.checked_sub(1)?)?;
-        Some((moved.pool, to + (offset - start)))
+        Some((moved.pool, to.wrapping_add(offset.wrapping_sub(start))))
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use kiln_linker::{Addresses, Class, Error, Linked, Permissions, Plan, Request};
+use kiln_linker::{Addresses, Class, Error, Linked, Permissions, Plan, Request, debug_elf};
 use support::{archive, compile, directory, input, run};
 
 const BASE: u64 = 0x1000_0000;
@@ -109,6 +109,12 @@ fn a_linked_program_runs_however_it_was_compiled() {
             .to_vec();
         let linked = link(&request).unwrap_or_else(|error| panic!("{flags:?}: {error}"));
         assert_eq!(run(&directory, &linked), 99, "{flags:?}");
+        if flags.contains(&"-fPIC") {
+            let plan = Plan::new(&request).expect("plan");
+            let addresses = Addresses::sequential(0x6000_0000_0000, &plan.sizes()).expect("room");
+            let far = plan.place(addresses).expect("place");
+            assert_eq!(run(&directory, &far), 99, "{flags:?} far up");
+        }
         let again = link(&request).expect("link again");
         assert_eq!(
             linked.segments, again.segments,
@@ -400,5 +406,39 @@ fn damaged_objects_are_errors_not_panics() {
             bytes[at] = (state >> 56) as u8;
         }
         attempt(&bytes);
+    }
+}
+
+#[test]
+fn a_debugger_finds_the_symbols_in_the_symbol_file() {
+    use object::read::elf::ElfFile64;
+    use object::{Object, ObjectSection, ObjectSymbol};
+    let directory = directory("debug");
+    let source = "static int own(int n) { return n + 1; } int (*volatile pointer)(int) = own;
+        int _start(void) { return pointer(4); }";
+    let object = compile(&directory, "a.c", source, &["-O1"]);
+    let request = Request::new("p", vec![input("a.o", &object)], Some("_start"));
+    let linked = link(&request).expect("link");
+    let file = debug_elf(&linked);
+    let file: ElfFile64<'_> = ElfFile64::parse(file.as_slice()).expect("an ELF file");
+    assert_eq!(file.entry(), linked.entry);
+    for (name, section, local) in [
+        ("own", ".text", true),
+        ("_start", ".text", false),
+        ("pointer", ".data", false),
+    ] {
+        let symbol = file
+            .symbols()
+            .find(|symbol| symbol.name() == Ok(name))
+            .expect("a symbol");
+        assert_eq!(
+            Some(symbol.address()),
+            linked.symbol(name).map(|symbol| symbol.address)
+        );
+        assert_eq!(symbol.is_local(), local);
+        let index = symbol.section_index().expect("a section");
+        let found = file.section_by_index(index).expect("the section");
+        assert_eq!(found.name(), Ok(section));
+        assert!((found.address()..found.address() + found.size()).contains(&symbol.address()));
     }
 }

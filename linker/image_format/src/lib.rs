@@ -33,7 +33,7 @@ pub use table::{ComponentRecord, encode, encoded_bytes};
 pub const PAGE_BYTES: u64 = 4096;
 
 /// Physical address of image byte 0, unless the boot loader moved the image.
-pub const PHYSICAL_BASE: u64 = 0x10_0000;
+pub const PHYSICAL_BASE: u64 = 0x20_0000;
 
 /// What the kernel adds to a physical address to get its own virtual address of it.
 pub const KERNEL_OFFSET: u64 = 0xffff_ffff_8000_0000;
