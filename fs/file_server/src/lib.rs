@@ -16,7 +16,7 @@ pub mod testing;
 mod walk;
 
 pub use answer::{Which, take_attributes, write_attributes};
-pub use listing::Listing;
+pub use listing::{Listing, listed};
 pub use walk::{Entry, Final, Last, NAME_MAX, PATH_MAX, Place, Stop, Tree, walk};
 
 use alloc::sync::Arc;

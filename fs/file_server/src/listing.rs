@@ -2,7 +2,7 @@
 
 use kiln_interface::file::DirectoryEntry;
 use kiln_object::Error;
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Heads start at multiples of this.
 const ALIGNMENT: usize = 8;
@@ -73,4 +73,19 @@ impl<'a> Listing<'a> {
             Ok(self.used)
         }
     }
+}
+
+/// The entries of a listing that another server answered, up to the first that is not well formed.
+pub fn listed(answer: &[u8]) -> impl Iterator<Item = (DirectoryEntry, &[u8])> {
+    let mut at = 0usize;
+    core::iter::from_fn(move || {
+        let (head, rest) = DirectoryEntry::read_from_prefix(answer.get(at..)?).ok()?;
+        let length = usize::try_from(head.name_bytes).ok()?;
+        let name = rest.get(..length)?;
+        at = at
+            .checked_add(size_of::<DirectoryEntry>())?
+            .checked_add(length)?
+            .checked_next_multiple_of(ALIGNMENT)?;
+        Some((head, name))
+    })
 }

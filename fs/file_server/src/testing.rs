@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES};
+use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES, universal};
 use kiln_object::{
     Caller, Dispatch, Error, Incoming, ObjectName, ProcessId, RawReference, Reply, Rights,
     Transport,
@@ -112,6 +112,11 @@ impl Transport for Near {
                 (slot.owner == self.0).then(|| (Arc::clone(&slot.object), slot.rights))
             })
             .ok_or(Error::BadReference)?;
+        if method == universal::RELEASE {
+            drop(object);
+            release(reference);
+            return Ok(Reply::default());
+        }
         // As the callee's page: what the callee does not write is not the caller's to see.
         let mut page = alloc::vec![0xa5; output.len()];
         let input = input.to_vec();
@@ -155,24 +160,17 @@ pub struct Listed {
 /// If it is not well formed.
 #[must_use]
 pub fn parse_listing(answer: &[u8]) -> Vec<Listed> {
-    use kiln_interface::file::DirectoryEntry;
-    use zerocopy::FromBytes;
-
     let mut entries = Vec::new();
-    let mut at = 0;
-    while at < answer.len() {
-        let (head, rest) = DirectoryEntry::read_from_prefix(&answer[at..]).expect("a whole head");
-        let name = rest[..head.name_bytes as usize].to_vec();
-        at += size_of::<DirectoryEntry>() + name.len();
-        if at < answer.len() {
-            at = at.next_multiple_of(8);
-        }
+    let mut bytes = 0;
+    for (head, name) in crate::listed(answer) {
+        bytes = usize::next_multiple_of(bytes, 8) + size_of_val(&head) + name.len();
         entries.push(Listed {
-            name,
+            name: name.to_vec(),
             kind: head.kind,
             number: head.number,
             cookie: head.cookie,
         });
     }
+    assert_eq!(bytes, answer.len(), "bytes that are no entry");
     entries
 }

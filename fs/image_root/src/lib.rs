@@ -3,7 +3,7 @@
 //! It reads nothing at start but the superblock, copies file bytes only for clients that do not map
 //! them, and keeps no state but the files that are open: the tree cannot change.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 

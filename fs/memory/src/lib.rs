@@ -1,1 +1,60 @@
-//! The memory file system server: what is written at run time
+//! The memory file system server: what is written at run time.
+//!
+//! Alone it is a tree that starts empty. Over a *lower* tree that never changes, it shows that tree
+//! until something is written: then the file is copied up here. Files nobody wrote are opened at the
+//! lower server itself, so that reading and mapping them never comes through here.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod budget;
+mod change;
+mod copy_up;
+mod directory;
+mod listing;
+mod lower;
+mod node;
+mod open;
+mod open_file;
+mod pages;
+mod rename;
+mod server;
+mod tree;
+
+pub use lower::{Lower, LowerServer};
+pub use server::MemoryServer;
+pub use tree::{Clock, MemoryTree};
+
+#[cfg(kiln_freestanding)]
+kiln_runtime::component!(main);
+
+#[cfg(kiln_freestanding)]
+fn main() {
+    use alloc::boxed::Box;
+    use alloc::sync::Arc;
+    use kiln_interface::file::FileTreeDispatch;
+    use kiln_object::configuration::key;
+    use kiln_runtime::{Far, bind_server, configuration, objects, startup, time};
+
+    let process = startup().process;
+    let limit = configuration()
+        .value(key::MEMORY_FS_LIMIT)
+        .and_then(|text| core::str::from_utf8(text).ok()?.parse().ok())
+        .unwrap_or(startup().memory_bytes / 2);
+    let lower =
+        configuration()
+            .is_set(key::ROOT_WRITABLE)
+            .then(|| match bind_server("image_root") {
+                Ok(root) => Box::new(LowerServer::new(root, Far, process)) as Box<dyn Lower>,
+                Err(error) => panic!("the root to lie over cannot be reached: {error}"),
+            });
+    let clock: Clock = || i64::try_from(time::wall_clock_ns()).unwrap_or(i64::MAX);
+    match MemoryTree::new(lower, limit, clock, process.raw()) {
+        Ok(tree) => {
+            let server = MemoryServer::new(tree, objects::export);
+            objects::serve(Arc::new(FileTreeDispatch(server)));
+        }
+        Err(error) => panic!("the root to lie over cannot be read: {error}"),
+    }
+}
