@@ -24,7 +24,6 @@ pub fn exception(frame: &mut InterruptFrame) {
     let in_copy = if frame.from_user() { None } else { fixup::lookup(frame.rip) };
     if !frame.from_user() && in_copy.is_none() {
         crate::panic::exception(frame);
-        return;
     }
     let cause = if frame.vector == PAGE_FAULT {
         match resolve(address, frame.error) {
@@ -73,7 +72,6 @@ fn resolve(address: u64, error: u64) -> Result<(), u64> {
 fn deliver(frame: &mut InterruptFrame, address: u64, cause: u64) {
     let Some(dispatcher) = current_dispatcher() else {
         crate::panic::exception(frame);
-        return;
     };
     let entry = dispatcher.process().entries.trap();
     let trap = &dispatcher.page().trap;

@@ -9,16 +9,25 @@
     )
 )]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod boot;
 #[cfg(kiln_freestanding)]
-mod bytes;
+use kiln_memory_functions as _;
+
+pub mod boot;
 pub mod device;
 pub mod firmware;
 pub mod interrupt;
 pub mod log;
+pub mod call;
+pub mod fault;
+pub mod image;
+pub mod memory;
+pub mod object;
+pub mod process;
+pub mod random;
 pub mod panic;
 pub mod power;
 pub mod processor;

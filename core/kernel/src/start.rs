@@ -59,13 +59,12 @@ fn image_end() -> u64 {
 fn kernel_main(boot: &'static BootInformation, memory: &DirectMap, entry_counter: u64) -> ! {
     // Firmware's tables may lie in memory that is about to be given out: they are read first.
     firmware::initialise(memory, boot.root_pointer());
+    crate::memory::initialise(boot, image_end());
     interrupt::local_apic::initialise();
     interrupt::io_apic::initialise();
     time::initialise(entry_counter);
     time::timer::initialise();
     device::start(Stage::Device);
     crate::info!("started in {} us", time::monotonic_ns() / 1000);
-    loop {
-        processor::wait_for_interrupt();
-    }
+    crate::process::start()
 }

@@ -6,6 +6,9 @@
 
 use core::cell::{Cell, UnsafeCell};
 
+use kiln_object::Error;
+
+use super::extended_state::{Areas, Saved};
 use crate::process::Dispatcher;
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
@@ -26,6 +29,8 @@ pub struct Record {
     pub output: u64,
     /// How many it takes.
     pub output_bytes: u16,
+    /// Its vector state.
+    pub extended: Saved,
     /// The call slot of the callee.
     pub slot: u8,
 }
@@ -63,6 +68,7 @@ pub struct Activation {
     depth: Cell<usize>,
     records: UnsafeCell<[Option<Record>; DEPTH]>,
     state: Cell<State>,
+    areas: Areas,
 }
 
 // SAFETY: an activation is used by its own CPU alone, inside the kernel, which is not interrupted.
@@ -79,6 +85,7 @@ impl Activation {
             depth: Cell::new(0),
             records: UnsafeCell::new([None; DEPTH]),
             state: Cell::new(State::New { entry }),
+            areas: Areas::new(),
         }
     }
 
@@ -104,6 +111,15 @@ impl Activation {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.depth.get() < DEPTH
+    }
+
+    /// Hides the caller's vector state from the call that is about to be pushed.
+    ///
+    /// # Errors
+    /// `Exhausted` without memory to keep it.
+    #[inline(always)]
+    pub fn hide_extended_state(&self) -> Result<Saved, Error> {
+        self.areas.hide(self.depth.get())
     }
 
     /// Notes a call; the caller asked [`Activation::has_room`].

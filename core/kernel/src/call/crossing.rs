@@ -48,6 +48,13 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
         callee.free_slot(slot);
         return Err(Error::BadBuffer);
     }
+    let extended = match activation.hide_extended_state() {
+        Ok(extended) => extended,
+        Err(error) => {
+            callee.free_slot(slot);
+            return Err(error);
+        }
+    };
     activation.push(Record {
         caller,
         rip: frame.rip,
@@ -55,6 +62,7 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
         thread_pointer: thread_pointer(),
         output: frame.r15,
         output_bytes: word.output() as u16,
+        extended,
         slot,
     });
     set_current(callee);
@@ -78,6 +86,7 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
     };
     set_current(record.caller);
     set_thread_pointer(record.thread_pointer);
+    record.extended.reveal();
     let bytes = word.output().min(usize::from(record.output_bytes));
     let mut status = word.status();
     if bytes != 0 && user_copy::copy_out(record.output, callee.output(record.slot, bytes)).is_err() {

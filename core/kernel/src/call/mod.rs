@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod crossing;
 pub mod entry;
+mod extended_state;
 pub mod kernel_object;
 mod local;
 mod native;

@@ -30,6 +30,8 @@ pub fn add(activation: &'static Activation) {
 /// Starts running activations on this CPU, for good.
 pub fn start() -> ! {
     super::local::initialise();
+    // SAFETY: the entry treats everything as the user's, and starts on the user's stack and GS.
+    unsafe { processor::syscall::initialise(super::entry::syscall_entry as *const () as u64) };
     let mut frame = CallFrame { rflags: USER_FLAGS, ..CallFrame::default() };
     next(&mut frame);
     // SAFETY: `next` has set the current dispatcher and filled the frame with a user context.
@@ -153,6 +155,7 @@ fn unwind(ended: &'static Process, frame: &mut CallFrame) -> bool {
         }
         set_current(record.caller);
         set_thread_pointer(record.thread_pointer);
+        record.extended.reveal();
         frame.rip = record.rip;
         frame.rsp = record.rsp;
         clear(frame);

@@ -171,11 +171,6 @@ pub fn send(destination: u32, message: Message) {
     command(destination, message.command());
 }
 
-/// Sends to every processor but the running one.
-pub fn send_to_others(message: Message) {
-    command(0, message.command() | 3 << 18);
-}
-
 /// How the timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerMode {

@@ -6,7 +6,7 @@ mod global {
 
     use talc::base::{Talc, binning::Binning};
     use talc::source::Source;
-    use talc::{DefaultBinning, TalcLock};
+    use talc::TalcLock;
 
     use super::super::{PAGE_BYTES, frames};
 
@@ -31,5 +31,5 @@ mod global {
     }
 
     #[global_allocator]
-    static HEAP: TalcLock<spin::Mutex<()>, Frames, DefaultBinning> = TalcLock::new(Frames);
+    static HEAP: TalcLock<spin::Mutex<()>, Frames> = TalcLock::new(Frames);
 }

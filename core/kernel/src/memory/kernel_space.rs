@@ -73,14 +73,11 @@ pub fn initialise(boot: &BootInformation) {
 }
 
 fn sections() -> [(u64, u64, u64); 3] {
-    // SAFETY: the linker defines these; only their addresses are taken.
-    unsafe {
-        [
-            (&raw const __text_start as u64, &raw const __text_end as u64, 0),
-            (&raw const __rodata_start as u64, &raw const __rodata_end as u64, NO_EXECUTE),
-            (&raw const __data_start as u64, &raw const __bss_end as u64, NO_EXECUTE | WRITABLE),
-        ]
-    }
+    [
+        (&raw const __text_start as u64, &raw const __text_end as u64, 0),
+        (&raw const __rodata_start as u64, &raw const __rodata_end as u64, NO_EXECUTE),
+        (&raw const __data_start as u64, &raw const __bss_end as u64, NO_EXECUTE | WRITABLE),
+    ]
 }
 
 /// Maps all memory, and at least the first 4 GiB for the devices there, with the largest pages.

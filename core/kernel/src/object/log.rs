@@ -1,6 +1,7 @@
 //! The log as an object: what servers and the personality say about themselves.
 
 use alloc::sync::Arc;
+use core::fmt::{self, Write};
 
 use kiln_interface::kernel::{Log, LogDispatch};
 use kiln_object::{Dispatch, Error};
@@ -17,9 +18,46 @@ pub fn log(process: &'static Process) -> Arc<dyn Dispatch> {
 
 impl Log for Lines {
     fn line(&self, text: &[u8]) -> Result<(), Error> {
-        // Only the program may speak in records, and not in those that are the kernel's.
-        let record = self.0.is_program() && text.starts_with(b"kiln:strace:");
-        crate::log::foreign_line((!record).then(|| self.0.name()), text);
+        // Only the program's process may speak in records, and not in those that are the kernel's.
+        if self.0.is_program() && text.starts_with(b"kiln:strace:") {
+            crate::log::line("", format_args!("{}", Lossy(text)));
+        } else {
+            crate::error!("{}: {}", self.0.name(), Lossy(text));
+        }
         Ok(())
+    }
+}
+
+/// Bytes shown as text on one line: what is no character, or ends the line, becomes a mark.
+struct Lossy<'a>(&'a [u8]);
+
+impl fmt::Display for Lossy<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                let shown = if character.is_control() && character != '\t' {
+                    char::REPLACEMENT_CHARACTER
+                } else {
+                    character
+                };
+                formatter.write_char(shown)?;
+            }
+            if !chunk.invalid().is_empty() {
+                formatter.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lossy;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_line_stays_one_line_of_text() {
+        let shown = Lossy(b"a\xff b\nkiln:exit:0").to_string();
+        assert_eq!(shown, "a\u{fffd} b\u{fffd}kiln:exit:0");
     }
 }

@@ -8,7 +8,7 @@ mod backtrace;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::interrupt::InterruptFrame;
-use crate::interrupt::local_apic::{self, Message};
+use crate::interrupt::local_apic;
 use crate::power::{self, ExitStatus};
 use crate::processor::{self, PerCpu};
 
@@ -23,7 +23,7 @@ fn begin() {
     match PANICKING.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             if processor::is_initialised() && local_apic::is_initialised() {
-                local_apic::send_to_others(Message::NonMaskable);
+                processor::roster::interrupt_others(me - 1);
             }
         }
         Err(first) if first == me => power::off(ExitStatus::Panic),

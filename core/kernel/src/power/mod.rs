@@ -44,6 +44,13 @@ pub fn off(status: ExitStatus) -> ! {
     crate::processor::stop()
 }
 
+/// Starts the machine anew.
+pub fn restart() -> ! {
+    crate::device::console::drain();
+    reset();
+    crate::processor::stop()
+}
+
 fn write_register(register: Register, value: u8) {
     // SAFETY: the firmware's own table names the register for this use, and the machine ends.
     unsafe {

@@ -104,7 +104,13 @@ fn information_page() -> Option<Frame> {
     let frame = frames::allocate_zeroed()?;
     // SAFETY: the frame is fresh, page-aligned, zeroed, never freed, and all fields are atomic.
     let information = unsafe { &*frame.pointer().cast::<KernelInformation>() };
-    crate::time::publish(information);
+    let time = crate::time::information();
+    information.tsc_base.store(time.tsc_base, Ordering::Relaxed);
+    information.ns_base.store(time.ns_base, Ordering::Relaxed);
+    information.multiplier.store(time.multiplier, Ordering::Relaxed);
+    information.wall_clock_offset.store(time.wall_offset_ns, Ordering::Relaxed);
+    let cpus = crate::firmware::machine().processors().len().max(1) as u64;
+    information.cpus_online.store(cpus, Ordering::Relaxed);
     let features = crate::processor::features();
     information.features.store(
         u64::from(features.contains(crate::processor::Features::FSGSBASE)),
@@ -150,7 +156,7 @@ impl Image<'_> {
         let mut startup = Startup::new_zeroed();
         startup.magic = STARTUP_MAGIC;
         startup.process = process.id();
-        startup.cpus = crate::processor::count() as u64;
+        startup.cpus = crate::firmware::machine().processors().len().max(1) as u64;
         startup.configuration_bytes = self.configuration.length();
         startup.memory_bytes = frames::total_bytes();
         for (to, from) in startup.command_line.iter_mut().zip(self.command_line.iter().take(511)) {

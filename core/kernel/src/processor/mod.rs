@@ -5,19 +5,24 @@
 
 #[cfg(kiln_freestanding)]
 mod alternatives;
+pub mod application;
 pub mod features;
 pub mod per_cpu;
+pub mod roster;
 pub mod segments;
 pub mod syscall;
+#[cfg(kiln_freestanding)]
+mod trampoline;
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use x86_64::registers::model_specific::Msr;
 
 pub use features::{Features, features};
 pub use per_cpu::PerCpu;
+pub use roster::{online, send, wake};
 
 /// IA32_GS_BASE.
 const GS_BASE: u32 = 0xc000_0101;
@@ -104,6 +109,25 @@ pub fn wait_for_interrupt() {
     // SAFETY: STI takes effect after HLT has begun, so no wake-up is lost. Without `nostack` the
     // compiler keeps nothing below the stack pointer, where the interrupt's frame goes.
     unsafe { asm!("sti", "hlt", "cli") };
+}
+
+static IDLE_WORK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Calls `work` on every idle processor before it waits for the next interrupt.
+pub fn on_idle(work: fn()) {
+    IDLE_WORK.store(work as *mut (), Ordering::Release);
+}
+
+/// What a processor does that has nothing to do, for good.
+pub fn idle() -> ! {
+    loop {
+        let work = IDLE_WORK.load(Ordering::Acquire);
+        if !work.is_null() {
+            // SAFETY: only `on_idle` stores here, and only function pointers of this type.
+            unsafe { core::mem::transmute::<*mut (), fn()>(work)() };
+        }
+        wait_for_interrupt();
+    }
 }
 
 /// Stops the running processor for good.
