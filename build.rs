@@ -2,11 +2,16 @@
 //!
 //! Each part is a static library, built by a cargo of its own: other flags than the tool's,
 //! another target directory (so the two never wait for each other's lock), shared by all
-//! profiles of the tool. The archives are packed into the tool.
+//! profiles of the tool. Of each archive the tool carries the objects that can be reached from
+//! the part's own; the rest is the compiler's run-time library, which is large.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use object::read::archive::ArchiveFile;
+use object::{Object, ObjectSymbol};
 
 /// How a part's code is compiled.
 struct Mode {
@@ -59,9 +64,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=KILN_WITHOUT_PARTS");
     let out = PathBuf::from(variable("OUT_DIR"));
-    let mut table = String::from(
-        "/// Name, length, and deflated bytes of each part.\npub static PARTS: &[(&str, usize, &[u8])] = &[\n",
-    );
+    let mut table =
+        String::from("/// What was compiled with this tool.\npub static PARTS: &[Part] = &[\n");
     // For work on the tool alone: it says that parts are missing when it needs them.
     if std::env::var_os("KILN_WITHOUT_PARTS").is_none() {
         for source in SOURCES {
@@ -73,15 +77,20 @@ fn main() {
             let archive = compile(package, mode, &target);
             let bytes = std::fs::read(&archive)
                 .unwrap_or_else(|error| fail(&format!("{}: {error}", archive.display())));
-            let packed = out.join(format!("{name}.deflate"));
-            std::fs::write(&packed, miniz_oxide::deflate::compress_to_vec(&bytes, 6))
-                .unwrap_or_else(|error| fail(&format!("{}: {error}", packed.display())));
+            let objects = reachable(&bytes, &package.replace('-', "_"))
+                .unwrap_or_else(|error| fail(&format!("{}: {error}", archive.display())));
             // Writing to a String cannot fail.
-            let _ = writeln!(
-                table,
-                "    ({name:?}, {}, include_bytes!({packed:?})),",
-                bytes.len()
-            );
+            let _ = writeln!(table, "    Part {{ name: {name:?}, objects: &[");
+            for (index, (member, content)) in objects.iter().enumerate() {
+                let path = out.join(format!("{name}-{index}.o"));
+                std::fs::write(&path, content)
+                    .unwrap_or_else(|error| fail(&format!("{}: {error}", path.display())));
+                let _ = writeln!(
+                    table,
+                    "        PartObject {{ name: {member:?}, bytes: include_bytes!({path:?}) }},"
+                );
+            }
+            table.push_str("    ] },\n");
         }
     }
     table.push_str("];\n");
@@ -171,4 +180,57 @@ fn compile(package: &str, mode: &Mode, target: &Path) -> PathBuf {
     }
     let file = format!("lib{}.a", package.replace('-', "_"));
     directory.join(TARGET).join("release").join(file)
+}
+
+/// The objects of an archive that can be reached from those of the crate `package`.
+fn reachable<'a>(
+    archive: &'a [u8],
+    package: &str,
+) -> Result<Vec<(String, &'a [u8])>, object::Error> {
+    let mut members = Vec::new();
+    let mut definitions = BTreeMap::new();
+    for member in ArchiveFile::parse(archive)?.members() {
+        let member = member?;
+        let name = String::from_utf8_lossy(member.name()).into_owned();
+        let content = member.data(archive)?;
+        // What is no object is the compiler's description of a crate.
+        let Ok(file) = object::File::parse(content) else {
+            continue;
+        };
+        let (mut defined, mut wanted) = (Vec::new(), Vec::new());
+        for symbol in file.symbols().filter(|symbol| symbol.is_global()) {
+            let list = if symbol.is_undefined() {
+                &mut wanted
+            } else {
+                &mut defined
+            };
+            list.push(symbol.name_bytes()?);
+        }
+        for symbol in defined {
+            definitions.entry(symbol).or_insert(members.len());
+        }
+        members.push((name, content, wanted));
+    }
+    let own = |(index, (name, _, _)): (usize, &(String, _, _))| {
+        name.starts_with(package).then_some(index)
+    };
+    let mut kept: BTreeSet<usize> = members.iter().enumerate().filter_map(own).collect();
+    let mut pending: Vec<usize> = kept.iter().copied().collect();
+    while let Some(index) = pending.pop() {
+        let wanted = members.get(index).map(|(_, _, wanted)| wanted);
+        for found in wanted
+            .into_iter()
+            .flatten()
+            .filter_map(|name| definitions.get(name))
+        {
+            if kept.insert(*found) {
+                pending.push(*found);
+            }
+        }
+    }
+    let members = members.into_iter().enumerate();
+    Ok(members
+        .filter(|(index, _)| kept.contains(index))
+        .map(|(_, (name, content, _))| (name, content))
+        .collect())
 }

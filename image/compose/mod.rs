@@ -33,9 +33,6 @@ pub enum ComposeError {
         "this kiln was built without the part `{0}`\n  = help: build kiln again without KILN_WITHOUT_PARTS"
     )]
     NoPart(String),
-    /// A part that was carried along is damaged.
-    #[error("the part `{0}` that kiln carries is damaged\n  = help: install kiln again")]
-    DamagedPart(String),
 }
 
 /// Everything an image is linked from; borrowed by the image while it is made.
@@ -46,8 +43,8 @@ pub struct Ingredients {
     pub root_summary: Summary,
     /// The configuration's bytes.
     configuration: Vec<u8>,
-    kernel: Vec<u8>,
-    components: Vec<(Kind, &'static str, Vec<u8>)>,
+    kernel: Vec<Input<'static>>,
+    components: Vec<(Kind, &'static str, Vec<Input<'static>>)>,
 }
 
 impl Ingredients {
@@ -84,8 +81,7 @@ impl Ingredients {
     /// The linker's.
     pub fn compose(&self, manifest: &Manifest, progress: Progress) -> Result<Image<'_>, Error> {
         progress.detail("linking the image");
-        let input = |name, bytes| vec![Input { name, bytes }];
-        let mut kernel = Request::new("kernel", input("kernel", &self.kernel), None);
+        let mut kernel = Request::new("kernel", self.kernel.clone(), None);
         kernel.first.push(KERNEL_FIRST.to_owned());
         for driver in &manifest.drivers {
             kernel
@@ -93,8 +89,8 @@ impl Ingredients {
                 .push(format!("{DRIVER_SECTION}{}", driver.name()));
         }
         let mut composer = Composer::new(kernel);
-        for (kind, name, bytes) in &self.components {
-            let request = Request::new(name, input(name, bytes), Some(COMPONENT_ENTRY));
+        for (kind, name, objects) in &self.components {
+            let request = Request::new(name, objects.clone(), Some(COMPONENT_ENTRY));
             composer = composer.component(ComponentInput {
                 kind: *kind,
                 request,

@@ -1,19 +1,33 @@
-//! The freestanding parts that `kiln` carries: archives that `build.rs` compiled.
+//! The freestanding parts that `kiln` carries: objects that `build.rs` compiled.
+
+use kiln_linker::Input;
 
 use super::ComposeError;
 
+/// One part: a kernel, a server or a personality, not yet linked.
+pub struct Part {
+    name: &'static str,
+    objects: &'static [PartObject],
+}
+
+/// One object of a part.
+pub struct PartObject {
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
 include!(concat!(env!("OUT_DIR"), "/parts.rs"));
 
-/// The archive of the part called `name`.
+/// The objects of the part called `name`.
 ///
 /// # Errors
-/// It is not there, or damaged.
-pub fn part(name: &str) -> Result<Vec<u8>, ComposeError> {
-    let found = PARTS.iter().find(|(known, _, _)| *known == name);
-    let (_, length, packed) = found.ok_or_else(|| ComposeError::NoPart(name.to_owned()))?;
-    let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(packed, *length);
-    bytes
-        .ok()
-        .filter(|bytes| bytes.len() == *length)
-        .ok_or_else(|| ComposeError::DamagedPart(name.to_owned()))
+/// It is not there.
+pub fn part(name: &str) -> Result<Vec<Input<'static>>, ComposeError> {
+    let part = PARTS.iter().find(|part| part.name == name);
+    let part = part.ok_or_else(|| ComposeError::NoPart(name.to_owned()))?;
+    let input = |object: &PartObject| Input {
+        name: object.name,
+        bytes: object.bytes,
+    };
+    Ok(part.objects.iter().map(input).collect())
 }
