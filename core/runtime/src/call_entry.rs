@@ -3,10 +3,10 @@
 //! The kernel has checked the lengths and copied the bytes in; who calls is its word. Everything
 //! else comes from the caller. The stack is the call slot's own, with nothing on it.
 
-use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
-use kiln_object::{Caller, Incoming, ObjectName, ProcessId, Rights};
+use kiln_object::call::{CALL_WORDS, CallWord, RETURN_WORDS, ReturnWord};
+use kiln_object::{ObjectName, ProcessId};
 
-use crate::objects;
+use crate::objects::{self, Request};
 
 /// Enters with the registers of the callee's column; comes back by `Return`.
 #[cfg(kiln_freestanding)]
@@ -52,24 +52,21 @@ unsafe extern "sysv64" fn serve(
     word: u64,
 ) -> u64 {
     let word = CallWord(word);
-    // SAFETY: by the contract; the clamp is against a kernel that errs.
+    // SAFETY: by the contract.
     let (input, output) = unsafe {
         (
-            core::slice::from_raw_parts(input, word.input().min(MESSAGE_BYTES)),
-            core::slice::from_raw_parts_mut(output, word.output().min(MESSAGE_BYTES)),
+            core::slice::from_raw_parts(input, word.input()),
+            core::slice::from_raw_parts_mut(output, word.output()),
         )
     };
-    let answer = objects::dispatch(
-        ObjectName::from_raw(object),
-        Incoming {
-            caller: Caller(ProcessId::from_raw(caller)),
-            rights: Rights::empty(),
-            method: word.method(),
-            words: *words,
-            input,
-            output,
-        },
-    );
+    let answer = objects::dispatch(Request {
+        caller: ProcessId::from_raw(caller),
+        name: ObjectName::from_raw(object),
+        method: word.method(),
+        words,
+        input,
+        output,
+    });
     match answer {
         Ok(reply) => {
             words[..RETURN_WORDS].copy_from_slice(&reply.words);

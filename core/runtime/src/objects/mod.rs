@@ -13,11 +13,11 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use kiln_object::call::{FIRST_UNIVERSAL_METHOD, universal};
+use kiln_object::call::{CALL_WORDS, FIRST_UNIVERSAL_METHOD, universal};
 use kiln_object::startup::Startup;
 use kiln_object::{
-    Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, RawReference, Reference, Reply,
-    Rights,
+    Caller, Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, RawReference, Reference,
+    Reply, Rights,
 };
 
 use crate::{SpinMutex, startup};
@@ -87,8 +87,24 @@ pub fn revoke_all(owner: ProcessId) {
 /// # Errors
 /// What the object answers, or why the call does not get there.
 #[inline(always)]
-pub fn dispatch(name: ObjectName, incoming: Incoming<'_>) -> Outgoing {
-    OBJECTS.dispatch(startup(), name, incoming)
+pub(crate) fn dispatch(request: Request<'_>) -> Outgoing {
+    OBJECTS.dispatch(startup, request)
+}
+
+/// A call as the kernel hands it over, before its object is known.
+pub(crate) struct Request<'a> {
+    /// Who calls.
+    pub caller: ProcessId,
+    /// What is called.
+    pub name: ObjectName,
+    /// Which method.
+    pub method: u16,
+    /// Argument words.
+    pub words: &'a [u64; CALL_WORDS],
+    /// The bytes in.
+    pub input: &'a [u8],
+    /// Room for the bytes out.
+    pub output: &'a mut [u8],
 }
 
 /// The object table and what is beside it.
@@ -129,31 +145,45 @@ impl Objects {
     }
 
     #[inline(always)]
-    fn dispatch(
-        &self,
-        startup: &Startup,
-        name: ObjectName,
-        mut incoming: Incoming<'_>,
-    ) -> Outgoing {
-        let Some(inside) = self.table.enter(name, incoming.caller.0) else {
-            return self.bootstrap(startup, name, incoming);
+    fn dispatch(&self, startup: impl Fn() -> &'static Startup, request: Request<'_>) -> Outgoing {
+        let Some(inside) = self.table.enter(request.name, request.caller) else {
+            return self.bootstrap(
+                startup(),
+                request.caller,
+                request.name,
+                request.method,
+                request.words[0],
+            );
         };
         let contents = inside.contents();
-        if incoming.method >= FIRST_UNIVERSAL_METHOD {
-            return self.universal(&inside, &incoming);
+        if request.method >= FIRST_UNIVERSAL_METHOD {
+            return self.universal(&inside, request.caller, request.method, request.words);
         }
-        incoming.rights = contents.rights;
-        contents.object.dispatch(incoming)
+        // Built where it is passed from, since moving it would cost more than finding the object.
+        contents.object().dispatch(Incoming {
+            caller: Caller(request.caller),
+            rights: contents.rights,
+            method: request.method,
+            words: *request.words,
+            input: request.input,
+            output: request.output,
+        })
     }
 
     #[cold]
     #[inline(never)]
-    fn bootstrap(&self, startup: &Startup, name: ObjectName, incoming: Incoming<'_>) -> Outgoing {
-        let client = incoming.caller.0;
+    fn bootstrap(
+        &self,
+        startup: &Startup,
+        client: ProcessId,
+        name: ObjectName,
+        method: u16,
+        hash: u64,
+    ) -> Outgoing {
         if name != ObjectName::BOOTSTRAP {
             return Err(Error::BadReference.into());
         }
-        if incoming.method != universal::BIND {
+        if method != universal::BIND {
             return Err(Error::BadMethod.into());
         }
         let entry = startup
@@ -162,7 +192,7 @@ impl Objects {
             .find(|entry| entry.process == client && client != ProcessId::NONE)
             .ok_or(Error::Denied)?;
         let rights = Rights::from_bits_retain(entry.rights as u32);
-        Ok(name_reply(self.bind(client, rights, incoming.words[0])?))
+        Ok(name_reply(self.bind(client, rights, hash)?))
     }
 
     fn bind(&self, client: ProcessId, rights: Rights, hash: u64) -> Result<ObjectName, Error> {
@@ -186,9 +216,15 @@ impl Objects {
 
     #[cold]
     #[inline(never)]
-    fn universal(&self, inside: &slot::Inside<'_>, incoming: &Incoming<'_>) -> Outgoing {
+    fn universal(
+        &self,
+        inside: &slot::Inside<'_>,
+        caller: ProcessId,
+        method: u16,
+        words: &[u64; CALL_WORDS],
+    ) -> Outgoing {
         let contents = inside.contents();
-        match incoming.method {
+        match method {
             universal::RELEASE => {
                 if inside.close() {
                     Ok(Reply::default())
@@ -200,14 +236,14 @@ impl Objects {
                 if !contents.rights.contains(Rights::GRANT) {
                     return Err(Error::Denied.into());
                 }
-                let [process, rights, ..] = incoming.words;
+                let [process, rights, ..] = *words;
                 let rights = u32::try_from(rights).map_err(|_| Error::BadArgument)?;
                 // The giver pays: nobody's share can be used up by what others give him.
                 let name = self.table.insert(
-                    contents.object.clone(),
+                    contents.share_object(),
                     ProcessId::from_raw(process),
                     contents.rights & Rights::from_bits_retain(rights),
-                    incoming.caller.0,
+                    caller,
                 )?;
                 Ok(name_reply(name))
             }

@@ -8,6 +8,7 @@
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
+use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -30,8 +31,56 @@ pub struct Contents {
     pub rights: Rights,
     /// The process whose share of the table this takes.
     pub payer: ProcessId,
+    /// The object: a count of an `Arc`, kept as the pointer that a call needs.
+    object: NonNull<dyn Dispatch>,
+}
+
+// SAFETY: it stands for an `Arc` of a type that may be shared and sent.
+unsafe impl Send for Contents {}
+// SAFETY: as above.
+unsafe impl Sync for Contents {}
+
+impl Contents {
+    /// What a live place is to hold.
+    pub fn new(
+        object: Arc<dyn Dispatch>,
+        owner: ProcessId,
+        rights: Rights,
+        payer: ProcessId,
+    ) -> Self {
+        // SAFETY: the pointer of an `Arc` is not null.
+        let object = unsafe { NonNull::new_unchecked(Arc::into_raw(object).cast_mut()) };
+        Self {
+            owner,
+            rights,
+            payer,
+            object,
+        }
+    }
+
     /// The object.
-    pub object: Arc<dyn Dispatch>,
+    #[inline(always)]
+    pub fn object(&self) -> &dyn Dispatch {
+        // SAFETY: it lives, as `self` holds a count of it.
+        unsafe { self.object.as_ref() }
+    }
+
+    /// Another count of the object.
+    pub fn share_object(&self) -> Arc<dyn Dispatch> {
+        let object = self.object.as_ptr().cast_const();
+        // SAFETY: it came from an `Arc`, of which `self` holds a count.
+        unsafe {
+            Arc::increment_strong_count(object);
+            Arc::from_raw(object)
+        }
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        // SAFETY: this is the count that `new` took.
+        drop(unsafe { Arc::from_raw(self.object.as_ptr().cast_const()) });
+    }
 }
 
 /// A place of the table.
@@ -136,7 +185,7 @@ impl Slot {
         let contents = unsafe { (*self.contents.get()).take() };
         if let Some(contents) = contents {
             let payer = contents.payer;
-            drop(contents.object);
+            drop(contents);
             recycle.recycle(self, payer);
         }
     }

@@ -78,14 +78,7 @@ impl Table {
         let place = self.take_place(payer)?;
         let slot = self.slot(place).ok_or(Error::Exhausted)?;
         // SAFETY: `take_place` took the place off the list of free ones, or off the never used.
-        let generation = unsafe {
-            slot.fill(Contents {
-                owner,
-                rights,
-                payer,
-                object,
-            })
-        };
+        let generation = unsafe { slot.fill(Contents::new(object, owner, rights, payer)) };
         Ok(ObjectName::new(place, generation))
     }
 
