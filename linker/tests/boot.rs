@@ -5,7 +5,7 @@
 
 mod support;
 
-use kiln_linker::format::{ImageTable, Kind, SymbolTable};
+use kiln_linker::format::{ImageTable, Kind, SymbolTable, VIRTUAL_BASE};
 use kiln_linker::{ComponentInput, Composer, Error, Request, debug_elf, inspect};
 use std::path::Path;
 use std::process::Command;
@@ -199,7 +199,7 @@ fn an_image_says_what_is_in_it() {
     assert!(found.symbols > 0);
     let symbols = SymbolTable::parse(content(4).expect("symbols")).expect("a symbol table");
     assert_eq!(
-        symbols.symbolise(0xffff_ffff_8010_1001),
+        symbols.symbolise(VIRTUAL_BASE + 0x1001),
         Some(("pvh_entry", 1))
     );
     assert_eq!(symbols.symbolise(0xffff_ffff_8000_0000), None);

@@ -144,7 +144,8 @@ impl FirstPage {
             12,
             low(physical(self.multiboot2_entry)),
             0,
-            // The lowest free megabyte: where the image is linked, unless firmware is there.
+            // Where the image is linked, unless firmware is there; else further up by whole large
+            // pages, the base being a multiple of one, so that the kernel can map itself by them.
             RELOCATABLE_TAG,
             24,
             low(PHYSICAL_BASE),
