@@ -45,6 +45,13 @@ fn read(information: &KernelInformation, ticks: impl Fn() -> u64) -> (u64, u64) 
     }
 }
 
+/// The time stamp counter, unscaled: for measurements.
+#[must_use]
+#[inline(always)]
+pub fn counter() -> u64 {
+    ticks()
+}
+
 #[inline(always)]
 fn ticks() -> u64 {
     // SAFETY: the instruction exists on every x86-64 and user mode may use it.

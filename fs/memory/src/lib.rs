@@ -4,7 +4,7 @@
 //! until something is written: then the file is copied up here. Files nobody wrote are opened at the
 //! lower server itself, so that reading and mapping them never comes through here.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 

@@ -3,7 +3,7 @@
 //! It keeps a table of mounts and gives it out whole, with a version: clients resolve paths against
 //! their own copy and fetch it again when the version has grown.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 

@@ -1,0 +1,63 @@
+//! Measures object calls from inside an image, in place of a personality.
+//!
+//! Prints a line `name instructions` for each figure on the console. Under QEMU's instruction
+//! counter a difference of time stamps is a count of instructions, the same on each run; the least
+//! of several rounds leaves out what happens once (page faults, first uses).
+#![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::format;
+
+use kiln_interface::kernel::{Console as _, Log as _, Machine as _, Process as _};
+use kiln_interface::name_space::{NameSpace, NameSpaceStub};
+use kiln_runtime::{Far, bind_server, console, machine, process};
+
+/// Calls in one measurement.
+const CALLS: u64 = 64;
+
+/// Measurements, of which the least counts.
+const ROUNDS: usize = 16;
+
+kiln_runtime::component!(main);
+
+fn main() {
+    report("boot.native", counter());
+    let names = match bind_server::<dyn NameSpace>("name_space") {
+        Ok(reference) => NameSpaceStub::new(reference, Far),
+        Err(error) => return fail(&format!("the name space server cannot be bound: {error}")),
+    };
+    report("call.null", least(|| names.version().is_ok()));
+    report("call.kernel", least(|| process().processor_time().is_ok()));
+    let _ = machine().power_off(0);
+}
+
+/// The time stamp counter, after everything before it.
+fn counter() -> u64 {
+    kiln_runtime::time::counter()
+}
+
+/// The least instructions of one of `CALLS` calls, rounded down.
+fn least(call: impl Fn() -> bool) -> u64 {
+    let mut least = u64::MAX;
+    for _ in 0..ROUNDS {
+        let start = counter();
+        for _ in 0..CALLS {
+            if !call() {
+                return 0;
+            }
+        }
+        least = least.min((counter() - start) / CALLS);
+    }
+    least
+}
+
+fn report(name: &str, figure: u64) {
+    let _ = console().write(format!("{name} {figure}\n").as_bytes());
+}
+
+fn fail(message: &str) {
+    let _ = kiln_runtime::log().line(message.as_bytes());
+    let _ = machine().power_off(1);
+}
