@@ -8,41 +8,53 @@ use kiln_object::{ObjectName, ProcessId};
 
 use crate::objects::{self, Request};
 
-/// Enters with the registers of the callee's column; comes back by `Return`.
-#[cfg(kiln_freestanding)]
-#[unsafe(naked)]
-pub(crate) extern "sysv64" fn call_entry() -> ! {
-    core::arch::naked_asm!(
-        // The six words become an array on the stack, which stays aligned for the call.
-        "push r13",
-        "push r12",
-        "push r10",
-        "push r9",
-        "push r8",
-        "push rdx",
-        "xor ebp, ebp",
-        "mov rdx, rsp",
-        "mov rcx, r14",
-        "mov r8, r15",
-        "mov r9, rax",
-        "call {serve}",
-        // Its first four words are now the answer's.
-        "mov rdx, [rsp]",
-        "mov r8, [rsp + 8]",
-        "mov r9, [rsp + 16]",
-        "mov r10, [rsp + 24]",
-        "syscall",
-        "ud2",
-        serve = sym serve,
-    );
+/// The entry, with the instruction that makes the return.
+#[cfg(any(kiln_freestanding, test))]
+macro_rules! return_by {
+    ($instruction:literal $(, $operand:ident = $kind:ident $value:path)?) => {
+        /// Enters with the registers of the callee's column; comes back by `Return`.
+        #[unsafe(naked)]
+        pub(crate) extern "sysv64" fn call_entry() -> ! {
+            core::arch::naked_asm!(
+                // The six words become an array on the stack, which stays aligned for the call.
+                "push r13",
+                "push r12",
+                "push r10",
+                "push r9",
+                "push r8",
+                "push rdx",
+                "xor ebp, ebp",
+                "mov rdx, rsp",
+                "mov rcx, r14",
+                "mov r8, r15",
+                "mov r9, rax",
+                "call {serve}",
+                // Its first four words are now the answer's.
+                "pop rdx",
+                "pop r8",
+                "pop r9",
+                "pop r10",
+                $instruction,
+                "ud2",
+                serve = sym serve,
+                $($operand = $kind $value,)?
+            );
+        }
+    };
 }
+
+#[cfg(kiln_freestanding)]
+return_by!("syscall");
+
+#[cfg(all(test, not(kiln_freestanding)))]
+return_by!("jmp {kernel}", kernel = sym crate::crossing_test::come_back);
 
 /// Runs a call and answers the word for `rax`; the result words replace the arguments.
 ///
 /// # Safety
 /// `input` must be valid for as many bytes as `word` says go in, `output` for as many as it says may
 /// come out, neither more than a message; nothing else may use them, nor `words`, meanwhile.
-#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+#[cfg_attr(not(any(kiln_freestanding, test)), allow(dead_code))]
 unsafe extern "sysv64" fn serve(
     caller: u64,
     object: u64,

@@ -16,6 +16,8 @@ extern crate std;
 
 mod binding;
 mod call_entry;
+#[cfg(all(test, not(kiln_freestanding)))]
+mod crossing_test;
 pub mod diagnostics;
 pub mod dispatcher;
 pub mod entry;
