@@ -20,7 +20,7 @@ pub(crate) extern "sysv64" fn interrupt(frame: &mut InterruptFrame) {
     match frame.vector {
         2 => crate::panic::non_maskable(frame),
         8 | 18 => crate::panic::exception(frame),
-        0..32 => crate::panic::exception(frame),
+        0..32 => crate::fault::exception(frame),
         _ => table::dispatch(frame),
     }
 }
