@@ -95,15 +95,17 @@ impl<C: FileCache + Send + Sync + 'static> ImageRoot<C> {
             return Err(Error::BadArgument.into());
         }
         let creates = flags & open::CREATE != 0;
+        // With a slash at the end only a directory could be meant, which `open` does not make.
+        let stays = flags & open::EXCLUSIVE != 0 || path.ends_with(b"/");
         let last = match flags {
-            _ if creates && flags & open::EXCLUSIVE != 0 => Final::Name,
+            _ if creates && stays => Final::Name,
             _ if flags & open::NO_FOLLOW != 0 => Final::Stay,
             _ => Final::Follow,
         };
         let place = walk(&*self.contents, path, last)?;
         if creates && matches!(place.last, Last::Name(_)) {
             match &place.entry {
-                None if place.slash => return Err(Error::IsDirectory.into()),
+                _ if place.slash => return Err(Error::IsDirectory.into()),
                 None => return Err(Error::ReadOnly.into()),
                 Some(_) if flags & open::EXCLUSIVE != 0 => return Err(Error::Exists.into()),
                 Some(_) => {}

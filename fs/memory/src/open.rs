@@ -43,14 +43,16 @@ impl MemoryTree {
                 Entry::Leaf(_) => Err(Error::NotDirectory.into()),
             };
         }
-        let exclusive = flags & open::CREATE != 0 && flags & open::EXCLUSIVE != 0;
+        let creates = flags & open::CREATE != 0;
+        // With a slash at the end only a directory could be meant, which `open` does not make.
+        let stays = flags & open::EXCLUSIVE != 0 || path.ends_with(b"/");
         let last = match flags {
-            _ if exclusive => Final::Name,
+            _ if creates && stays => Final::Name,
             _ if flags & open::NO_FOLLOW != 0 => Final::Stay,
             _ => Final::Follow,
         };
         for _ in 0..ATTEMPTS {
-            let look = if flags & open::CREATE != 0 {
+            let look = if creates {
                 let _structure = self.structure.write();
                 self.look(path, last, flags, mode)?
             } else {
@@ -77,10 +79,9 @@ impl MemoryTree {
     /// One look, with `structure` held: for writing if the flags have `CREATE`.
     fn look(&self, path: &[u8], last: Final, flags: u32, mode: u32) -> Result<Look, Stop> {
         let place = self.walk(path, last)?;
-        let creates = flags & open::CREATE != 0;
-        if creates {
+        if flags & open::CREATE != 0 {
             match (&place.last, &place.entry) {
-                (Last::Name(_), None) if place.slash => return Err(Error::IsDirectory.into()),
+                (Last::Name(_), _) if place.slash => return Err(Error::IsDirectory.into()),
                 (Last::Name(name), None) => {
                     let node = self.new_file(mode, 1)?;
                     self.insert(place.parent()?, name, Named::Node(Arc::clone(&node)))?;
