@@ -17,20 +17,22 @@ extern crate std;
 use kiln_memory_functions as _;
 
 pub mod boot;
+pub mod call;
 pub mod device;
+pub mod fault;
 pub mod firmware;
+pub mod image;
 pub mod interrupt;
 pub mod log;
-pub mod call;
-pub mod fault;
-pub mod image;
 pub mod memory;
 pub mod object;
-pub mod process;
-pub mod random;
 pub mod panic;
 pub mod power;
+pub mod process;
 pub mod processor;
+pub mod random;
+#[cfg(feature = "self-test")]
+mod self_test;
 mod start;
 pub mod time;
 #[cfg(kiln_freestanding)]

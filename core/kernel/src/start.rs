@@ -50,21 +50,35 @@ fn image_end() -> u64 {
         unsafe extern "C" {
             static __bss_end: u8;
         }
-        boot::physical_of(&raw const __bss_end)
+        let loaded = boot::physical_of(&raw const __bss_end);
+        loaded.max(boot::image_start() + crate::image::length())
     }
     #[cfg(not(kiln_freestanding))]
     0
 }
 
+/// What can be done on the boot page tables and the boot stack.
 fn kernel_main(boot: &'static BootInformation, memory: &DirectMap, entry_counter: u64) -> ! {
     // Firmware's tables may lie in memory that is about to be given out: they are read first.
     firmware::initialise(memory, boot.root_pointer());
     crate::memory::initialise(boot, image_end());
+    let stack = crate::memory::kernel_space::allocate_stack().expect("memory for one stack");
+    // SAFETY: the stack is fresh and this processor's; nothing on the old one is used again.
+    unsafe { processor::continue_on(stack, entry_counter, on_guarded_stack) }
+}
+
+/// The rest, on a stack whose overflow is a fault.
+extern "sysv64" fn on_guarded_stack(entry_counter: u64) -> ! {
     interrupt::local_apic::initialise();
     interrupt::io_apic::initialise();
     time::initialise(entry_counter);
     time::timer::initialise();
     device::start(Stage::Device);
     crate::info!("started in {} us", time::monotonic_ns() / 1000);
+    processor::application::enter_boot_processor();
+    processor::application::start_others();
+    #[cfg(feature = "self-test")]
+    crate::self_test::run(boot::information().command_line());
+    #[cfg(not(feature = "self-test"))]
     crate::process::start()
 }

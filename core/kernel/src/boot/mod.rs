@@ -125,6 +125,11 @@ pub fn information() -> &'static BootInformation {
     INFORMATION.get().expect("the hand-over is read first")
 }
 
+/// Whether there is an [`information`] yet.
+pub fn is_initialised() -> bool {
+    INFORMATION.is_completed()
+}
+
 /// Physical address of something in the kernel's own image.
 pub fn physical_of(linked: *const u8) -> u64 {
     (linked as u64)
@@ -137,6 +142,11 @@ pub(crate) fn set_moved_by(distance: i64) {
     MOVED_BY.store(distance.cast_unsigned(), Ordering::Relaxed);
 }
 
+/// Physical address of the image's first byte; known before anything has been read.
+pub(crate) fn image_start() -> u64 {
+    LINK_BASE.wrapping_add(MOVED_BY.load(Ordering::Relaxed))
+}
+
 /// Reads the hand-over; `image_end` is the physical end of the image with its zeroed part.
 pub(crate) fn initialise(
     memory: &impl crate::firmware::PhysicalMemory,
@@ -144,7 +154,6 @@ pub(crate) fn initialise(
     information: u64,
     image_end: u64,
 ) -> Result<&'static BootInformation, protocol::HandOverError> {
-    let image_start = LINK_BASE.wrapping_add(MOVED_BY.load(Ordering::Relaxed));
-    let boot = protocol::read(memory, protocol, information, image_start..image_end)?;
+    let boot = protocol::read(memory, protocol, information, image_start()..image_end)?;
     Ok(INFORMATION.call_once(|| boot))
 }

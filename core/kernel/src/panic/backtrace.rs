@@ -3,24 +3,27 @@
 //! The chain is followed upwards on one stack only and for a bounded number of steps; a value that
 //! does not fit ends it. A fault all the same ends in [`super`]'s mark for a failure in a failure.
 
-use spin::Once;
-
-use kiln_image_format::SymbolTable;
+use kiln_image_format::{Kind, SymbolTable};
 
 /// Most callers that are shown.
 const MOST_FRAMES: usize = 32;
 /// A stack is no longer than this.
 const STACK_BYTES: u64 = crate::boot::BOOT_STACK_BYTES as u64;
 
-static SYMBOLS: Once<SymbolTable<'static>> = Once::new();
-
-/// Gives backtraces the kernel's symbols.
-pub fn use_symbols(table: SymbolTable<'static>) {
-    SYMBOLS.call_once(|| table);
+/// The kernel's symbols, if the image carries them.
+fn symbols() -> Option<SymbolTable<'static>> {
+    if !crate::boot::is_initialised() {
+        return None;
+    }
+    let table = crate::image::table()?;
+    let kernel = table.first(Kind::Kernel)?;
+    let symbols = table.first(Kind::Symbols(u32::try_from(kernel.index).ok()?))?;
+    let bytes = { symbols.segments }.next()?.bytes(crate::image::bytes())?;
+    SymbolTable::parse(bytes).ok()
 }
 
-fn line(address: u64) {
-    match SYMBOLS.get().and_then(|table| table.symbolise(address)) {
+fn line(symbols: Option<&SymbolTable<'_>>, address: u64) {
+    match symbols.and_then(|table| table.symbolise(address)) {
         Some((name, offset)) => crate::error!("  at {address:#x} {name}+{offset:#x}"),
         None => crate::error!("  at {address:#x}"),
     }
@@ -33,8 +36,9 @@ fn is_plausible(frame: u64, above: u64, stack: u64) -> bool {
 
 /// Prints the callers. `instruction` is the first line, unless 0.
 pub(super) fn print(instruction: u64, mut frame: u64, stack: u64) {
+    let symbols = symbols();
     if instruction != 0 {
-        line(instruction);
+        line(symbols.as_ref(), instruction);
     }
     let mut above = stack;
     for _ in 0..MOST_FRAMES {
@@ -47,7 +51,8 @@ pub(super) fn print(instruction: u64, mut frame: u64, stack: u64) {
         if caller == 0 {
             break;
         }
-        line(caller);
+        // The call before the return address: a call may be a function's last instruction.
+        line(symbols.as_ref(), caller - 1);
         above = frame + 16;
         frame = next;
     }

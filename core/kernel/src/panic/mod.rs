@@ -12,8 +12,6 @@ use crate::interrupt::local_apic;
 use crate::power::{self, ExitStatus};
 use crate::processor::{self, PerCpu};
 
-pub use backtrace::use_symbols;
-
 /// Number of the processor that panics, plus one; 0 while none does.
 static PANICKING: AtomicU32 = AtomicU32::new(0);
 

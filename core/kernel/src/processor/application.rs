@@ -16,7 +16,10 @@ use crate::firmware::{MAX_PROCESSORS, machine};
 use crate::interrupt::local_apic::{self, Message};
 use crate::time::{self, timer};
 
-/// What the trampoline finds behind its code.
+/// Where in its page the trampoline finds its parameters: well behind its code.
+pub(super) const PARAMETERS_OFFSET: u32 = 2048;
+
+/// What the trampoline finds there.
 #[repr(C)]
 pub(super) struct Parameters {
     segments: [u64; 4],
@@ -74,7 +77,13 @@ pub(crate) fn enter_boot_processor() {
 /// Starts all other processors; returns at once.
 pub(crate) fn start_others() {
     let own = local_apic::identifier();
-    let others = || machine().processors().iter().copied().filter(move |other| *other != own);
+    let others = || {
+        machine()
+            .processors()
+            .iter()
+            .copied()
+            .filter(move |other| *other != own)
+    };
     if others().next().is_none() {
         return;
     }
@@ -157,7 +166,8 @@ unsafe fn write_trampoline(page: u32) {
         let start = &raw const kiln_trampoline;
         let offset = |symbol: *const u8| (symbol as u64).wrapping_sub(start as u64) as u32;
         let bytes = offset(&raw const kiln_trampoline_end);
-        let parameters = page + bytes;
+        assert!(bytes <= PARAMETERS_OFFSET);
+        let parameters = page + PARAMETERS_OFFSET;
         let tables: u64;
         // SAFETY: reads registers.
         let enable = unsafe {
@@ -191,11 +201,19 @@ unsafe fn write_trampoline(page: u32) {
         // SAFETY: the caller gives the page; code and parameters together are shorter than one.
         unsafe {
             target.copy_from_nonoverlapping(start, bytes as usize);
-            target.add(bytes as usize).cast::<Parameters>().write_unaligned(content);
+            let parameters = target.add(PARAMETERS_OFFSET as usize).cast::<Parameters>();
+            parameters.write(content);
         }
     }
     #[cfg(not(kiln_freestanding))]
-    let _ = (page, DIRECT_MAP, Cr0::read_raw, Cr4::read, Cr4Flags::PAGE_GLOBAL, Msr::new);
+    let _ = (
+        page,
+        DIRECT_MAP,
+        Cr0::read_raw,
+        Cr4::read,
+        Cr4Flags::PAGE_GLOBAL,
+        Msr::new,
+    );
 }
 
 /// Sends STARTUP to whoever has not arrived, and sets the timer to look again.
@@ -213,7 +231,9 @@ fn send_start_up() {
 }
 
 fn again() {
-    let missing = EXPECTED.load(Ordering::Relaxed).saturating_sub(roster::online());
+    let missing = EXPECTED
+        .load(Ordering::Relaxed)
+        .saturating_sub(roster::online());
     if missing == 0 {
         return;
     }

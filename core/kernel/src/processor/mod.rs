@@ -104,6 +104,33 @@ pub unsafe fn set_kernel_stack(top: u64) {
     unsafe { here.segments.set_kernel_stack(top) };
 }
 
+/// Makes `stack_top` the running processor's kernel stack and goes on there with `next`.
+///
+/// # Safety
+/// As for [`set_kernel_stack`]; nothing on the stack in use may be needed any more.
+pub(crate) unsafe fn continue_on(
+    stack_top: u64,
+    argument: u64,
+    next: extern "sysv64" fn(u64) -> !,
+) -> ! {
+    // SAFETY: passed on to the caller. Two zero words end a backtrace and keep the alignment.
+    unsafe {
+        set_kernel_stack(stack_top);
+        asm!(
+            "mov rsp, {stack}",
+            "xor ebp, ebp",
+            "push rbp",
+            "push rbp",
+            "call {next}",
+            "ud2",
+            stack = in(reg) stack_top,
+            next = in(reg) next,
+            in("rdi") argument,
+            options(noreturn),
+        );
+    }
+}
+
 /// Waits until an interrupt has been handled; the only place where interrupts are on.
 pub fn wait_for_interrupt() {
     // SAFETY: STI takes effect after HLT has begun, so no wake-up is lost. Without `nostack` the

@@ -31,7 +31,9 @@ pub fn identifier(number: u32) -> Option<u32> {
 /// Whether the processor with this APIC identifier runs.
 pub(super) fn is_online(identifier: u32) -> bool {
     let sought = identifier.wrapping_add(1);
-    IDENTIFIERS.iter().any(|place| place.load(Ordering::Acquire) == sought)
+    IDENTIFIERS
+        .iter()
+        .any(|place| place.load(Ordering::Acquire) == sought)
 }
 
 /// Raises `vector` on processor `number`; nothing happens if it does not run.
@@ -48,7 +50,10 @@ pub fn wake(number: u32) {
 
 /// Sends a non-maskable interrupt to every other processor that runs.
 pub(crate) fn interrupt_others(own_number: u32) {
-    for number in (0..).take(MAX_PROCESSORS).filter(|number| *number != own_number) {
+    for number in (0..)
+        .take(MAX_PROCESSORS)
+        .filter(|number| *number != own_number)
+    {
         if let Some(identifier) = identifier(number) {
             local_apic::send(identifier, Message::NonMaskable);
         }

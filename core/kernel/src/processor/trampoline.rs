@@ -1,13 +1,13 @@
 //! The first instructions of a processor that is being started: real mode to the kernel's tables.
 //!
 //! The part between the two symbols is copied to a page below 1 MiB and runs there, finding its
-//! parameters behind itself. It ends in the boot page tables, which still show low memory; the
+//! parameters in the same page. It ends in the boot page tables, which still show low memory; the
 //! rest runs in the kernel's text, where both sets of tables agree.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use super::application::{Claim, Parameters};
+use super::application::{Claim, PARAMETERS_OFFSET, Parameters};
 
 global_asm!(
     r#"
@@ -23,13 +23,13 @@ kiln_trampoline:
     mov ds, ax
     movzx ebx, ax
     shl ebx, 4
-    lgdt [kiln_trampoline_end - kiln_trampoline + {segments_pointer}]
+    lgdt [{parameters} + {segments_pointer}]
     mov eax, cr0
     or al, 1
     mov cr0, eax
     // To the 32-bit part, through a far pointer that was filled in.
     .byte 0x66
-    jmp fword ptr [kiln_trampoline_end - kiln_trampoline + {protected_mode}]
+    jmp fword ptr [{parameters} + {protected_mode}]
 
     .code32
     .globl kiln_trampoline_protected
@@ -38,7 +38,7 @@ kiln_trampoline_protected:
     mov ds, ax
     mov es, ax
     mov ss, ax
-    lea esi, [ebx + kiln_trampoline_end - kiln_trampoline]
+    lea esi, [ebx + {parameters}]
     mov eax, [esi + {control4}]
     mov cr4, eax
     mov eax, [esi + {page_table}]
@@ -83,6 +83,7 @@ kiln_application_entry:
     hlt
     jmp 1b
     "#,
+    parameters = const PARAMETERS_OFFSET,
     segments_pointer = const offset_of!(Parameters, segments_pointer),
     protected_mode = const offset_of!(Parameters, protected_mode),
     long_mode = const offset_of!(Parameters, long_mode),
