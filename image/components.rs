@@ -89,20 +89,23 @@ impl Home {
 pub enum Driver {
     /// The 16550 serial port: the console.
     Serial,
+    /// The port that QEMU prints from: Kiln's own messages, and the exit status.
+    DebugConsole,
     /// The virtio entropy source.
     VirtioRng,
 }
 
 impl Driver {
     /// All drivers.
-    pub const ALL: [Self; 2] = [Self::Serial, Self::VirtioRng];
+    pub const ALL: [Self; 3] = [Self::Serial, Self::DebugConsole, Self::VirtioRng];
     /// Names of all drivers.
-    pub const NAMES: [&'static str; 2] = ["serial", "virtio_rng"];
+    pub const NAMES: [&'static str; 3] = ["serial", "debug_console", "virtio_rng"];
 
     /// Its name in manifests and images.
     pub fn name(self) -> &'static str {
         match self {
             Self::Serial => "serial",
+            Self::DebugConsole => "debug_console",
             Self::VirtioRng => "virtio_rng",
         }
     }
@@ -112,10 +115,16 @@ impl Driver {
         Self::ALL.into_iter().find(|driver| driver.name() == name)
     }
 
+    /// The symbol that keeps it in the kernel's link.
+    pub fn symbol(self) -> String {
+        format!("KILN_DRIVER_{}", self.name().to_uppercase())
+    }
+
     /// What it is there for.
     pub fn purpose(self) -> &'static str {
         match self {
             Self::Serial => "the console, on the first serial port",
+            Self::DebugConsole => "messages and the exit status, for whoever runs the image",
             Self::VirtioRng => "entropy from the host",
         }
     }

@@ -72,7 +72,7 @@ pub fn from_words(asked: &Run) -> Result<Manifest, Error> {
             name
         },
         personality,
-        drivers: vec![Driver::Serial],
+        drivers: vec![Driver::Serial, Driver::DebugConsole],
         program: Program {
             path: Located::nowhere(path),
             called: Some(typed.clone()),
@@ -175,6 +175,11 @@ pub fn apply(asked: &Run, manifest: &mut Manifest) -> Result<(), Error> {
         }
     }
     apply_machine(asked, &mut manifest.machine)?;
+    // Without it nobody would learn how the program ended.
+    if !manifest.drivers.contains(&Driver::DebugConsole) {
+        manifest.drivers.push(Driver::DebugConsole);
+        manifest.drivers.sort();
+    }
     if asked.manifest.is_some() {
         manifest.program.args.extend(asked.words.iter().cloned());
     }

@@ -19,8 +19,6 @@ use crate::{Error, root};
 const COMPONENT_ENTRY: &str = "component_entry";
 /// The kernel's boot code must come first, within the reach of its 16-bit parts.
 const KERNEL_FIRST: &str = ".kiln.boot";
-/// Drivers are sections of the kernel by this name and their own.
-const DRIVER_SECTION: &str = "kiln_drivers.";
 
 /// Why an image could not be composed.
 #[derive(Debug, thiserror::Error)]
@@ -84,9 +82,7 @@ impl Ingredients {
         let mut kernel = Request::new("kernel", self.kernel.clone(), None);
         kernel.first.push(KERNEL_FIRST.to_owned());
         for driver in &manifest.drivers {
-            kernel
-                .keep
-                .push(format!("{DRIVER_SECTION}{}", driver.name()));
+            kernel.roots.push(driver.symbol());
         }
         let mut composer = Composer::new(kernel);
         for (kind, name, objects) in &self.components {
@@ -100,3 +96,6 @@ impl Ingredients {
         Ok(composer.compose().map_err(ComposeError::from)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

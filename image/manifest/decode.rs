@@ -56,9 +56,10 @@ fn machine_description(
                 .one_of("personality", &Personality::NAMES)
                 .and_then(Personality::from_name)
         });
-    let drivers = fields
-        .get("drivers")
-        .map_or_else(|| vec![Driver::Serial], |value| drivers(&value));
+    let drivers = fields.get("drivers").map_or_else(
+        || vec![Driver::Serial, Driver::DebugConsole],
+        |value| drivers(&value),
+    );
     let program = fields.table("program").map(program);
     if program.is_none() && fields.get("program").is_none() {
         fields.require("program", "[program] with path = \"/bin/hello\"");

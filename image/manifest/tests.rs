@@ -105,7 +105,7 @@ fn an_unknown_field_names_the_near_ones() {
 fn an_unknown_component_names_the_near_ones() {
     assert_eq!(
         changed("\"virtio_rng\"", "\"virtio-rgn\""),
-        "unknown driver `virtio-rgn`\n --> m.toml:3:12\n  |\n3 | drivers = [\"virtio-rgn\", \"serial\"]\n  |            ^^^^^^^^^^^^\n  = help: did you mean `virtio_rng`? known: serial, virtio_rng"
+        "unknown driver `virtio-rgn`\n --> m.toml:3:12\n  |\n3 | drivers = [\"virtio-rgn\", \"serial\"]\n  |            ^^^^^^^^^^^^\n  = help: did you mean `virtio_rng`? known: serial, debug_console, virtio_rng"
     );
     let servers = "[servers]\nname_spaec = {}\nname_space = {}\nimage_root = {}\n[machine]";
     let text = changed("[machine]", servers);
