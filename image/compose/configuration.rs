@@ -1,5 +1,6 @@
 //! The configuration blob: what an image is told about itself.
 
+use kiln_object::Rights;
 use kiln_object::configuration::{key, write_record};
 
 use crate::components::Server;
@@ -15,6 +16,11 @@ pub struct Launch {
     pub strace: bool,
 }
 
+/// A record that lets `client` bind to `server` with `rights`.
+fn grant(server: &str, client: &str, rights: Rights) -> Vec<u8> {
+    format!("{server}\0{client}\0{}", rights.bits()).into_bytes()
+}
+
 /// The blob for this manifest.
 pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
     let mut blob = Vec::new();
@@ -26,14 +32,22 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
         record(key::SERVER, server.name().as_bytes());
     }
     for (server, _) in &manifest.servers {
-        record(
-            key::GRANT,
-            format!("{}\0{personality}", server.name()).as_bytes(),
-        );
+        // Programs look names up and use files; mounting, and asking in the name of others, is for
+        // servers.
+        let rights = match server {
+            Server::NameSpace => Rights::LOOKUP,
+            Server::ImageRoot | Server::MemoryFileSystem => Rights::ALL - Rights::DELEGATE,
+        };
+        record(key::GRANT, &grant(server.name(), personality, rights));
         if *server != Server::NameSpace {
-            // File systems say in the name space where they are.
-            let grant = format!("{}\0{}", Server::NameSpace.name(), server.name());
-            record(key::GRANT, grant.as_bytes());
+            // The name space has to know the file systems that it mounts.
+            let to = Server::NameSpace.name();
+            record(key::GRANT, &grant(server.name(), to, Rights::LOOKUP));
+        }
+        if *server == Server::ImageRoot {
+            // The memory file system lies over the image's root and opens files there for others.
+            let to = Server::MemoryFileSystem.name();
+            record(key::GRANT, &grant(server.name(), to, Rights::ALL));
         }
     }
     record(key::PERSONALITY, personality.as_bytes());

@@ -8,7 +8,8 @@
 pub mod key {
     /// Component name of a server to start; in starting order.
     pub const SERVER: &str = "server";
-    /// `server\0client`: the client may bind to the server.
+    /// `server\0client\0rights`: the client may bind to the server, and its references get those
+    /// rights (decimal bits of [`Rights`](crate::Rights)).
     pub const GRANT: &str = "grant";
     /// Component name of the personality that runs the program.
     pub const PERSONALITY: &str = "personality";
