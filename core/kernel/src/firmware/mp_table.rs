@@ -5,8 +5,6 @@
 use super::physical::{OutOfReach, PhysicalMemory};
 use super::{IoApic, IsaRoute, Machine};
 
-/// Most entries that a table may have before it is taken for garbage.
-const MOST_ENTRIES: u16 = 1024;
 /// Buses that are remembered for being ISA.
 const BUSES: usize = 32;
 
@@ -53,10 +51,11 @@ pub fn read(memory: &impl PhysicalMemory, machine: &mut Machine) -> Result<(), O
     if !header.starts_with(b"PCMP") {
         return Err(OutOfReach);
     }
-    let count = u16::from_le_bytes([header[34], header[35]]).min(MOST_ENTRIES);
+    // By length: the count of entries is left 0 by some firmware.
+    let end = table + u64::from(u16::from_le_bytes([header[4], header[5]]));
     let mut isa_buses = [false; BUSES];
     let mut at = table + header.len() as u64;
-    for _ in 0..count {
+    while at < end {
         let size = match memory.u8(at)? {
             0 => {
                 // Bit 0 of the flags: usable.
@@ -131,10 +130,11 @@ mod tests {
         pointer[26] = 0_u8.wrapping_sub(sum);
         let mut table = vec![0; 44];
         table[..4].copy_from_slice(b"PCMP");
-        table[34] = entries.len() as u8;
         for entry in entries {
             table.extend_from_slice(entry);
         }
+        let length = table.len() as u8;
+        table[4] = length;
         Pieces(vec![(0x9_fc00, pointer), (0x1000, table)])
     }
 
@@ -181,8 +181,8 @@ mod tests {
         fn garbage_is_survived(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut memory = memory(&[]);
             let table = &mut memory.0[1].1;
-            table[34] = 0xff;
-            table[35] = 0xff;
+            table[4] = 0xff;
+            table[5] = 0xff;
             table.extend_from_slice(&bytes);
             let mut machine = Machine::new();
             let _ = read(&memory, &mut machine);
