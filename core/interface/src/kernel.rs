@@ -141,7 +141,7 @@ pub trait Process {
     #[method(5, right = CONTROL)]
     fn ready(&self) -> Result<(), Error>;
 
-    /// Nanoseconds of processor time that the process used.
+    /// Nanoseconds of processor time that the calling thread of control used, calls included.
     #[method(6, right = READ)]
     fn processor_time(&self) -> Result<u64, Error>;
 }

@@ -20,8 +20,16 @@ const PAGE_FAULT: u64 = 14;
 
 /// Handles an exception other than those with a stack of their own.
 pub fn exception(frame: &mut InterruptFrame) {
-    let address = if frame.vector == PAGE_FAULT { fault_address() } else { 0 };
-    let in_copy = if frame.from_user() { None } else { fixup::lookup(frame.rip) };
+    let address = if frame.vector == PAGE_FAULT {
+        fault_address()
+    } else {
+        0
+    };
+    let in_copy = if frame.from_user() {
+        None
+    } else {
+        fixup::lookup(frame.rip)
+    };
     if !frame.from_user() && in_copy.is_none() {
         crate::panic::exception(frame);
     }
@@ -93,7 +101,12 @@ fn deliver(frame: &mut InterruptFrame, address: u64, cause: u64) {
     trap.address.store(address, Ordering::Relaxed);
     trap.cause.store(cause, Ordering::Relaxed);
     let page = dispatcher_page(dispatcher.page().cpu.load(Ordering::Relaxed));
-    *frame = InterruptFrame { rip: entry, rsp: TRAP_STACK_TOP, rdi: page, ..InterruptFrame::default() };
+    *frame = InterruptFrame {
+        rip: entry,
+        rsp: TRAP_STACK_TOP,
+        rdi: page,
+        ..InterruptFrame::default()
+    };
     frame.set_user_mode();
 }
 

@@ -42,7 +42,8 @@ fn next_seed(generator: &mut Option<ChaCha20Rng>) -> [u8; 32] {
     for chunk in seed.chunks_exact_mut(8) {
         // SAFETY: RDTSC is allowed in the kernel.
         let ticks = unsafe { core::arch::x86_64::_rdtsc() };
-        let word = hardware_word().unwrap_or(0) ^ ticks.rotate_left(32) ^ crate::time::wall_clock_ns();
+        let word =
+            hardware_word().unwrap_or(0) ^ ticks.rotate_left(32) ^ crate::time::wall_clock_ns();
         chunk.copy_from_slice(&word.to_le_bytes());
     }
     seed

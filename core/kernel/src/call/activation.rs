@@ -69,6 +69,8 @@ pub struct Activation {
     records: UnsafeCell<[Option<Record>; DEPTH]>,
     state: Cell<State>,
     areas: Areas,
+    busy_ns: Cell<u64>,
+    since_ns: Cell<u64>,
 }
 
 // SAFETY: an activation is used by its own CPU alone, inside the kernel, which is not interrupted.
@@ -86,6 +88,8 @@ impl Activation {
             records: UnsafeCell::new([None; DEPTH]),
             state: Cell::new(State::New { entry }),
             areas: Areas::new(),
+            busy_ns: Cell::new(0),
+            since_ns: Cell::new(0),
         }
     }
 
@@ -104,6 +108,22 @@ impl Activation {
     /// Says what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.set(state);
+    }
+
+    /// Counts time from `now` (monotonic ns) on: it runs.
+    pub fn begin(&self, now: u64) {
+        self.since_ns.set(now);
+    }
+
+    /// Counts time until `now`: it runs no longer.
+    pub fn pause(&self, now: u64) {
+        self.busy_ns.set(self.busy(now));
+    }
+
+    /// Nanoseconds that it ran until `now`, the calls that it made included; it runs.
+    #[must_use]
+    pub fn busy(&self, now: u64) -> u64 {
+        self.busy_ns.get() + now.saturating_sub(self.since_ns.get())
     }
 
     /// Whether another call still fits.
@@ -139,6 +159,9 @@ impl Activation {
         let depth = self.depth.get().checked_sub(1)?;
         self.depth.set(depth);
         // SAFETY: as in `push`.
-        unsafe { &*self.records.get() }.get(depth).copied().flatten()
+        unsafe { &*self.records.get() }
+            .get(depth)
+            .copied()
+            .flatten()
     }
 }

@@ -42,8 +42,7 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     let cpu = PerCpu::here().cpu_number.get();
     let callee = target.dispatcher(cpu)?;
     let slot = callee.take_slot()?;
-    if word.input() != 0
-        && user_copy::copy_in(callee.input(slot, word.input()), frame.r14).is_err()
+    if word.input() != 0 && user_copy::copy_in(callee.input(slot, word.input()), frame.r14).is_err()
     {
         callee.free_slot(slot);
         return Err(Error::BadBuffer);
@@ -78,9 +77,10 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
 /// Takes the callee's processor back to the caller with the answer.
 #[inline(always)]
 pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
-    let (Some(callee), Some(record)) =
-        (current_dispatcher(), current_activation().and_then(|activation| activation.pop()))
-    else {
+    let (Some(callee), Some(record)) = (
+        current_dispatcher(),
+        current_activation().and_then(|activation| activation.pop()),
+    ) else {
         answer_error(frame, Error::BadMethod);
         return;
     };
@@ -89,7 +89,8 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
     record.extended.reveal();
     let bytes = word.output().min(usize::from(record.output_bytes));
     let mut status = word.status();
-    if bytes != 0 && user_copy::copy_out(record.output, callee.output(record.slot, bytes)).is_err() {
+    if bytes != 0 && user_copy::copy_out(record.output, callee.output(record.slot, bytes)).is_err()
+    {
         status = Error::BadBuffer.code();
     }
     callee.free_slot(record.slot);

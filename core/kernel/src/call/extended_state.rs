@@ -63,7 +63,9 @@ impl Areas {
     pub fn hide(&self, depth: usize) -> Result<Saved, Error> {
         let mut saved = Saved { mxcsr: 0, area: 0 };
         // SAFETY: stores MXCSR to our own variable.
-        unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut saved.mxcsr, options(nostack, preserves_flags)) };
+        unsafe {
+            asm!("stmxcsr [{}]", in(reg) &raw mut saved.mxcsr, options(nostack, preserves_flags))
+        };
         let in_use = in_use();
         if in_use != 0 {
             saved.area = self.save(depth, in_use)?;
@@ -79,7 +81,11 @@ impl Areas {
             let pages = u64::from(extended_state_bytes()).div_ceil(PAGE_BYTES);
             let first = frames::allocate_contiguous(pages).ok_or(Error::Exhausted)?;
             // SAFETY: the pages are ours from now on, and reachable through the direct map.
-            unsafe { first.pointer().write_bytes(0, (pages * PAGE_BYTES) as usize) };
+            unsafe {
+                first
+                    .pointer()
+                    .write_bytes(0, (pages * PAGE_BYTES) as usize)
+            };
             place.set(first.pointer() as u64);
         }
         let area = place.get();
@@ -106,7 +112,11 @@ impl Saved {
     pub fn reveal(&self) {
         let components = hidden_components();
         if components != 0 && (self.area != 0 || in_use() != 0) {
-            let from = if self.area != 0 { self.area } else { &raw const INITIAL_STATE as u64 };
+            let from = if self.area != 0 {
+                self.area
+            } else {
+                &raw const INITIAL_STATE as u64
+            };
             // SAFETY: either the area that `hide` filled, or the initial state; both are aligned
             // and well formed, and components that they do not hold become initial.
             unsafe {

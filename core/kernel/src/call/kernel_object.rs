@@ -66,7 +66,9 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
         }
         Err(error) => answer_error(frame, error),
     }
-    let Some(exchange) = EXCHANGES.0.get(PerCpu::number() as usize) else { return };
+    let Some(exchange) = EXCHANGES.0.get(PerCpu::number() as usize) else {
+        return;
+    };
     match exchange.afterwards.take() {
         Afterwards::Nothing => {}
         Afterwards::Wait(deadline) => run::wait(frame, deadline),
@@ -76,20 +78,24 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
 
 fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error> {
     let caller = current_dispatcher().ok_or(Error::BadMethod)?.process();
-    let exchange = EXCHANGES.0.get(PerCpu::number() as usize).ok_or(Error::Exhausted)?;
+    let exchange = EXCHANGES
+        .0
+        .get(PerCpu::number() as usize)
+        .ok_or(Error::Exhausted)?;
     if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
         return Err(Error::TooLarge);
     }
     let name = ObjectName::from_raw(frame.rsi);
-    let words = [frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13];
+    let words = [
+        frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
+    ];
     if word.method() >= FIRST_UNIVERSAL_METHOD {
         return universal_method(caller, name, word.method(), words).map(|reply| (reply, 0, 0));
     }
     let (object, rights) = caller.objects.lookup(name)?;
     // SAFETY: this CPU alone uses its buffers, the kernel is not interrupted, and no method calls
     // another kernel object through this path.
-    let (input, output) =
-        unsafe { (&mut *exchange.input.get(), &mut *exchange.output.get()) };
+    let (input, output) = unsafe { (&mut *exchange.input.get(), &mut *exchange.output.get()) };
     let input = input.get_mut(..word.input()).ok_or(Error::TooLarge)?;
     let output = output.get_mut(..word.output()).ok_or(Error::TooLarge)?;
     if !input.is_empty() {
@@ -130,7 +136,10 @@ fn universal_method(
             let receiver = process::find(ProcessId::from_raw(to)).ok_or(Error::ServerDied)?;
             let kept = rights & Rights::from_bits_retain(wanted as u32);
             let name = receiver.objects.insert(object, kept)?;
-            Ok(Reply { words: [name.raw(), 0, 0, 0], output: 0 })
+            Ok(Reply {
+                words: [name.raw(), 0, 0, 0],
+                output: 0,
+            })
         }
         universal::RELEASE => caller.objects.remove(name).map(|()| Reply::default()),
         _ => Err(Error::BadMethod),

@@ -4,8 +4,8 @@ use kiln_object::layout::dispatcher_page;
 
 use super::activation::Activation;
 use crate::memory::kernel_space;
-use crate::processor::{Features, PerCpu, features};
 use crate::process::Dispatcher;
+use crate::processor::{Features, PerCpu, features};
 
 /// Word of `PerCpu::scheduler` with the user GS base.
 const USER_GS: usize = 0;
@@ -51,7 +51,8 @@ pub fn set_current(dispatcher: &'static Dispatcher) {
     let process = dispatcher.process();
     cpu.dispatcher_page.set(dispatcher.page_pointer());
     cpu.svc_entry.set(process.entries.reflected());
-    cpu.current.set(core::ptr::from_ref(dispatcher).cast_mut().cast());
+    cpu.current
+        .set(core::ptr::from_ref(dispatcher).cast_mut().cast());
     kernel_space::load(process.root());
 }
 
@@ -70,7 +71,9 @@ pub(super) fn thread_pointer() -> u64 {
     if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {
         let base: u64;
         // SAFETY: FSGSBASE is on.
-        unsafe { core::arch::asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags))
+        };
         base
     } else {
         x86_64::registers::model_specific::FsBase::read().as_u64()
@@ -82,7 +85,9 @@ pub(super) fn thread_pointer() -> u64 {
 pub fn set_thread_pointer(base: u64) {
     if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {
         // SAFETY: FSGSBASE is on, and the kernel never uses FS.
-        unsafe { core::arch::asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags))
+        };
     } else {
         x86_64::registers::model_specific::FsBase::write(x86_64::VirtAddr::new_truncate(base));
     }

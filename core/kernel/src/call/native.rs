@@ -41,7 +41,12 @@ pub(super) fn answer_error(frame: &mut CallFrame, error: Error) {
 /// Empties all registers that carry arguments or results.
 #[inline(always)]
 pub(super) fn clear(frame: &mut CallFrame) {
-    *frame = CallFrame { rsp: frame.rsp, rip: frame.rip, rflags: frame.rflags, ..CallFrame::default() };
+    *frame = CallFrame {
+        rsp: frame.rsp,
+        rip: frame.rip,
+        rflags: frame.rflags,
+        ..CallFrame::default()
+    };
 }
 
 /// A foreign system call in a process that has no entry for it: a fault of that process.
@@ -51,7 +56,9 @@ pub(super) extern "sysv64" fn unwanted() -> ! {
 
 /// Goes on with the context in the dispatcher page's trap frame.
 fn resume(frame: &mut CallFrame) {
-    let Some(dispatcher) = current_dispatcher() else { return };
+    let Some(dispatcher) = current_dispatcher() else {
+        return;
+    };
     let trap = &dispatcher.page().trap;
     let saved = &trap.registers;
     let read = |register: &core::sync::atomic::AtomicU64| register.load(Ordering::Relaxed);

@@ -32,7 +32,10 @@ pub fn start() -> ! {
     super::local::initialise();
     // SAFETY: the entry treats everything as the user's, and starts on the user's stack and GS.
     unsafe { processor::syscall::initialise(super::entry::syscall_entry as *const () as u64) };
-    let mut frame = CallFrame { rflags: USER_FLAGS, ..CallFrame::default() };
+    let mut frame = CallFrame {
+        rflags: USER_FLAGS,
+        ..CallFrame::default()
+    };
     next(&mut frame);
     // SAFETY: `next` has set the current dispatcher and filled the frame with a user context.
     unsafe { enter_user(&frame) }
@@ -44,6 +47,7 @@ pub(super) fn wait(frame: &mut CallFrame, deadline: u64) {
     let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
         return;
     };
+    activation.pause(time::monotonic_ns());
     activation.set_state(State::Waiting {
         dispatcher,
         deadline,
@@ -69,15 +73,27 @@ fn next(frame: &mut CallFrame) {
     }
 }
 
+/// Nanoseconds of processor time that the running activation has used.
+#[must_use]
+pub fn processor_time() -> u64 {
+    current_activation().map_or(0, |activation| activation.busy(time::monotonic_ns()))
+}
+
 fn ready() -> Option<&'static Activation> {
     let now = time::monotonic_ns();
-    ACTIVATIONS.lock().iter().copied().find(|activation| match activation.state() {
-        State::New { .. } => true,
-        State::Waiting { dispatcher, deadline, .. } => {
-            deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0
-        }
-        State::Running | State::Ended => false,
-    })
+    ACTIVATIONS
+        .lock()
+        .iter()
+        .copied()
+        .find(|activation| match activation.state() {
+            State::New { .. } => true,
+            State::Waiting {
+                dispatcher,
+                deadline,
+                ..
+            } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
+            State::Running | State::Ended => false,
+        })
 }
 
 fn earliest_deadline() -> Option<u64> {
@@ -101,7 +117,13 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) {
             frame.rsp = MAIN_STACK_TOP;
             clear(frame);
         }
-        State::Waiting { dispatcher, rip, rsp, thread_pointer, .. } => {
+        State::Waiting {
+            dispatcher,
+            rip,
+            rsp,
+            thread_pointer,
+            ..
+        } => {
             set_current(dispatcher);
             set_thread_pointer(thread_pointer);
             frame.rip = rip;
@@ -112,18 +134,23 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) {
         }
         State::Running | State::Ended => {}
     }
+    activation.begin(time::monotonic_ns());
     activation.set_state(State::Running);
 }
 
 /// Ends the current process with a status that it chose.
 pub(super) fn exit_current(status: u32) -> ! {
-    let Some(dispatcher) = current_dispatcher() else { power::off(ExitStatus::Panic) };
+    let Some(dispatcher) = current_dispatcher() else {
+        power::off(ExitStatus::Panic)
+    };
     end(dispatcher.process(), status)
 }
 
 /// Ends the current process because of what it did.
 pub fn end_current(what: &str, status: u32) -> ! {
-    let Some(dispatcher) = current_dispatcher() else { power::off(ExitStatus::Panic) };
+    let Some(dispatcher) = current_dispatcher() else {
+        power::off(ExitStatus::Panic)
+    };
     let process = dispatcher.process();
     crate::error!("{} {what} and was ended", process.name());
     end(process, status)
@@ -134,7 +161,10 @@ fn end(process: &'static Process, status: u32) -> ! {
         power::off(ExitStatus::Code((status & 0xff) as u8));
     }
     process.mark_ended(status);
-    let mut frame = CallFrame { rflags: USER_FLAGS, ..CallFrame::default() };
+    let mut frame = CallFrame {
+        rflags: USER_FLAGS,
+        ..CallFrame::default()
+    };
     if !unwind(process, &mut frame) {
         if let Some(activation) = current_activation() {
             activation.set_state(State::Ended);
@@ -148,7 +178,9 @@ fn end(process: &'static Process, status: u32) -> ! {
 
 /// Answers the innermost caller that still lives; false if there is none.
 fn unwind(ended: &'static Process, frame: &mut CallFrame) -> bool {
-    let Some(activation) = current_activation() else { return false };
+    let Some(activation) = current_activation() else {
+        return false;
+    };
     while let Some(record) = activation.pop() {
         if core::ptr::eq(record.caller.process(), ended) || record.caller.process().has_ended() {
             continue;

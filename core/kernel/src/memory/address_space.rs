@@ -7,12 +7,12 @@ use kiln_interface::kernel::{MapFlags, Protection};
 use kiln_object::layout::{USER_END, USER_START};
 use kiln_object::{Error, dispatcher::fault_cause};
 
+use super::PAGE_BYTES;
 use super::cache::Cache;
 use super::frames::{self, Frame};
 use super::kernel_space;
 use super::page_table::{self, NO_EXECUTE, OWNED, PRESENT, PageTable, USER, WRITABLE};
 use super::region::{Backing, Region, RegionMap};
-use super::PAGE_BYTES;
 
 /// Pages of a file that one read fault maps at most, around the touched one.
 const FAULT_AROUND: u64 = 16;
@@ -49,7 +49,11 @@ impl AddressSpace {
         kernel_space::share_with(root);
         // SAFETY: the table is fresh and this is its only owner.
         let tables = unsafe { PageTable::from_root(root) };
-        Ok(Self { regions: RegionMap::new(), tables, resident_pages: 0 })
+        Ok(Self {
+            regions: RegionMap::new(),
+            tables,
+            resident_pages: 0,
+        })
     }
 
     /// What CR3 is loaded with.
@@ -85,7 +89,9 @@ impl AddressSpace {
         if protection.contains(Protection::WRITE | Protection::EXECUTE) {
             return Err(Error::Denied);
         }
-        let length = length.checked_next_multiple_of(PAGE_BYTES).ok_or(Error::BadArgument)?;
+        let length = length
+            .checked_next_multiple_of(PAGE_BYTES)
+            .ok_or(Error::BadArgument)?;
         let start = if flags.intersects(MapFlags::REPLACE | MapFlags::EXACT) {
             let end = check(address, length)?;
             if flags.contains(MapFlags::REPLACE) {
@@ -95,14 +101,27 @@ impl AddressSpace {
             }
             address
         } else {
-            let ceiling = if address == 0 { USER_END } else { address.min(USER_END) };
+            let ceiling = if address == 0 {
+                USER_END
+            } else {
+                address.min(USER_END)
+            };
             let ceiling = ceiling & !(PAGE_BYTES - 1);
             if length == 0 {
                 return Err(Error::BadArgument);
             }
-            self.regions.find_room(USER_START, ceiling, length).ok_or(Error::Exhausted)?
+            self.regions
+                .find_room(USER_START, ceiling, length)
+                .ok_or(Error::Exhausted)?
         };
-        self.regions.insert(start, Region { end: start + length, protection, backing });
+        self.regions.insert(
+            start,
+            Region {
+                end: start + length,
+                protection,
+                backing,
+            },
+        );
         if flags.contains(MapFlags::POPULATE) {
             self.populate(start, start + length);
         }
@@ -133,8 +152,15 @@ impl AddressSpace {
             return Err(Error::Occupied);
         }
         let entry = frame.physical() | rights(protection) | PRESENT;
-        self.tables.slot_for(address).map_err(|_| Error::Exhausted)?.set(entry);
-        let region = Region { end: address + PAGE_BYTES, protection, backing: Backing::Pinned };
+        self.tables
+            .slot_for(address)
+            .map_err(|_| Error::Exhausted)?
+            .set(entry);
+        let region = Region {
+            end: address + PAGE_BYTES,
+            protection,
+            backing: Backing::Pinned,
+        };
         self.regions.insert(address, region);
         Ok(())
     }
@@ -158,7 +184,12 @@ impl AddressSpace {
     ///
     /// # Errors
     /// As [`AddressSpace::unmap`]; `NotFound` if part of it is not mapped.
-    pub fn protect(&mut self, address: u64, length: u64, protection: Protection) -> Result<(), Error> {
+    pub fn protect(
+        &mut self,
+        address: u64,
+        length: u64,
+        protection: Protection,
+    ) -> Result<(), Error> {
         if protection.contains(Protection::WRITE | Protection::EXECUTE) {
             return Err(Error::Denied);
         }
@@ -170,7 +201,13 @@ impl AddressSpace {
             return Err(Error::NotFound);
         }
         for (start, region) in self.regions.remove(address, end) {
-            self.regions.insert(start, Region { protection, ..region });
+            self.regions.insert(
+                start,
+                Region {
+                    protection,
+                    ..region
+                },
+            );
         }
         // Only an owned page may become writable in place: others are still shared with a file.
         self.tables.for_each(address, end, |_, slot| {
@@ -179,7 +216,11 @@ impl AddressSpace {
             if entry & OWNED == 0 {
                 new &= !WRITABLE;
             }
-            slot.set(if protection.is_empty() { new & !PRESENT } else { new | PRESENT });
+            slot.set(if protection.is_empty() {
+                new & !PRESENT
+            } else {
+                new | PRESENT
+            });
         });
         flush(address, end);
         Ok(())
@@ -207,12 +248,17 @@ impl AddressSpace {
             return Err(Error::Denied);
         }
         let backing = match region.backing {
-            Backing::File { cache, offset } => {
-                Backing::File { cache, offset: offset + (address - start) }
-            }
+            Backing::File { cache, offset } => Backing::File {
+                cache,
+                offset: offset + (address - start),
+            },
             other => other,
         };
-        let flags = if new_address == 0 { MapFlags::empty() } else { MapFlags::REPLACE };
+        let flags = if new_address == 0 {
+            MapFlags::empty()
+        } else {
+            MapFlags::REPLACE
+        };
         if new_address != 0 {
             let new_end = check(new_address, new_length)?;
             if new_address < end && address < new_end {
@@ -222,7 +268,9 @@ impl AddressSpace {
         let target = self.map(new_address, new_length, region.protection, flags, backing)?;
         let kept = length.min(new_length.next_multiple_of(PAGE_BYTES));
         for offset in (0..kept).step_by(PAGE_BYTES as usize) {
-            let Some(mut slot) = self.tables.existing_slot(address + offset) else { continue };
+            let Some(mut slot) = self.tables.existing_slot(address + offset) else {
+                continue;
+            };
             let entry = slot.get();
             if entry == 0 {
                 continue;
@@ -264,7 +312,9 @@ impl AddressSpace {
     /// # Errors
     /// `BadBuffer` where nothing is mapped, `Exhausted` without memory for the copy.
     pub fn patch(&mut self, address: u64, bytes: &[u8]) -> Result<(), Error> {
-        let end = address.checked_add(bytes.len() as u64).ok_or(Error::BadArgument)?;
+        let end = address
+            .checked_add(bytes.len() as u64)
+            .ok_or(Error::BadArgument)?;
         if end > USER_END || self.regions.touches_pinned(address, end) {
             return Err(Error::Denied);
         }
@@ -290,8 +340,13 @@ impl AddressSpace {
     fn own_page(&mut self, page: u64) -> Result<Frame, Error> {
         let (_, region) = self.regions.find(page).ok_or(Error::BadBuffer)?;
         let protection = region.protection;
-        if self.tables.existing_slot(page).is_none_or(|slot| slot.get() & PRESENT == 0) {
-            self.resolve(page, Access::Read).map_err(|_| Error::BadBuffer)?;
+        if self
+            .tables
+            .existing_slot(page)
+            .is_none_or(|slot| slot.get() & PRESENT == 0)
+        {
+            self.resolve(page, Access::Read)
+                .map_err(|_| Error::BadBuffer)?;
         }
         let mut slot = self.tables.slot_for(page).map_err(|_| Error::Exhausted)?;
         let entry = slot.get();
@@ -328,7 +383,10 @@ impl AddressSpace {
         match region.backing {
             Backing::Pinned => Err(fault_cause::PROTECTION),
             Backing::Anonymous => {
-                let mut slot = self.tables.slot_for(page).map_err(|_| fault_cause::NO_MEMORY)?;
+                let mut slot = self
+                    .tables
+                    .slot_for(page)
+                    .map_err(|_| fault_cause::NO_MEMORY)?;
                 if slot.get() & PRESENT != 0 {
                     return Ok(());
                 }
@@ -353,9 +411,14 @@ impl AddressSpace {
         cache: Cache,
         offset: u64,
     ) -> Result<(), u64> {
-        let source = cache.page(offset + (page - start)).ok_or(fault_cause::BEYOND_END)?;
+        let source = cache
+            .page(offset + (page - start))
+            .ok_or(fault_cause::BEYOND_END)?;
         if access == Access::Write {
-            let mut slot = self.tables.slot_for(page).map_err(|_| fault_cause::NO_MEMORY)?;
+            let mut slot = self
+                .tables
+                .slot_for(page)
+                .map_err(|_| fault_cause::NO_MEMORY)?;
             if slot.get() & (PRESENT | OWNED | WRITABLE) == PRESENT | OWNED | WRITABLE {
                 return Ok(());
             }
@@ -371,8 +434,13 @@ impl AddressSpace {
         let last = (around + FAULT_AROUND * PAGE_BYTES).min(end);
         let rights = (rights(protection) & !WRITABLE) | PRESENT;
         for address in (first..last).step_by(PAGE_BYTES as usize) {
-            let Some(physical) = cache.page(offset + (address - start)) else { break };
-            let mut slot = self.tables.slot_for(address).map_err(|_| fault_cause::NO_MEMORY)?;
+            let Some(physical) = cache.page(offset + (address - start)) else {
+                break;
+            };
+            let mut slot = self
+                .tables
+                .slot_for(address)
+                .map_err(|_| fault_cause::NO_MEMORY)?;
             if slot.get() == 0 {
                 slot.set(physical | rights);
             }
@@ -411,10 +479,16 @@ impl AddressSpace {
 }
 
 fn check(address: u64, length: u64) -> Result<u64, Error> {
-    let length = length.checked_next_multiple_of(PAGE_BYTES).ok_or(Error::BadArgument)?;
+    let length = length
+        .checked_next_multiple_of(PAGE_BYTES)
+        .ok_or(Error::BadArgument)?;
     let end = address.checked_add(length).ok_or(Error::BadArgument)?;
     let aligned = address.is_multiple_of(PAGE_BYTES) && length != 0;
-    if aligned && address >= USER_START && end <= USER_END { Ok(end) } else { Err(Error::BadArgument) }
+    if aligned && address >= USER_START && end <= USER_END {
+        Ok(end)
+    } else {
+        Err(Error::BadArgument)
+    }
 }
 
 fn rights(protection: Protection) -> u64 {

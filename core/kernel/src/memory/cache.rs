@@ -52,7 +52,10 @@ mod tests {
         let cache = Cache::new(0x20_0000, 10_000);
         assert_eq!(cache.page(9_999), Some(0x20_2000));
         assert_eq!(cache.page(10_000), None);
-        assert_eq!(cache.range(4096, 5904).map(|part| part.length()), Some(5904));
+        assert_eq!(
+            cache.range(4096, 5904).map(|part| part.length()),
+            Some(5904)
+        );
         assert_eq!(cache.range(4096, 5905), None);
         assert_eq!(cache.range(100, 1), None);
         assert_eq!(cache.range(u64::MAX - 4095, 8192), None);

@@ -90,8 +90,11 @@ impl Pool {
     }
 }
 
-static POOL: Mutex<Pool> =
-    Mutex::new(Pool { unused: [(0, 0); RANGES], current: 0, returned: 0 });
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    unused: [(0, 0); RANGES],
+    current: 0,
+    returned: 0,
+});
 
 /// Pages in all, and pages given out (those in the CPUs' caches included).
 static TOTAL: AtomicU64 = AtomicU64::new(0);
@@ -107,8 +110,14 @@ struct Caches([UnsafeCell<Cache>; CPUS]);
 // SAFETY: each cell is used by its own CPU alone, with interrupts off (always so in the kernel).
 unsafe impl Sync for Caches {}
 
-static CACHES: Caches =
-    Caches([const { UnsafeCell::new(Cache { frames: [0; CACHE], count: 0 }) }; CPUS]);
+static CACHES: Caches = Caches(
+    [const {
+        UnsafeCell::new(Cache {
+            frames: [0; CACHE],
+            count: 0,
+        })
+    }; CPUS],
+);
 
 fn with_cache<R>(action: impl FnOnce(&mut Cache) -> R) -> Option<R> {
     let cell = CACHES.0.get(PerCpu::number() as usize)?;

@@ -4,9 +4,9 @@
 mod global {
     use core::alloc::Layout;
 
+    use talc::TalcLock;
     use talc::base::{Talc, binning::Binning};
     use talc::source::Source;
-    use talc::TalcLock;
 
     use super::super::{PAGE_BYTES, frames};
 

@@ -44,7 +44,9 @@ pub fn root() -> u64 {
 /// Physical address of a byte of the kernel's linked image.
 #[must_use]
 pub fn physical_of(address: u64, boot: &BootInformation) -> u64 {
-    address.wrapping_sub(KERNEL_BASE).wrapping_add(boot.image_start() - kiln_image_format::PHYSICAL_BASE)
+    address
+        .wrapping_sub(KERNEL_BASE)
+        .wrapping_add(boot.image_start() - kiln_image_format::PHYSICAL_BASE)
 }
 
 /// Builds the tables and switches to them.
@@ -66,7 +68,9 @@ pub fn initialise(boot: &BootInformation) {
             address += PAGE_BYTES;
         }
     }
-    tables.slot_for(STACK_BASE).expect("no memory for the kernel's page tables");
+    tables
+        .slot_for(STACK_BASE)
+        .expect("no memory for the kernel's page tables");
     ROOT.store(root.physical(), Ordering::Relaxed);
     *KERNEL.lock() = Some(tables);
     load(root.physical());
@@ -74,16 +78,33 @@ pub fn initialise(boot: &BootInformation) {
 
 fn sections() -> [(u64, u64, u64); 3] {
     [
-        (&raw const __text_start as u64, &raw const __text_end as u64, 0),
-        (&raw const __rodata_start as u64, &raw const __rodata_end as u64, NO_EXECUTE),
-        (&raw const __data_start as u64, &raw const __bss_end as u64, NO_EXECUTE | WRITABLE),
+        (
+            &raw const __text_start as u64,
+            &raw const __text_end as u64,
+            0,
+        ),
+        (
+            &raw const __rodata_start as u64,
+            &raw const __rodata_end as u64,
+            NO_EXECUTE,
+        ),
+        (
+            &raw const __data_start as u64,
+            &raw const __bss_end as u64,
+            NO_EXECUTE | WRITABLE,
+        ),
     ]
 }
 
 /// Maps all memory, and at least the first 4 GiB for the devices there, with the largest pages.
 fn map_directly(root: frames::Frame, boot: &BootInformation) {
     const GIB: u64 = 1 << 30;
-    let top = boot.usable_memory().map(|range| range.end).max().unwrap_or(0).max(4 * GIB);
+    let top = boot
+        .usable_memory()
+        .map(|range| range.end)
+        .max()
+        .unwrap_or(0)
+        .max(4 * GIB);
     let gigabyte_pages = features().contains(Features::HUGE_PAGES);
     let entries = top.div_ceil(GIB).min(512);
     let table = |entry: u64| page_table::frame_of(entry).pointer().cast::<u64>();
@@ -92,7 +113,9 @@ fn map_directly(root: frames::Frame, boot: &BootInformation) {
     let rights = PRESENT | WRITABLE | GLOBAL | NO_EXECUTE | LARGE;
     // SAFETY: `root` and `upper` are fresh tables owned by the caller; indices are below 512.
     unsafe {
-        table(root.physical()).add(slot).write(upper.physical() | PRESENT | WRITABLE);
+        table(root.physical())
+            .add(slot)
+            .write(upper.physical() | PRESENT | WRITABLE);
         for gigabyte in 0..entries {
             let entry = if gigabyte_pages {
                 gigabyte * GIB | rights
@@ -107,7 +130,11 @@ fn map_directly(root: frames::Frame, boot: &BootInformation) {
                 }
                 lower.physical() | PRESENT | WRITABLE
             };
-            upper.pointer().cast::<u64>().add(gigabyte as usize).write(entry);
+            upper
+                .pointer()
+                .cast::<u64>()
+                .add(gigabyte as usize)
+                .write(entry);
         }
     }
 }
@@ -141,5 +168,7 @@ pub fn load(root: u64) {
 pub fn share_with(root: frames::Frame) {
     let from = super::direct(ROOT.load(Ordering::Relaxed)) as *const u64;
     // SAFETY: both are level-4 tables; the upper halves have 256 entries.
-    unsafe { core::ptr::copy_nonoverlapping(from.add(256), root.pointer().cast::<u64>().add(256), 256) };
+    unsafe {
+        core::ptr::copy_nonoverlapping(from.add(256), root.pointer().cast::<u64>().add(256), 256)
+    };
 }

@@ -82,7 +82,10 @@ impl PageTable {
                 new
             };
         }
-        Ok(Slot { pointer: Self::slot(table, address, 0), table: core::marker::PhantomData })
+        Ok(Slot {
+            pointer: Self::slot(table, address, 0),
+            table: core::marker::PhantomData,
+        })
     }
 
     /// The leaf slot of `address` if its tables are there.
@@ -96,7 +99,10 @@ impl PageTable {
             }
             table = frame_of(entry);
         }
-        Some(Slot { pointer: Self::slot(table, address, 0), table: core::marker::PhantomData })
+        Some(Slot {
+            pointer: Self::slot(table, address, 0),
+            table: core::marker::PhantomData,
+        })
     }
 
     /// Calls `action` for each leaf that is set in `start..end`, which is user space.
@@ -116,8 +122,10 @@ impl PageTable {
             }
             let stop = ((address & !0x1f_ffff) + 0x20_0000).min(end);
             while address < stop {
-                let mut slot =
-                    Slot { pointer: Self::slot(table, address, 0), table: core::marker::PhantomData };
+                let mut slot = Slot {
+                    pointer: Self::slot(table, address, 0),
+                    table: core::marker::PhantomData,
+                };
                 if slot.get() != 0 {
                     action(address, &mut slot);
                 }

@@ -29,7 +29,10 @@ pub enum Backing {
 impl Backing {
     fn advanced(self, bytes: u64) -> Backing {
         match self {
-            Backing::File { cache, offset } => Backing::File { cache, offset: offset + bytes },
+            Backing::File { cache, offset } => Backing::File {
+                cache,
+                offset: offset + bytes,
+            },
             other => other,
         }
     }
@@ -56,7 +59,9 @@ impl RegionMap {
     /// A map of nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { regions: BTreeMap::new() }
+        Self {
+            regions: BTreeMap::new(),
+        }
     }
 
     /// The region that holds `address`, with its start.
@@ -69,13 +74,17 @@ impl RegionMap {
     /// The region that holds `address`, or the next one above it.
     #[must_use]
     pub fn find_or_next(&self, address: u64) -> Option<(u64, &Region)> {
-        self.find(address).or_else(|| self.regions.range(address..).next().map(|(s, r)| (*s, r)))
+        self.find(address)
+            .or_else(|| self.regions.range(address..).next().map(|(s, r)| (*s, r)))
     }
 
     /// Whether nothing is mapped in `start..end`.
     #[must_use]
     pub fn is_free(&self, start: u64, end: u64) -> bool {
-        self.regions.range(..end).next_back().is_none_or(|(_, region)| region.end <= start)
+        self.regions
+            .range(..end)
+            .next_back()
+            .is_none_or(|(_, region)| region.end <= start)
     }
 
     /// Whether all of `start..end` is mapped.
@@ -94,13 +103,16 @@ impl RegionMap {
     /// Whether a pinned region lies in `start..end`.
     #[must_use]
     pub fn touches_pinned(&self, start: u64, end: u64) -> bool {
-        self.overlapping(start, end).any(|(_, region)| region.backing == Backing::Pinned)
+        self.overlapping(start, end)
+            .any(|(_, region)| region.backing == Backing::Pinned)
     }
 
     /// Regions that reach into `start..end`.
     pub fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Region)> {
         let first = self.find(start).map_or(start, |(from, _)| from);
-        self.regions.range(first..end.max(first)).map(|(from, region)| (*from, region))
+        self.regions
+            .range(first..end.max(first))
+            .map(|(from, region)| (*from, region))
     }
 
     /// The highest free range of `length` bytes that ends at or below `ceiling` and starts at or
@@ -125,7 +137,11 @@ impl RegionMap {
     pub fn insert(&mut self, start: u64, region: Region) {
         let mut start = start;
         let mut region = region;
-        if let Some((before, previous)) = self.regions.range(..start).next_back().map(|(s, r)| (*s, *r))
+        if let Some((before, previous)) = self
+            .regions
+            .range(..start)
+            .next_back()
+            .map(|(s, r)| (*s, *r))
             && previous.end == start
             && joins(before, &previous, &region)
         {
@@ -144,17 +160,30 @@ impl RegionMap {
 
     /// Takes `start..end` out of the map; answers the pieces that were there.
     pub fn remove(&mut self, start: u64, end: u64) -> Vec<(u64, Region)> {
-        let touched: Vec<(u64, Region)> =
-            self.overlapping(start, end).map(|(from, region)| (from, *region)).collect();
+        let touched: Vec<(u64, Region)> = self
+            .overlapping(start, end)
+            .map(|(from, region)| (from, *region))
+            .collect();
         let mut removed = Vec::with_capacity(touched.len());
         for (from, region) in touched {
             self.regions.remove(&from);
             if from < start {
-                self.regions.insert(from, Region { end: start, ..region });
+                self.regions.insert(
+                    from,
+                    Region {
+                        end: start,
+                        ..region
+                    },
+                );
             }
             if region.end > end {
-                self.regions
-                    .insert(end, Region { backing: region.backing.advanced(end - from), ..region });
+                self.regions.insert(
+                    end,
+                    Region {
+                        backing: region.backing.advanced(end - from),
+                        ..region
+                    },
+                );
             }
             let piece = from.max(start);
             removed.push((
@@ -194,7 +223,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn anonymous(end: u64) -> Region {
-        Region { end, protection: Protection::READ, backing: Backing::Anonymous }
+        Region {
+            end,
+            protection: Protection::READ,
+            backing: Backing::Anonymous,
+        }
     }
 
     #[test]

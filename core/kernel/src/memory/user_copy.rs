@@ -80,7 +80,11 @@ fn copy(to: u64, from: u64, bytes: usize) -> Result<(), BadUserMemory> {
             kiln_user_copy(to, from, bytes as u64)
         }
     };
-    if left == 0 { Ok(()) } else { Err(BadUserMemory) }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(BadUserMemory)
+    }
 }
 
 /// Fills `to` from the current process's memory at `from`.

@@ -2,9 +2,7 @@
 
 use alloc::sync::Arc;
 
-use kiln_interface::kernel::{
-    AddressSpace, AddressSpaceDispatch, FileCache, MapFlags, Protection,
-};
+use kiln_interface::kernel::{AddressSpace, AddressSpaceDispatch, FileCache, MapFlags, Protection};
 use kiln_object::layout::PAGE_BYTES;
 use kiln_object::{Dispatch, Error, Reference, Rights};
 
@@ -31,7 +29,9 @@ fn flags(bits: u32) -> Result<MapFlags, Error> {
 impl AddressSpace for Memory {
     fn map_anonymous(&self, address: u64, length: u64, bits: u32, how: u32) -> Result<u64, Error> {
         let (protection, flags) = (protection(bits)?, flags(how)?);
-        self.0.space().map(address, length, protection, flags, Backing::Anonymous)
+        self.0
+            .space()
+            .map(address, length, protection, flags, Backing::Anonymous)
     }
 
     fn map_file(
@@ -54,7 +54,13 @@ impl AddressSpace for Memory {
         if !rights.contains(Rights::MAP) {
             return Err(Error::Denied);
         }
-        self.0.space().map(address, length, protection, flags, Backing::File { cache, offset })
+        self.0.space().map(
+            address,
+            length,
+            protection,
+            flags,
+            Backing::File { cache, offset },
+        )
     }
 
     fn unmap(&self, address: u64, length: u64) -> Result<(), Error> {
@@ -66,8 +72,16 @@ impl AddressSpace for Memory {
         self.0.space().protect(address, length, protection)
     }
 
-    fn relocate(&self, address: u64, length: u64, new_address: u64, new_length: u64) -> Result<u64, Error> {
-        self.0.space().relocate(address, length, new_address, new_length)
+    fn relocate(
+        &self,
+        address: u64,
+        length: u64,
+        new_address: u64,
+        new_length: u64,
+    ) -> Result<u64, Error> {
+        self.0
+            .space()
+            .relocate(address, length, new_address, new_length)
     }
 
     fn discard(&self, address: u64, length: u64) -> Result<(), Error> {
@@ -83,11 +97,17 @@ impl AddressSpace for Memory {
 
     fn region(&self, address: u64) -> Result<((u64, u64), (u64, u64)), Error> {
         let space = self.0.space();
-        let (start, region) = space.regions().find_or_next(address).ok_or(Error::NotFound)?;
+        let (start, region) = space
+            .regions()
+            .find_or_next(address)
+            .ok_or(Error::NotFound)?;
         let offset = match region.backing {
             Backing::File { offset, .. } => offset,
             Backing::Anonymous | Backing::Pinned => 0,
         };
-        Ok(((start, region.end), (u64::from(region.protection.bits()), offset)))
+        Ok((
+            (start, region.end),
+            (u64::from(region.protection.bits()), offset),
+        ))
     }
 }

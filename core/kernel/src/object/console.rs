@@ -25,14 +25,16 @@ fn input_came() {
     if let Some(process) = process::find(owner)
         && let Ok(dispatcher) = process.dispatcher(0)
     {
-        dispatcher.page().pending.fetch_or(soft_interrupt::CONSOLE, Ordering::Release);
+        dispatcher
+            .page()
+            .pending
+            .fetch_or(soft_interrupt::CONSOLE, Ordering::Release);
     }
 }
 
 impl Console for Terminal {
     fn write(&self, bytes: &[u8]) -> Result<usize, Error> {
-        device::write(bytes);
-        Ok(bytes.len())
+        Ok(device::write(bytes))
     }
 
     fn read(&self, bytes: &mut [u8]) -> Result<usize, Error> {

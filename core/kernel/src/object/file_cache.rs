@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 
 use kiln_interface::kernel::{FileCache, FileCacheDispatch};
 use kiln_object::{
-    Dispatch, Error, Incoming, Interface, ObjectName, Outgoing, ProcessId, RawReference, Reference, Reply, Rights,
+    Dispatch, Error, Incoming, Interface, ObjectName, Outgoing, ProcessId, RawReference, Reference,
+    Reply, Rights,
 };
 
 use crate::memory::cache::Cache;
@@ -33,7 +34,10 @@ impl Dispatch for PagesDispatch {
     fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
         if incoming.method == PAGES && incoming.caller.0 == ProcessId::KERNEL {
             let (physical, length) = self.0.0.0.extent();
-            return Ok(Reply { words: [physical, length, 0, 0], output: 0 });
+            return Ok(Reply {
+                words: [physical, length, 0, 0],
+                output: 0,
+            });
         }
         self.0.dispatch(incoming)
     }
@@ -47,7 +51,10 @@ pub(super) fn resolve(
     process: &Process,
     reference: Reference<dyn FileCache>,
 ) -> Result<(Cache, Rights), Error> {
-    let RawReference { process: server, object } = reference.raw();
+    let RawReference {
+        process: server,
+        object,
+    } = reference.raw();
     if server != ProcessId::KERNEL {
         return Err(Error::BadReference);
     }
@@ -81,7 +88,12 @@ impl FileCache for Pages {
     ) -> Result<Reference<dyn FileCache>, Error> {
         let part = self.0.range(offset, length).ok_or(Error::BadArgument)?;
         let receiver = process::find(owner).ok_or(Error::ServerDied)?;
-        let object: ObjectName = receiver.objects.insert(file_cache(part), Rights::READ | Rights::MAP)?;
-        Ok(Reference::new(RawReference { process: ProcessId::KERNEL, object }))
+        let object: ObjectName = receiver
+            .objects
+            .insert(file_cache(part), Rights::READ | Rights::MAP)?;
+        Ok(Reference::new(RawReference {
+            process: ProcessId::KERNEL,
+            object,
+        }))
     }
 }

@@ -32,7 +32,12 @@ impl Table {
     /// An empty table.
     #[must_use]
     pub const fn new() -> Self {
-        Self { slots: Mutex::new(Slots { slots: Vec::new(), free: Vec::new() }) }
+        Self {
+            slots: Mutex::new(Slots {
+                slots: Vec::new(),
+                free: Vec::new(),
+            }),
+        }
     }
 
     /// The object of that name and the rights that go with it.
@@ -43,11 +48,11 @@ impl Table {
     pub fn lookup(&self, name: ObjectName) -> Result<(Arc<dyn Dispatch>, Rights), Error> {
         let slots = self.slots.lock();
         match slots.slots.get(name.slot() as usize) {
-            Some(Slot { generation, rights, object: Some(object) })
-                if *generation == name.generation() =>
-            {
-                Ok((object.clone(), *rights))
-            }
+            Some(Slot {
+                generation,
+                rights,
+                object: Some(object),
+            }) if *generation == name.generation() => Ok((object.clone(), *rights)),
             _ => Err(Error::BadReference),
         }
     }
@@ -68,7 +73,11 @@ impl Table {
         if slots.slots.len() >= LIMIT {
             return Err(Error::Exhausted);
         }
-        slots.slots.push(Slot { generation: 1, rights, object: Some(object) });
+        slots.slots.push(Slot {
+            generation: 1,
+            rights,
+            object: Some(object),
+        });
         Ok(ObjectName::new(slots.slots.len() as u32 - 1, 1))
     }
 
@@ -122,7 +131,11 @@ mod tests {
     fn a_name_dies_with_its_object() {
         let table = Table::new();
         let first = table.insert(Arc::new(Nothing), Rights::READ).unwrap();
-        assert!(table.lookup(first).is_ok_and(|(_, rights)| rights == Rights::READ));
+        assert!(
+            table
+                .lookup(first)
+                .is_ok_and(|(_, rights)| rights == Rights::READ)
+        );
         assert_eq!(table.remove(first), Ok(()));
         let second = table.insert(Arc::new(Nothing), Rights::ALL).unwrap();
         assert_eq!(second.slot(), first.slot());

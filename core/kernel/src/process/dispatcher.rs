@@ -7,12 +7,12 @@ use core::cell::{Cell, UnsafeCell};
 
 use alloc::boxed::Box;
 use kiln_interface::kernel::{MapFlags, Protection};
+use kiln_object::Error;
 use kiln_object::dispatcher::DispatcherPage;
 use kiln_object::layout::{
-    CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_BYTES, CALL_SLOT_STACK_TOP, CALL_SLOTS, call_slot,
-    dispatcher_page,
+    CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_BYTES, CALL_SLOT_STACK_TOP, CALL_SLOTS,
+    call_slot, dispatcher_page,
 };
-use kiln_object::Error;
 
 use super::Process;
 use crate::memory::frames::{self, Frame};
@@ -43,7 +43,9 @@ impl Dispatcher {
     pub(super) fn create(process: &'static Process, cpu: u32) -> Result<Box<Dispatcher>, Error> {
         let page = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
         let address = dispatcher_page(cpu);
-        process.space().pin(address, page, Protection::READ | Protection::WRITE)?;
+        process
+            .space()
+            .pin(address, page, Protection::READ | Protection::WRITE)?;
         let dispatcher = Dispatcher {
             process,
             cpu,
@@ -52,7 +54,9 @@ impl Dispatcher {
             slots: UnsafeCell::new([None; CALL_SLOTS]),
         };
         let shared = dispatcher.page();
-        shared.self_address.store(address, core::sync::atomic::Ordering::Relaxed);
+        shared
+            .self_address
+            .store(address, core::sync::atomic::Ordering::Relaxed);
         shared.cpu.store(cpu, core::sync::atomic::Ordering::Relaxed);
         Ok(Box::new(dispatcher))
     }
@@ -105,7 +109,10 @@ impl Dispatcher {
     #[inline(always)]
     fn pages(&self, slot: u8) -> Option<Pages> {
         // SAFETY: this CPU alone touches the slots; no `&mut` to them outlives `furnish`.
-        unsafe { &*self.slots.get() }.get(usize::from(slot)).copied().flatten()
+        unsafe { &*self.slots.get() }
+            .get(usize::from(slot))
+            .copied()
+            .flatten()
     }
 
     /// Gives a slot its stack and message pages.
@@ -123,7 +130,11 @@ impl Dispatcher {
         let input = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
         let output = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
         space.pin(base + CALL_SLOT_INPUT, input, Protection::READ)?;
-        space.pin(base + CALL_SLOT_OUTPUT, output, Protection::READ | Protection::WRITE)?;
+        space.pin(
+            base + CALL_SLOT_OUTPUT,
+            output,
+            Protection::READ | Protection::WRITE,
+        )?;
         // SAFETY: as in `pages`.
         if let Some(place) = unsafe { &mut *self.slots.get() }.get_mut(usize::from(slot)) {
             *place = Some(Pages { input, output });

@@ -19,7 +19,10 @@ impl Entries {
     /// # Errors
     /// `BadArgument` for such an address.
     pub fn set(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
-        if [call, reflected, trap].iter().any(|entry| *entry >= USER_END) {
+        if [call, reflected, trap]
+            .iter()
+            .any(|entry| *entry >= USER_END)
+        {
             return Err(Error::BadArgument);
         }
         self.call.store(call, Ordering::Release);

@@ -69,7 +69,9 @@ impl core::fmt::Display for Problem {
             Problem::NoConfiguration => write!(formatter, "it has no configuration"),
             Problem::NoPersonality => write!(formatter, "its configuration names no personality"),
             Problem::NoComponent(name) => write!(formatter, "it has no component \"{name}\""),
-            Problem::Refused(name, error) => write!(formatter, "{name} could not be loaded: {error}"),
+            Problem::Refused(name, error) => {
+                write!(formatter, "{name} could not be loaded: {error}")
+            }
             Problem::NoMemory => write!(formatter, "there is too little memory"),
         }
     }
@@ -107,8 +109,12 @@ fn information_page() -> Option<Frame> {
     let time = crate::time::information();
     information.tsc_base.store(time.tsc_base, Ordering::Relaxed);
     information.ns_base.store(time.ns_base, Ordering::Relaxed);
-    information.multiplier.store(time.multiplier, Ordering::Relaxed);
-    information.wall_clock_offset.store(time.wall_offset_ns, Ordering::Relaxed);
+    information
+        .multiplier
+        .store(time.multiplier, Ordering::Relaxed);
+    information
+        .wall_clock_offset
+        .store(time.wall_offset_ns, Ordering::Relaxed);
     let cpus = crate::firmware::machine().processors().len().max(1) as u64;
     information.cpus_online.store(cpus, Ordering::Relaxed);
     let features = crate::processor::features();
@@ -116,19 +122,26 @@ fn information_page() -> Option<Frame> {
         u64::from(features.contains(crate::processor::Features::FSGSBASE)),
         Ordering::Relaxed,
     );
-    information.memory_free.store(frames::free_bytes(), Ordering::Relaxed);
+    information
+        .memory_free
+        .store(frames::free_bytes(), Ordering::Relaxed);
     Some(frame)
 }
 
 impl Image<'_> {
     fn component(&self, name: &str) -> Result<Component<'_>, Problem> {
-        self.table.named(name).ok_or_else(|| Problem::NoComponent(name.into()))
+        self.table
+            .named(name)
+            .ok_or_else(|| Problem::NoComponent(name.into()))
     }
 
     fn start_all(&self) -> Result<(), Problem> {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let mut names: Vec<String> = self.records.values(key::SERVER).map(text).collect();
-        let personality = self.records.value(key::PERSONALITY).ok_or(Problem::NoPersonality)?;
+        let personality = self
+            .records
+            .value(key::PERSONALITY)
+            .ok_or(Problem::NoPersonality)?;
         names.push(text(personality));
         let program = names.len() - 1;
         let mut processes: Vec<(&'static Process, Component<'_>)> = Vec::new();
@@ -159,7 +172,11 @@ impl Image<'_> {
         startup.cpus = crate::firmware::machine().processors().len().max(1) as u64;
         startup.configuration_bytes = self.configuration.length();
         startup.memory_bytes = frames::total_bytes();
-        for (to, from) in startup.command_line.iter_mut().zip(self.command_line.iter().take(511)) {
+        for (to, from) in startup
+            .command_line
+            .iter_mut()
+            .zip(self.command_line.iter().take(511))
+        {
             *to = *from;
         }
         self.grant(&mut startup, process, all);
@@ -168,16 +185,51 @@ impl Image<'_> {
             load::show(process, ROOT_BASE, self.root)?;
             startup.root_bytes = self.root.length();
         }
-        give(&mut startup, process, InitialObject::AddressSpace, object::address_space(process))?;
-        give(&mut startup, process, InitialObject::Process, object::process(process))?;
-        give(&mut startup, process, InitialObject::Log, object::log(process))?;
-        give(&mut startup, process, InitialObject::Random, object::random())?;
+        give(
+            &mut startup,
+            process,
+            InitialObject::AddressSpace,
+            object::address_space(process),
+        )?;
+        give(
+            &mut startup,
+            process,
+            InitialObject::Process,
+            object::process(process),
+        )?;
+        give(
+            &mut startup,
+            process,
+            InitialObject::Log,
+            object::log(process),
+        )?;
+        give(
+            &mut startup,
+            process,
+            InitialObject::Random,
+            object::random(),
+        )?;
         if serves_root {
-            give(&mut startup, process, InitialObject::RootPages, object::file_cache(self.root))?;
+            give(
+                &mut startup,
+                process,
+                InitialObject::RootPages,
+                object::file_cache(self.root),
+            )?;
         }
         if process.is_program() {
-            give(&mut startup, process, InitialObject::Console, object::console())?;
-            give(&mut startup, process, InitialObject::Machine, object::machine())?;
+            give(
+                &mut startup,
+                process,
+                InitialObject::Console,
+                object::console(),
+            )?;
+            give(
+                &mut startup,
+                process,
+                InitialObject::Machine,
+                object::machine(),
+            )?;
             CONSOLE_OWNER.store(process.id().raw(), Ordering::Release);
         }
         load::startup(process, &startup)?;
@@ -195,13 +247,17 @@ impl Image<'_> {
         all: &[(&'static Process, Component<'_>)],
     ) {
         let named = |name: &[u8]| {
-            all.iter().map(|(other, _)| *other).find(|other| other.name().as_bytes() == name)
+            all.iter()
+                .map(|(other, _)| *other)
+                .find(|other| other.name().as_bytes() == name)
         };
         let mut servers = startup.servers.iter_mut();
         let mut clients = startup.clients.iter_mut();
         for grant in self.records.values(key::GRANT) {
             let mut parts = grant.split(|byte| *byte == 0);
-            let (Some(server), Some(client)) = (parts.next(), parts.next()) else { continue };
+            let (Some(server), Some(client)) = (parts.next(), parts.next()) else {
+                continue;
+            };
             let rights = parts
                 .next()
                 .and_then(|text| core::str::from_utf8(text).ok())
@@ -211,13 +267,19 @@ impl Image<'_> {
                 && let Some(server_process) = named(server)
                 && let Some(entry) = servers.next()
             {
-                *entry = ServerEntry { name: padded(server), process: server_process.id() };
+                *entry = ServerEntry {
+                    name: padded(server),
+                    process: server_process.id(),
+                };
             }
             if server == process.name().as_bytes()
                 && let Some(client_process) = named(client)
                 && let Some(entry) = clients.next()
             {
-                *entry = ClientEntry { process: client_process.id(), rights: u64::from(rights) };
+                *entry = ClientEntry {
+                    process: client_process.id(),
+                    rights: u64::from(rights),
+                };
             }
         }
     }
@@ -239,7 +301,10 @@ fn give(
 ) -> Result<(), Error> {
     let name: ObjectName = process.objects.insert(object, Rights::ALL)?;
     if let Some(slot) = startup.objects.get_mut(place as usize) {
-        *slot = RawReference { process: ProcessId::KERNEL, object: name };
+        *slot = RawReference {
+            process: ProcessId::KERNEL,
+            object: name,
+        };
     }
     Ok(())
 }

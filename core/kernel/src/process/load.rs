@@ -4,8 +4,8 @@ use kiln_image_format::{Component, Permissions};
 use kiln_interface::kernel::{MapFlags, Protection};
 use kiln_object::Error;
 use kiln_object::layout::{
-    CONFIGURATION_BASE, HEAP_BASE, HEAP_BYTES, KERNEL_INFORMATION_BASE, MAIN_STACK_BYTES, MAIN_STACK_TOP,
-    PAGE_BYTES, STARTUP_BASE, TRAP_STACK_BYTES, TRAP_STACK_TOP,
+    CONFIGURATION_BASE, HEAP_BASE, HEAP_BYTES, KERNEL_INFORMATION_BASE, MAIN_STACK_BYTES,
+    MAIN_STACK_TOP, PAGE_BYTES, STARTUP_BASE, TRAP_STACK_BYTES, TRAP_STACK_TOP,
 };
 use kiln_object::startup::Startup;
 use zerocopy::IntoBytes;
@@ -62,7 +62,13 @@ pub fn component(
         (MAIN_STACK_TOP - MAIN_STACK_BYTES, MAIN_STACK_BYTES),
         (TRAP_STACK_TOP - TRAP_STACK_BYTES, TRAP_STACK_BYTES),
     ] {
-        space.map(start, bytes, READ_WRITE, MapFlags::EXACT, Backing::Anonymous)?;
+        space.map(
+            start,
+            bytes,
+            READ_WRITE,
+            MapFlags::EXACT,
+            Backing::Anonymous,
+        )?;
     }
     space.pin(KERNEL_INFORMATION_BASE, information, Protection::READ)
 }

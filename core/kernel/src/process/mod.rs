@@ -4,9 +4,9 @@
 //! that a name of a process that ended never means another one. Finding one takes no lock.
 
 mod dispatcher;
+mod entries;
 mod initial;
 mod load;
-mod entries;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -61,12 +61,16 @@ impl Process {
     pub fn create(name: String, program: bool) -> Result<&'static Process, Error> {
         let place = (1..PROCESSES)
             .find(|place| {
-                TABLE.get(*place).is_some_and(|slot| slot.load(Ordering::Acquire).is_null())
+                TABLE
+                    .get(*place)
+                    .is_some_and(|slot| slot.load(Ordering::Acquire).is_null())
             })
             .ok_or(Error::Exhausted)?;
         let slot = TABLE.get(place).ok_or(Error::Exhausted)?;
-        let incarnation =
-            INCARNATIONS.get(place).ok_or(Error::Exhausted)?.fetch_add(1, Ordering::Relaxed);
+        let incarnation = INCARNATIONS
+            .get(place)
+            .ok_or(Error::Exhausted)?
+            .fetch_add(1, Ordering::Relaxed);
         let space = AddressSpace::new()?;
         let process: &'static Process = Box::leak(Box::new(Process {
             id: ProcessId::new(place as u32, incarnation),
@@ -124,7 +128,9 @@ impl Process {
         let place = self.dispatchers.get(cpu as usize).ok_or(Error::Exhausted)?;
         match place.get() {
             Some(dispatcher) => Ok(dispatcher),
-            None => place.try_call_once(|| Dispatcher::create(self, cpu)).map(|made| &**made),
+            None => place
+                .try_call_once(|| Dispatcher::create(self, cpu))
+                .map(|made| &**made),
         }
     }
 
