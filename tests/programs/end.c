@@ -50,7 +50,7 @@ int main(int argc, char **argv)
         return recurse("", 0);
     if (!strcmp(how, "divide")) {
         volatile int zero = 0;
-        return 1 / zero;
+        return 7 / zero;
     }
     if (!strcmp(how, "illegal"))
         __asm__ volatile("ud2");

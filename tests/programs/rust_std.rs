@@ -67,6 +67,7 @@ fn main() -> std::io::Result<()> {
     let sum = large.bytes().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
     println!("{} characters, {sum:x}", large.len());
 
+    std::panic::set_hook(Box::new(|report| println!("hook: {report}")));
     let caught = std::panic::catch_unwind(|| {
         let empty: Vec<u32> = Vec::new();
         empty.iter().max().copied().expect("nothing there")

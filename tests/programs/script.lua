@@ -20,7 +20,7 @@ for i = 1, 1000 do file:write(i, "\t", i * i, "\n") end
 file:close()
 local lines, total = 0, 0
 for line in io.lines(name) do lines = lines + 1; total = total + tonumber(line:match("\t(%d+)")) end
-print(lines, total, os.remove(name), io.open(name))
+print(lines, total, os.remove(name), io.open(name) == nil)
 print(pcall(error, { code = 3 }), select(2, pcall(function() return nil .. "x" end)))
 print(os.date("!%Y-%m-%d %H:%M:%S", 86400), utf8.len("größe"), ("%s"):format(os.getenv("HOME")))
 collectgarbage()

@@ -1,0 +1,224 @@
+//! Damaged and wrong inputs: a clear message and the right status, never a hang or a panic.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kiln_tests::child::{Child, Output};
+use kiln_tests::compile::{self, Linkage};
+use kiln_tests::expect::ensure;
+use kiln_tests::image::{Run, Written, kiln, least_manifest};
+use kiln_tests::machine::Machine;
+use kiln_tests::places;
+
+use crate::Tests;
+
+/// Writes a file of these bytes that may be executed.
+fn executable(name: &str, bytes: &[u8]) -> Result<PathBuf, String> {
+    let folder = places::made().join("bad");
+    let path = folder.join(name);
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&path, bytes))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Child::new("/bin/chmod")
+        .args(["755".as_ref(), path.as_os_str()])
+        .run()?
+        .expect_status(0)?;
+    Ok(path)
+}
+
+/// Starts `/bad` from a root that also has busybox, so that the tool asks no questions about it.
+fn start(path: &Path) -> Result<Output, String> {
+    Run::new()
+        .package("busybox-static")
+        .file(path, "/bad")
+        .limit(30)
+        .run(&["/bad"])
+}
+
+fn fails(name: &str, bytes: &[u8], status: i32, message: &str) -> Result<(), String> {
+    let output = start(&executable(name, bytes)?)?.expect_status(status)?;
+    let said = (output.err.clone() + &output.text()).to_lowercase();
+    ensure(said.contains(message), || {
+        format!("nothing of {message:?} in: {said}")
+    })?;
+    ensure(!said.contains("panic"), || said.clone())
+}
+
+fn hello() -> Result<Vec<u8>, String> {
+    std::fs::read(compile::c("hello", Linkage::Static)?).map_err(|error| error.to_string())
+}
+
+fn changed(mut bytes: Vec<u8>, at: usize, to: &[u8]) -> Vec<u8> {
+    bytes
+        .iter_mut()
+        .skip(at)
+        .zip(to)
+        .for_each(|(byte, new)| *byte = *new);
+    bytes
+}
+
+/// An image whose root file system has bytes changed, in many places in turns.
+fn damaged_root(from: usize, to: usize) -> Result<(), String> {
+    let binary = compile::c("hello", Linkage::Dynamic)?;
+    let manifest = Written::new("damaged", &least_manifest("damaged", &binary))?;
+    let image = std::fs::read(manifest.build()?).map_err(|error| error.to_string())?;
+    // The superblock of the root's format lies 1024 bytes behind its start.
+    let magic = [0xe2, 0xe1, 0xf5, 0xe0];
+    let superblock = image
+        .chunks_exact(4096)
+        .position(|page| page.get(1024..1028) == Some(&magic))
+        .ok_or("no root file system in the image")?
+        * 4096;
+    let mut state = from as u32 + 1;
+    for round in from..to {
+        let mut bytes = image.clone();
+        for _ in 0..12 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // The superblock, the inodes and the directories are in the first pages.
+            let at = superblock + 1024 + (state >> 8) as usize % 8192;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << (state % 8);
+            }
+        }
+        let path = places::made().join(format!("damaged-{round}.elf"));
+        std::fs::write(&path, bytes).map_err(|error| error.to_string())?;
+        let seen = Machine::new("microvm")
+            .with("-cpu max -m 64M")
+            .kernel(&path)
+            .limit(Duration::from_secs(20))
+            .run();
+        let _ = std::fs::remove_file(&path);
+        let seen = seen?;
+        let text = &seen.messages;
+        let ended = text.lines().any(|line| line.starts_with("kiln:exit:"));
+        ensure(ended && !text.contains("panic"), || {
+            format!("round {round}: QEMU {}: {text}", seen.status)
+        })?;
+        let well = text.lines().any(|line| line == "kiln:exit:0");
+        ensure(well || text.lines().count() > 1, || {
+            format!("round {round}: nothing was said: {text}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Adds the tests.
+pub fn add(tests: &mut Tests) {
+    tests.add("bad::empty_file", || fails("empty", b"", 126, "bad"));
+    tests.add("bad::text_without_interpreter", || {
+        fails("text", b"just some text\n", 126, "/bad")
+    });
+    tests.add("bad::truncated_header", || {
+        fails(
+            "header",
+            hello()?.get(..40).unwrap_or_default(),
+            126,
+            "truncated",
+        )
+    });
+    tests.add("bad::truncated_segments", || {
+        fails(
+            "segments",
+            hello()?.get(..9000).unwrap_or_default(),
+            126,
+            "truncated",
+        )
+    });
+    tests.add("bad::arm_program", || {
+        // The machine field of the header.
+        fails("arm", &changed(hello()?, 18, &[0xb7, 0]), 126, "aarch64")
+    });
+    tests.add("bad::thirty_two_bits", || {
+        fails("i386", &changed(hello()?, 4, &[1]), 126, "32-bit")
+    });
+    tests.add("bad::object_file", || {
+        fails("object", &changed(hello()?, 16, &[1, 0]), 126, "/bad")
+    });
+    tests.add("bad::many_program_headers", || {
+        fails(
+            "headers",
+            &changed(hello()?, 56, &[0xff, 0xff]),
+            126,
+            "/bad",
+        )
+    });
+    tests.add("bad::wild_program_headers", || {
+        fails("wild", &changed(hello()?, 32, &[0xff; 8]), 126, "/bad")
+    });
+    tests.add("bad::missing_interpreter_of_script", || {
+        fails(
+            "script",
+            b"#!/no/such/interpreter\n",
+            127,
+            "/no/such/interpreter",
+        )
+    });
+    tests.add("bad::script_of_itself", || {
+        fails("itself", b"#!/bad\n", 126, "/bad")
+    });
+    tests.add("bad::missing_loader", || {
+        // Without the libraries that the tool would take along: given as a plain file.
+        let binary = compile::c("hello", Linkage::Dynamic)?;
+        let output = start(&binary)?.expect_status(127)?;
+        output.expect_message("ld-linux-x86-64.so.2")?;
+        Ok(())
+    });
+    tests.add("bad::not_executable", || {
+        let path = executable("plain", &hello()?)?;
+        Child::new("/bin/chmod")
+            .args(["644".as_ref(), path.as_os_str()])
+            .run()?
+            .expect_status(0)?;
+        start(&path)?.expect_status(126)?;
+        Ok(())
+    });
+    tests.add("bad::missing_program", || {
+        let run = Run::new().package("busybox-static");
+        let output = run.run(&["/bin/no-such-program"])?;
+        // The tool sees it, or the image does.
+        ensure(matches!(output.status, 125 | 127), || {
+            format!("status {}", output.status)
+        })?;
+        output.expect_message("no-such-program")?;
+        Ok(())
+    });
+    tests.add("bad::directory_as_program", || {
+        let output = Run::new().package("busybox-static").run(&["/etc"])?;
+        ensure(matches!(output.status, 125 | 126), || {
+            format!("status {}", output.status)
+        })?;
+        output.expect_message("/etc")?;
+        Ok(())
+    });
+    tests.add("bad::manifest", || {
+        let binary = compile::c("hello", Linkage::Static)?;
+        let text = least_manifest("wrong", &binary).replace("memory =", "memmory =");
+        let manifest = Written::new("wrong", &text)?;
+        let output = kiln(["build".as_ref(), manifest.path.as_os_str()])?.expect_status(125)?;
+        output
+            .expect_message("memmory")?
+            .expect_message("memory")?
+            .expect_message("wrong.toml:")?;
+        Ok(())
+    });
+    for part in 0..3 {
+        tests.add(format!("bad::damaged_root::{part}"), move || {
+            damaged_root(part * 8, part * 8 + 8)
+        });
+    }
+    tests.add("bad::truncated_image", || {
+        // A loader may load what it has: the kernel must see that its table is not there.
+        let image = std::fs::read(super::boot::hello()?).map_err(|error| error.to_string())?;
+        let path = places::made().join("truncated.elf");
+        let half = image.get(..image.len() / 2).unwrap_or_default();
+        std::fs::write(&path, half).map_err(|error| error.to_string())?;
+        let machine = Machine::new("microvm")
+            .with("-cpu max -m 64M")
+            .kernel(&path)
+            .limit(Duration::from_secs(20));
+        let seen = machine.run()?;
+        ensure(!seen.messages.contains("kiln:exit:0"), || {
+            seen.messages.clone()
+        })
+    });
+}

@@ -1,0 +1,118 @@
+//! Programs in C and Rust, of every kind of linking, compared with the host.
+
+use std::path::Path;
+
+use kiln_tests::child::{Child, Output};
+use kiln_tests::compile::{self, Linkage};
+use kiln_tests::expect::ensure;
+use kiln_tests::image::Run;
+
+use crate::Tests;
+
+/// The same program with the same words on the host, both streams in one.
+pub fn on_host(program: &Path, words: &[&str]) -> Result<Output, String> {
+    // Both streams of a program in an image lead to its one console.
+    Child::new("/bin/sh")
+        .args(["-c", "exec \"$0\" \"$@\" 2>&1"])
+        .args([program])
+        .args(words)
+        .plain_environment()
+        .directory(Path::new("/"))
+        .run()
+}
+
+/// Runs a program of the host with what it needs and nothing else, in an image.
+pub fn in_image(run: &Run, program: &Path, words: &[&str]) -> Result<Output, String> {
+    let path = program.to_string_lossy();
+    let all: Vec<&str> = std::iter::once(path.as_ref())
+        .chain(words.iter().copied())
+        .collect();
+    run.run(&all)
+}
+
+/// A program says and returns in an image what it does on the host.
+fn same(run: &Run, program: &Path, words: &[&str]) -> Result<(), String> {
+    let host = on_host(program, words)?;
+    in_image(run, program, words)?.expect_same(&host)?;
+    Ok(())
+}
+
+fn registers(linkage: Linkage, run: &Run) -> Result<(), String> {
+    let sources = [
+        "tests/programs/registers.c",
+        "tests/programs/registers_call.S",
+    ];
+    let program = compile::c_program("registers", &sources, linkage)?;
+    in_image(run, &program, &[])?
+        .expect_text("AVX, 0 failures\n")?
+        .expect_status(0)?;
+    Ok(())
+}
+
+/// Adds the tests.
+pub fn add(tests: &mut Tests) {
+    for linkage in Linkage::ALL {
+        tests.add(format!("c::hello::{}", linkage.name()), move || {
+            same(&Run::new(), &compile::c("hello", linkage)?, &[])
+        });
+        tests.add(format!("c::environment::{}", linkage.name()), move || {
+            let words = [
+                "two words",
+                "",
+                "größe ☃",
+                "--option=\"quoted\"",
+                "\\",
+                "a\nb",
+            ];
+            same(&Run::new(), &compile::c("environment", linkage)?, &words)
+        });
+    }
+    for linkage in [Linkage::Static, Linkage::Dynamic] {
+        tests.add(format!("c::registers::{}", linkage.name()), move || {
+            registers(linkage, &Run::new())
+        });
+        tests.add(format!("c::many_calls::{}", linkage.name()), move || {
+            same(&Run::new(), &compile::c("loop", linkage)?, &["50000"])
+        });
+        tests.add(format!("c::errors::{}", linkage.name()), move || {
+            same(&Run::new(), &compile::c("errors", linkage)?, &[])
+        });
+    }
+    tests.add("c::registers::four_processors", || {
+        registers(Linkage::Static, &Run::new().options(&["--cpus", "4"]))
+    });
+    tests.add("c::many_calls::musl_static", || {
+        same(
+            &Run::new(),
+            &compile::c("loop", Linkage::MuslStatic)?,
+            &["50000"],
+        )
+    });
+    tests.add("c::variables", || {
+        let program = compile::c("environment", Linkage::Static)?;
+        let run = Run::new().options(&["--env", "KILN=a b=c", "--env", "EMPTY="]);
+        let output = in_image(&run, &program, &[])?.expect_status(0)?;
+        for line in [
+            "variable: [KILN=a b=c]",
+            "variable: [EMPTY=]",
+            "directory: /",
+        ] {
+            ensure(output.text().lines().any(|found| found == line), || {
+                format!("no {line:?} in:\n{}", output.text())
+            })?;
+        }
+        Ok(())
+    });
+    for fixed in [true, false] {
+        let name = if fixed {
+            "rust::std::static"
+        } else {
+            "rust::std::dynamic"
+        };
+        tests.add(name, move || {
+            let program = compile::rust("rust_std", fixed)?;
+            let words = ["one", "two words", "☃"];
+            same(&Run::new(), &program, &words)
+        });
+    }
+}

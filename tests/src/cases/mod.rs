@@ -1,0 +1,30 @@
+//! The tests, a family in each file.
+
+mod bad_input;
+mod boot;
+mod busybox;
+mod c_programs;
+mod debian;
+mod endings;
+mod image_contents;
+mod kvm;
+mod memory;
+mod streams;
+mod trace;
+
+use crate::Tests;
+
+/// Adds all of them.
+pub fn add(tests: &mut Tests) {
+    boot::add(tests);
+    c_programs::add(tests);
+    endings::add(tests);
+    streams::add(tests);
+    busybox::add(tests);
+    debian::add(tests);
+    memory::add(tests);
+    bad_input::add(tests);
+    trace::add(tests);
+    image_contents::add(tests);
+    kvm::add(tests);
+}

@@ -1,0 +1,158 @@
+//! Child processes with input, a deadline, and everything they said.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How a child ended and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status; 128+N if signal N ended it.
+    pub status: i32,
+    /// What it wrote to its standard output.
+    pub out: Vec<u8>,
+    /// What it wrote to its standard error.
+    pub err: String,
+}
+
+impl Output {
+    /// The standard output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+}
+
+/// A child process to be.
+#[derive(Debug)]
+pub struct Child {
+    command: Command,
+    input: Vec<u8>,
+    limit: Duration,
+}
+
+impl Child {
+    /// A child that runs `program`, for two minutes at most.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            command: Command::new(program),
+            input: Vec::new(),
+            limit: Duration::from_secs(120),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Gives it only the environment that programs in an image have.
+    #[must_use]
+    pub fn plain_environment(mut self) -> Self {
+        self.command.env_clear();
+        self.command.env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        );
+        self.command.env("HOME", "/root");
+        self
+    }
+
+    /// Starts it in the directory `path`.
+    #[must_use]
+    pub fn directory(mut self, path: &Path) -> Self {
+        self.command.current_dir(path);
+        self
+    }
+
+    /// Gives it these bytes and then the end of input.
+    #[must_use]
+    pub fn input(mut self, bytes: &[u8]) -> Self {
+        self.input = bytes.to_vec();
+        self
+    }
+
+    /// Ends it after `limit`.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// It could not be started, or was not done in time.
+    pub fn run(mut self) -> Result<Output, String> {
+        let name = self.command.get_program().to_string_lossy().into_owned();
+        self.command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = self
+            .command
+            .spawn()
+            .map_err(|error| format!("cannot start {name}: {error}"))?;
+        let mut stdin = child.stdin.take();
+        let input = std::mem::take(&mut self.input);
+        let writer = std::thread::spawn(move || {
+            if let Some(mut stdin) = stdin.take() {
+                // A child need not read all that it is given.
+                let _ = stdin.write_all(&input);
+            }
+        });
+        let out = collect(child.stdout.take());
+        let err = collect(child.stderr.take());
+        let deadline = Instant::now() + self.limit;
+        let mut pause = Duration::from_micros(500);
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break Some(status),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(pause),
+                _ => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break None;
+                }
+            }
+            pause = (pause * 2).min(Duration::from_millis(10));
+        };
+        let _ = writer.join();
+        let out = out.join().unwrap_or_default();
+        let err = String::from_utf8_lossy(&err.join().unwrap_or_default()).into_owned();
+        let Some(status) = status else {
+            let said = String::from_utf8_lossy(&out);
+            return Err(format!(
+                "{name} was not done after {:?}; it said:\n{said}{err}",
+                self.limit
+            ));
+        };
+        let status = status
+            .code()
+            .or(status.signal().map(|signal| 128 + signal))
+            .unwrap_or(-1);
+        Ok(Output { status, out, err })
+    }
+}
+
+fn collect(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut from) = from {
+            let _ = from.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
