@@ -4,6 +4,7 @@
 //! numbers, user mode included, has the time without asking anybody.
 
 mod calibration;
+mod comparison;
 mod kvm_clock;
 pub mod timer;
 mod wall;

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use x86_64::registers::model_specific::Msr;
 
+use super::comparison::Pair;
 use crate::interrupt::{InterruptFrame, local_apic, table};
 use crate::processor::{Features, PerCpu, features};
 
@@ -62,19 +63,17 @@ pub(crate) fn initialise() {
     table::register(table::TIMER, expired);
 }
 
-/// Lets the timer count against the clock. A disturbed measurement shows in a longer time between
-/// two readings and is no less right for it, since both ends are read as close together.
+/// Compares the timer with the clock; the timer is stopped afterwards.
 fn measure() -> u64 {
     local_apic::set_timer_count(u32::MAX);
-    let start = super::monotonic_ns();
-    let first = local_apic::timer_count();
-    let mut now = start;
-    while now - start < MEASURED_NS {
-        now = super::monotonic_ns();
+    let compared = Pair {
+        clock: || u64::from(u32::MAX - local_apic::timer_count()),
+        timer: super::monotonic_ns,
     }
-    let last = local_apic::timer_count();
+    .compare(MEASURED_NS);
     local_apic::set_timer_count(0);
-    rate(u64::from(first.saturating_sub(last)), now - start).max(1)
+    let (counts, ns) = compared.unwrap_or((1, 1));
+    rate(counts, ns).max(1)
 }
 
 /// Sets the scheduler's deadline on the running processor, in monotonic nanoseconds; `u64::MAX`

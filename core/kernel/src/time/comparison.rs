@@ -1,0 +1,175 @@
+//! How two counters run against each other, for machines that may stop in the middle.
+//!
+//! A host can take the processor away between the reading of one counter and of the other, for
+//! longer than the whole comparison was to take. So each step of the timer is caught between two
+//! readings of the clock; how far these are apart bounds the error, and the comparison goes on
+//! until both ends together are precise enough for its length.
+
+/// Readings in which the timer does not step before it is taken to stand still.
+const PATIENCE: u32 = 50_000;
+/// Steps of which the most precise becomes the start.
+const STARTS: u32 = 3;
+/// The bounds of both ends are to be this many times shorter than the comparison.
+const PRECISION: u64 = 256;
+/// Multiples of the wished length after which the best so far has to do.
+const LONGEST: u64 = 12;
+
+/// A step of the timer.
+#[derive(Clone, Copy)]
+struct Step {
+    /// What the timer has come to.
+    timer: u64,
+    /// When, by the clock, as a guess.
+    clock: u64,
+    /// What the guess may be wrong by, twice.
+    width: u64,
+}
+
+/// Both counters, each read through a closure; neither may run backwards.
+pub(super) struct Pair<C, T> {
+    pub(super) clock: C,
+    pub(super) timer: T,
+}
+
+impl<C: FnMut() -> u64, T: FnMut() -> u64> Pair<C, T> {
+    fn step(&mut self) -> Option<Step> {
+        let from = (self.timer)();
+        let mut before = (self.clock)();
+        for _ in 0..PATIENCE {
+            let timer = (self.timer)();
+            let after = (self.clock)();
+            let width = after.saturating_sub(before);
+            if timer != from {
+                let clock = before + width / 2;
+                return Some(Step {
+                    timer,
+                    clock,
+                    width,
+                });
+            }
+            before = after;
+        }
+        None
+    }
+
+    /// How far clock and timer each went in the same time, the timer at least `goal`. `None` if
+    /// the timer stands still or the clock does.
+    pub(super) fn compare(&mut self, goal: u64) -> Option<(u64, u64)> {
+        let mut start = self.step()?;
+        for _ in 1..STARTS {
+            let other = self.step()?;
+            if other.width < start.width {
+                start = other;
+            }
+        }
+        let mut best: Option<(Step, u64)> = None;
+        loop {
+            let end = self.step()?;
+            let length = end.timer.saturating_sub(start.timer);
+            if length < goal {
+                continue;
+            }
+            let elapsed = end.clock.saturating_sub(start.clock);
+            let precision = elapsed / (start.width + end.width).max(1);
+            if best.is_none_or(|(_, found)| found < precision) {
+                best = Some((end, precision));
+            }
+            if precision >= PRECISION || length >= goal.saturating_mul(LONGEST) {
+                break;
+            }
+        }
+        let (end, _) = best?;
+        let clock = end.clock.checked_sub(start.clock)?;
+        (clock > 0).then_some((clock, end.timer - start.timer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Time that advances a little with each reading, and a lot at some of them.
+    struct Host {
+        now_ns: Cell<u64>,
+        readings: Cell<u64>,
+        pauses: &'static [(u64, u64)],
+    }
+
+    impl Host {
+        fn new(pauses: &'static [(u64, u64)]) -> Self {
+            Self {
+                now_ns: Cell::new(0),
+                readings: Cell::new(0),
+                pauses,
+            }
+        }
+
+        fn pass(&self, ns: u64) -> u64 {
+            let reading = self.readings.get();
+            self.readings.set(reading + 1);
+            let pause = self
+                .pauses
+                .iter()
+                .find(|(at, _)| *at == reading)
+                .map_or(0, |pause| pause.1);
+            self.now_ns.set(self.now_ns.get() + ns + pause);
+            self.now_ns.get()
+        }
+
+        /// Clock counts in a second, found by a timer of 1,193,182 Hz.
+        fn measure(&self) -> u64 {
+            let mut pair = Pair {
+                clock: || self.pass(40) * 5 / 2,
+                timer: || self.pass(2_000) * 1_193_182 / 1_000_000_000,
+            };
+            let (clock, timer) = pair.compare(1_193).unwrap();
+            clock * 1_193_182 / timer
+        }
+    }
+
+    #[test]
+    fn a_quiet_host_is_measured_precisely_and_briefly() {
+        let host = Host::new(&[]);
+        let found = host.measure();
+        assert!((2_490_000_000..2_510_000_000).contains(&found), "{found}");
+        assert!(host.now_ns.get() < 3_000_000);
+    }
+
+    #[test]
+    fn pauses_anywhere_do_not_spoil_the_result() {
+        static PAUSES: [[(u64, u64); 2]; 6] = [
+            [(1, 5_000_000), (900, 1)],
+            [(2, 5_000_000), (900, 7_000_000)],
+            [(3, 9_000_000), (4, 9_000_000)],
+            [(500, 3_000_000), (501, 30_000_000)],
+            [(960, 2_000_000), (975, 2_000_000)],
+            [(979, 800_000), (983, 900_000)],
+        ];
+        for pauses in &PAUSES {
+            let found = Host::new(pauses).measure();
+            assert!(
+                (2_450_000_000..2_550_000_000).contains(&found),
+                "{pauses:?}: {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_counter_that_stands_still_gives_no_result() {
+        let mut still = Pair {
+            clock: || 0,
+            timer: || 7,
+        };
+        assert_eq!(still.compare(10), None);
+        let mut timer = 0;
+        let mut still = Pair {
+            clock: || 5,
+            timer: || {
+                timer += 1;
+                timer
+            },
+        };
+        assert_eq!(still.compare(10), None);
+    }
+}
