@@ -1,20 +1,18 @@
 //! Calls to the kernel's own objects: the same registers, no address space to switch.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
+use core::slice;
 
 use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, ReturnWord, universal};
 use kiln_object::{Caller, Error, Incoming, ObjectName, ProcessId, Reply, Rights};
 
 use super::current_dispatcher;
 use super::entry::CallFrame;
+use super::local::exchange;
 use super::native::{answer_error, clear};
 use super::run;
-use crate::memory::user_copy;
+use crate::memory::{Frame, frames, user_copy};
 use crate::process::{self, Process};
-use crate::processor::PerCpu;
-
-/// CPUs that have exchange buffers.
-const CPUS: usize = 64;
 
 /// What a method wants done once its answer stands: it cannot leave the caller by itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,30 +26,46 @@ pub enum Afterwards {
     Exit(u32),
 }
 
-struct Exchange {
-    input: UnsafeCell<[u8; MESSAGE_BYTES]>,
-    output: UnsafeCell<[u8; MESSAGE_BYTES]>,
+/// This CPU's room for the bytes of a call to a kernel object, and what is to be done after it.
+pub(super) struct Exchange {
+    input: Frame,
+    output: Frame,
     afterwards: Cell<Afterwards>,
 }
 
-struct Exchanges([Exchange; CPUS]);
-
-// SAFETY: each CPU uses its own element alone, with interrupts off.
-unsafe impl Sync for Exchanges {}
-
-static EXCHANGES: Exchanges = Exchanges(
-    [const {
-        Exchange {
-            input: UnsafeCell::new([0; MESSAGE_BYTES]),
-            output: UnsafeCell::new([0; MESSAGE_BYTES]),
+impl Exchange {
+    /// Takes the two pages; `None` without memory.
+    pub(super) fn create() -> Option<Self> {
+        let (input, output) = (frames::allocate_zeroed()?, frames::allocate_zeroed()?);
+        Some(Self {
+            input,
+            output,
             afterwards: Cell::new(Afterwards::Nothing),
+        })
+    }
+
+    /// The first bytes of both pages.
+    ///
+    /// # Safety
+    /// The slices of an earlier use on this CPU are no longer used.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the pages are outside, and the contract says who uses them"
+    )]
+    unsafe fn buffers(&self, input: usize, output: usize) -> (&mut [u8], &mut [u8]) {
+        // SAFETY: the pages are this CPU's for good and distinct, the lengths clamped to theirs.
+        unsafe {
+            (
+                slice::from_raw_parts_mut(self.input.pointer(), input.min(MESSAGE_BYTES)),
+                slice::from_raw_parts_mut(self.output.pointer(), output.min(MESSAGE_BYTES)),
+            )
         }
-    }; CPUS],
-);
+    }
+}
 
 /// Asks for something to be done after the running method's answer.
 pub fn afterwards(what: Afterwards) {
-    if let Some(exchange) = EXCHANGES.0.get(PerCpu::number() as usize) {
+    if let Some(exchange) = exchange() {
         exchange.afterwards.set(what);
     }
 }
@@ -66,9 +80,7 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
         }
         Err(error) => answer_error(frame, error),
     }
-    let Some(exchange) = EXCHANGES.0.get(PerCpu::number() as usize) else {
-        return;
-    };
+    let Some(exchange) = exchange() else { return };
     match exchange.afterwards.take() {
         Afterwards::Nothing => {}
         Afterwards::Wait(deadline) => run::wait(frame, deadline),
@@ -78,10 +90,7 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
 
 fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error> {
     let caller = current_dispatcher().ok_or(Error::BadMethod)?.process();
-    let exchange = EXCHANGES
-        .0
-        .get(PerCpu::number() as usize)
-        .ok_or(Error::Exhausted)?;
+    let exchange = exchange().ok_or(Error::Exhausted)?;
     if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
         return Err(Error::TooLarge);
     }
@@ -93,11 +102,8 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
         return universal_method(caller, name, word.method(), words).map(|reply| (reply, 0, 0));
     }
     let (object, rights) = caller.objects.lookup(name)?;
-    // SAFETY: this CPU alone uses its buffers, the kernel is not interrupted, and no method calls
-    // another kernel object through this path.
-    let (input, output) = unsafe { (&mut *exchange.input.get(), &mut *exchange.output.get()) };
-    let input = input.get_mut(..word.input()).ok_or(Error::TooLarge)?;
-    let output = output.get_mut(..word.output()).ok_or(Error::TooLarge)?;
+    // SAFETY: the kernel is not interrupted, and no method calls another kernel object by this path.
+    let (input, output) = unsafe { exchange.buffers(word.input(), word.output()) };
     if !input.is_empty() {
         user_copy::copy_in(input, frame.r14).map_err(|_| Error::BadBuffer)?;
     }

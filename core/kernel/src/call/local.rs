@@ -1,8 +1,11 @@
 //! What the running CPU knows of the dispatcher it runs.
 
+use alloc::boxed::Box;
+
 use kiln_object::layout::dispatcher_page;
 
 use super::activation::Activation;
+use super::kernel_object::Exchange;
 use crate::memory::kernel_space;
 use crate::process::Dispatcher;
 use crate::processor::{Features, PerCpu, features};
@@ -13,12 +16,27 @@ const USER_GS: usize = 0;
 const HAS_FSGSBASE: usize = 1;
 /// Word with the running activation.
 const ACTIVATION: usize = 2;
+/// Word with this CPU's exchange pages for calls to kernel objects.
+const EXCHANGE: usize = 3;
 
 /// Prepares this CPU for user mode.
+///
+/// # Panics
+/// If there is no memory for its exchange pages: the CPU can serve no call then.
 pub(super) fn initialise() {
     let cpu = PerCpu::here();
+    let exchange = Box::new(Exchange::create().expect("no memory for the exchange pages"));
+    cpu.scheduler[EXCHANGE].set(core::ptr::from_ref::<Exchange>(Box::leak(exchange)) as u64);
     cpu.scheduler[USER_GS].set(dispatcher_page(cpu.cpu_number.get()));
     cpu.scheduler[HAS_FSGSBASE].set(u64::from(features().contains(Features::FSGSBASE)));
+}
+
+/// This CPU's exchange pages; `None` before [`initialise`].
+#[inline(always)]
+pub(super) fn exchange() -> Option<&'static Exchange> {
+    let pointer = PerCpu::here().scheduler[EXCHANGE].get() as *const Exchange;
+    // SAFETY: only `initialise` writes it, from a leaked box, and only this CPU reads it.
+    unsafe { pointer.as_ref() }
 }
 
 /// The dispatcher that this CPU runs; `None` before the first.
