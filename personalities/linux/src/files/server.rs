@@ -1,0 +1,99 @@
+//! The servers' objects as this library holds them, and giving them back.
+//!
+//! Everything here goes through one carrier, so that tests put servers of their own at its end.
+
+use kiln_interface::file::{FileStub, FileTreeStub};
+use kiln_interface::kernel::FileCache;
+use kiln_interface::name_space::NameSpaceStub;
+use kiln_object::{Error, ProcessId, Reference};
+
+#[cfg(not(test))]
+pub use kiln_runtime::Far as Carrier;
+
+#[cfg(test)]
+pub use super::switchboard::Carrier;
+
+/// A tree of files in a server.
+pub type Tree = FileTreeStub<Carrier>;
+
+/// The mount table's server.
+pub type NameSpace = NameSpaceStub<Carrier>;
+
+/// The process that this library lives in.
+#[must_use]
+pub fn this_process() -> ProcessId {
+    kiln_runtime::startup().process
+}
+
+/// The tree that `process` serves.
+///
+/// # Errors
+/// Why it could not be bound.
+#[cfg(not(test))]
+pub fn bind_tree(process: ProcessId) -> Result<Tree, Error> {
+    kiln_runtime::bind(process).map(|reference| Tree::new(reference, Carrier))
+}
+
+/// The name space of this image.
+///
+/// # Errors
+/// Why it could not be bound.
+#[cfg(not(test))]
+pub fn bind_name_space() -> Result<NameSpace, Error> {
+    kiln_runtime::bind_server("name_space").map(|reference| NameSpace::new(reference, Carrier))
+}
+
+#[cfg(test)]
+pub use super::switchboard::{bind_name_space, bind_tree};
+
+/// An open file in a server; given back when it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    stub: FileStub<Carrier>,
+}
+
+impl Held {
+    /// Holds what `reference` names.
+    #[must_use]
+    pub const fn new(reference: Reference<dyn kiln_interface::file::File>) -> Self {
+        Self {
+            stub: FileStub::new(reference, Carrier),
+        }
+    }
+
+    /// The file.
+    #[inline]
+    #[must_use]
+    pub const fn file(&self) -> &FileStub<Carrier> {
+        &self.stub
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        give_back(self.stub.reference());
+    }
+}
+
+/// The pages of a file; given back when it is dropped. Mappings made of them stay.
+#[derive(Debug)]
+pub struct HeldPages {
+    /// The pages.
+    pub cache: Reference<dyn FileCache>,
+    /// How many bytes there are.
+    pub length: u64,
+}
+
+impl Drop for HeldPages {
+    fn drop(&mut self) {
+        give_back(self.cache);
+    }
+}
+
+/// A server that is gone has forgotten the reference already: nothing is left to do about it.
+fn give_back<I: ?Sized>(reference: Reference<I>) {
+    #[cfg(not(test))]
+    let _ = kiln_runtime::release(reference);
+    #[cfg(test)]
+    super::switchboard::release(reference);
+}
