@@ -39,20 +39,22 @@ const COMMON_FLAGS: [&str; 3] = [
 ];
 
 /// Name in images, package, mode.
-const PARTS: [(&str, &str, &Mode); 5] = [
+const PARTS: [(&str, &str, &Mode); 6] = [
     // Drivers are linked with the kernel, and each is kept only if a manifest names it.
     ("kernel", "kiln-kernel-image", &KERNEL),
     ("name_space", "kiln-name-space", &USER),
     ("image_root", "kiln-image-root", &USER),
     ("memory_fs", "kiln-memory-fs", &USER),
     ("linux", "kiln-linux", &USER),
+    ("bench_native", "kiln-bench-native", &USER),
 ];
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "Cargo.toml",
     "Cargo.lock",
     "core",
+    "bench/native",
     "drivers",
     "net",
     "fs",

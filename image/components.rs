@@ -8,22 +8,35 @@
 pub enum Personality {
     /// The Linux system call interface.
     Linux,
+    /// None: in place of a program, object calls are measured.
+    BenchNative,
 }
 
 impl Personality {
     /// Names of all personalities.
-    pub const NAMES: [&'static str; 1] = ["linux"];
+    pub const NAMES: [&'static str; 2] = ["linux", "bench_native"];
 
     /// Its name in manifests and images.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linux => "linux",
+            Self::BenchNative => "bench_native",
         }
     }
 
     /// The one called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == "linux").then_some(Self::Linux)
+        [Self::Linux, Self::BenchNative]
+            .into_iter()
+            .find(|personality| personality.name() == name)
+    }
+
+    /// Whether the manifest's program is started.
+    pub fn runs_a_program(self) -> bool {
+        match self {
+            Self::Linux => true,
+            Self::BenchNative => false,
+        }
     }
 }
 
@@ -133,7 +146,7 @@ impl Driver {
 /// Which servers an image with this personality cannot do without.
 pub fn needed_servers(personality: Personality, writable: bool) -> Vec<Server> {
     match personality {
-        Personality::Linux => {
+        Personality::Linux | Personality::BenchNative => {
             let mut needed = vec![Server::NameSpace, Server::ImageRoot];
             if writable {
                 needed.push(Server::MemoryFileSystem);

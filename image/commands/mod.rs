@@ -48,7 +48,9 @@ fn gather(
     launch: Launch,
     progress: Progress,
 ) -> Result<Ingredients, Error> {
-    root::check_program(tree, manifest, progress)?;
+    if manifest.personality.runs_a_program() {
+        root::check_program(tree, manifest, progress)?;
+    }
     Ingredients::gather(manifest, tree, launch, progress)
 }
 

@@ -139,7 +139,8 @@ impl Contents {
         let program = value(key::PROGRAM_PATH);
         let mut uses = vec![(program.clone(), personality.clone())];
         for grant in configuration.values(key::GRANT).map(text) {
-            if let Some((server, client)) = grant.split_once('\0') {
+            let mut words = grant.split('\0');
+            if let (Some(server), Some(client)) = (words.next(), words.next()) {
                 uses.push((client.to_owned(), server.to_owned()));
             }
         }
@@ -159,6 +160,12 @@ impl Contents {
 
     /// Adds what follows from the parts: homes, and that all of them use the kernel.
     fn settle(mut self) -> Self {
+        // A grant may name a server that this image does not have.
+        let parts = &self.parts;
+        let here = |name: &str| parts.iter().any(|part| part.name == name);
+        let program = &self.program;
+        self.uses
+            .retain(|(user, used)| (here(user) || user == program) && here(used));
         for part in &mut self.parts {
             if matches!(part.kind, "server" | "personality") {
                 self.uses.push((part.name.clone(), "kernel".to_owned()));

@@ -6,7 +6,8 @@ fn contents() -> Contents {
     let mut blob = Vec::new();
     for (key, value) in [
         (key::SERVER, "name_space"),
-        (key::GRANT, "name_space\0linux"),
+        (key::GRANT, "name_space\0linux\08"),
+        (key::GRANT, "image_root\0absent\08"),
         (key::PERSONALITY, "linux"),
         (key::PROGRAM_PATH, "/bin/\"x\""),
         (key::PROGRAM_ARGUMENT, "x"),
