@@ -14,6 +14,7 @@ pub mod call;
 pub mod entry;
 pub mod errno;
 pub mod files;
+pub mod futex;
 pub mod load;
 pub mod memory;
 pub mod process;

@@ -175,6 +175,21 @@ pub fn c_string(address: u64, max: usize) -> Result<Vec<u8>, Errno> {
     Err(Errno::ENAMETOOLONG)
 }
 
+/// As [`c_string`], but a longer string is cut after `max` bytes instead of refused.
+///
+/// # Errors
+/// `EFAULT`.
+pub fn c_string_prefix(address: u64, max: usize) -> Result<Vec<u8>, Errno> {
+    let mut string = Vec::with_capacity(max);
+    while string.len() < max {
+        match read::<u8>(address.wrapping_add(string.len() as u64))? {
+            0 => break,
+            byte => string.push(byte),
+        }
+    }
+    Ok(string)
+}
+
 /// A path argument: at most [`PATH_BYTES`] with its NUL. The empty path is the caller's matter.
 ///
 /// # Errors

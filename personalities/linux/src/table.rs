@@ -6,7 +6,7 @@
 
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
-use crate::{files, memory, process, signal, terminal, time};
+use crate::{files, futex, memory, process, signal, terminal, time};
 
 /// Numbers below this may have a call; all of x86-64's do.
 pub const NUMBERS: usize = 512;
@@ -83,13 +83,14 @@ impl SystemCall {
     }
 }
 
-const FAMILIES: [&[SystemCall]; 6] = [
+const FAMILIES: [&[SystemCall]; 7] = [
     files::CALLS,
     terminal::CALLS,
     memory::CALLS,
     process::CALLS,
     signal::CALLS,
     time::CALLS,
+    futex::CALLS,
 ];
 
 static TABLE: [Option<&SystemCall>; NUMBERS] = assemble();

@@ -1,0 +1,72 @@
+//! The library's own start, which ends in the program's.
+
+use core::sync::atomic::Ordering;
+
+use kiln_object::configuration::key;
+
+use super::{TRACING, direct};
+use crate::{load, process};
+
+/// Sets the library up and starts the program.
+fn start() -> ! {
+    let tracing = kiln_runtime::configuration().is_set(key::TRACE_SYSTEM_CALLS);
+    TRACING.store(tracing, Ordering::Relaxed);
+    direct::initialise(tracing);
+    if let Err(error) = set_entries() {
+        kiln_runtime::log_line!("the kernel does not take the library's entries: {error}");
+        process::exit_image(70);
+    }
+    load::run_first_program()
+}
+
+#[cfg(kiln_freestanding)]
+fn set_entries() -> Result<(), kiln_object::Error> {
+    use kiln_interface::kernel::Process;
+    use kiln_object::layout::MAIN_STACK_TOP;
+
+    use super::{STACK_WORD, gate};
+
+    // The main stack is this function's until the program starts, and each system call's afterwards.
+    kiln_runtime::dispatcher::word(STACK_WORD).store(MAIN_STACK_TOP, Ordering::Relaxed);
+    kiln_runtime::process().set_entries(
+        0,
+        gate::reflected as *const () as u64,
+        gate::trapped as *const () as u64,
+    )
+}
+
+#[cfg(not(kiln_freestanding))]
+fn set_entries() -> Result<(), kiln_object::Error> {
+    Ok(())
+}
+
+/// Lets the program begin; the library's stack is empty from here on.
+#[cfg_attr(not(kiln_freestanding), allow(unused_variables))]
+pub fn start_program(entry: u64, stack: u64) -> ! {
+    #[cfg(kiln_freestanding)]
+    // SAFETY: the loader has mapped the program and its stack, and this never comes back.
+    unsafe {
+        super::gate::start_program(entry, stack)
+    }
+    #[cfg(not(kiln_freestanding))]
+    process::exit_image(70)
+}
+
+#[cfg(kiln_freestanding)]
+mod symbol {
+    extern "sysv64" fn run() -> ! {
+        super::start()
+    }
+
+    /// Where the kernel starts the process, on the main stack.
+    // SAFETY: a component has one entry, so no other definition is linked with this one.
+    #[unsafe(no_mangle)]
+    #[unsafe(naked)]
+    extern "sysv64" fn component_entry() -> ! {
+        core::arch::naked_asm!("xor ebp, ebp", "and rsp, -16", "call {run}", "ud2", run = sym run)
+    }
+}
+
+/// The host has no program to start; the tests call the parts.
+#[cfg(not(kiln_freestanding))]
+const _: fn() -> ! = start;
