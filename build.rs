@@ -68,14 +68,18 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     let mut table =
         String::from("/// What was compiled with this tool.\npub static PARTS: &[Part] = &[\n");
-    // For work on the tool alone: it says that parts are missing when it needs them.
-    if std::env::var_os("KILN_WITHOUT_PARTS").is_none() {
+    // `all`, or names of parts: for work on the tool or on a few parts alone. The tool says that a
+    // part is missing when it needs it.
+    let without = std::env::var("KILN_WITHOUT_PARTS").unwrap_or_default();
+    let wanted = |name: &str| without != "all" && !without.split(',').any(|word| word == name);
+    let parts: Vec<_> = PARTS.iter().filter(|(name, ..)| wanted(name)).collect();
+    if !parts.is_empty() {
         for source in SOURCES {
             println!("cargo::rerun-if-changed={source}");
         }
         // OUT_DIR is TARGET_DIR/PROFILE/build/PACKAGE/out.
         let target = out.ancestors().nth(4).unwrap_or(&out).join("freestanding");
-        for (name, package, mode) in PARTS {
+        for (name, package, mode) in parts {
             let archive = compile(package, mode, &target);
             let bytes = std::fs::read(&archive)
                 .unwrap_or_else(|error| fail(&format!("{}: {error}", archive.display())));
