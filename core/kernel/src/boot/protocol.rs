@@ -236,3 +236,7 @@ fn multiboot2(memory: &impl PhysicalMemory, at: u64) -> Result<BootInformation, 
     }
     Ok(boot)
 }
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;
