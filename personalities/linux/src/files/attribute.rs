@@ -63,13 +63,19 @@ impl Change {
             Place::Pseudo(_) => Err(Failed::Errno(Errno::EPERM)),
             Place::Stored(place) => {
                 if place.mount.read_only {
-                    place.tree().attributes(&place.relative, follow, elsewhere)?;
+                    place
+                        .tree()
+                        .attributes(&place.relative, follow, elsewhere)?;
                     return Err(Failed::Errno(Errno::EROFS));
                 }
                 let bytes = self.attributes.as_bytes();
-                place
-                    .tree()
-                    .set_attributes(&place.relative, bytes, self.fields, follow, elsewhere)?;
+                place.tree().set_attributes(
+                    &place.relative,
+                    bytes,
+                    self.fields,
+                    follow,
+                    elsewhere,
+                )?;
                 Ok(0)
             }
         })
@@ -77,7 +83,9 @@ impl Change {
 
     fn of_descriptor(&self, descriptor: i32) -> Answer {
         let description = usable(descriptor)?;
-        description.object().set_attributes(&self.attributes, self.fields)?;
+        description
+            .object()
+            .set_attributes(&self.attributes, self.fields)?;
         Ok(0)
     }
 
@@ -190,7 +198,10 @@ fn times_at(
         return Ok(Change::times(now, now));
     }
     let pair: Pair = program_memory::read(address)?;
-    Ok(Change::times(convert(pair.accessed)?, convert(pair.modified)?))
+    Ok(Change::times(
+        convert(pair.accessed)?,
+        convert(pair.modified)?,
+    ))
 }
 
 /// utimensat(2)
@@ -235,7 +246,10 @@ pub fn utime(call: &Call<'_>) -> Answer {
         Change::times(Some(now()), Some(now()))
     } else {
         let [accessed, modified]: [i64; 2] = program_memory::read(call.pointer(1))?;
-        Change::times(Some(nanoseconds(accessed, 0)), Some(nanoseconds(modified, 0)))
+        Change::times(
+            Some(nanoseconds(accessed, 0)),
+            Some(nanoseconds(modified, 0)),
+        )
     };
     change.at(AT_FDCWD, &program_memory::path(call.pointer(0))?, 0)
 }

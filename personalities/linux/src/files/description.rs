@@ -65,7 +65,8 @@ impl Description {
     /// Takes over the flags that may be changed.
     pub fn set_flags(&self, flags: u32) {
         let kept = self.flags() & !CHANGEABLE;
-        self.flags.store(kept | flags & CHANGEABLE, Ordering::Relaxed);
+        self.flags
+            .store(kept | flags & CHANGEABLE, Ordering::Relaxed);
     }
 
     /// Sets or clears `O_NONBLOCK`.

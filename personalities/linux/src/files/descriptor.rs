@@ -85,7 +85,12 @@ impl<T: Clone> Descriptors<T> {
     ///
     /// # Errors
     /// `EBADF` for a number outside the limit.
-    pub fn replace(&mut self, descriptor: i32, file: T, close_on_exec: bool) -> Result<Option<T>, Errno> {
+    pub fn replace(
+        &mut self,
+        descriptor: i32,
+        file: T,
+        close_on_exec: bool,
+    ) -> Result<Option<T>, Errno> {
         let place = usize::try_from(descriptor).map_err(|_| Errno::EBADF)?;
         if place >= self.limit {
             return Err(Errno::EBADF);

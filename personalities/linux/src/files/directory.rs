@@ -29,7 +29,13 @@ enum Form {
 }
 
 /// Appends an entry; `false` if there is no room for it.
-fn append(form: Form, room: usize, answer: &mut Vec<u8>, position: u64, entry: &Listed<'_>) -> bool {
+fn append(
+    form: Form,
+    room: usize,
+    answer: &mut Vec<u8>,
+    position: u64,
+    entry: &Listed<'_>,
+) -> bool {
     let head = match form {
         Form::Old => 18,
         Form::New => 19,

@@ -137,7 +137,10 @@ pub fn ioctl(call: &Call<'_>) -> Answer {
     match request {
         FIOCLEX | FIONCLEX => {
             let on = request == FIOCLEX;
-            files().descriptors.lock().set_close_on_exec(descriptor, on)?;
+            files()
+                .descriptors
+                .lock()
+                .set_close_on_exec(descriptor, on)?;
             return Ok(0);
         }
         FIONBIO => {

@@ -121,7 +121,11 @@ impl Object for Set {
     }
 
     fn readiness(&self) -> u32 {
-        if self.collect(1, true).is_empty() { 0 } else { readiness::IN }
+        if self.collect(1, true).is_empty() {
+            0
+        } else {
+            readiness::IN
+        }
     }
 
     fn is_pollable(&self) -> bool {

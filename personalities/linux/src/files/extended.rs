@@ -21,7 +21,11 @@ fn check_name(address: u64) -> Result<(), Errno> {
         return Err(Errno::ERANGE);
     }
     let known = [&b"user."[..], b"system.", b"security.", b"trusted."];
-    if known.iter().any(|space| name.starts_with(space)) { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
+    if known.iter().any(|space| name.starts_with(space)) {
+        Ok(())
+    } else {
+        Err(Errno::EOPNOTSUPP)
+    }
 }
 
 fn at_path(call: &Call<'_>, follow: bool) -> Result<Attributes, Errno> {

@@ -29,6 +29,8 @@ pub mod status;
 mod stored;
 #[cfg(test)]
 mod switchboard;
+#[cfg(test)]
+mod tests;
 pub mod transfer;
 mod waiting;
 mod walk;
@@ -175,7 +177,11 @@ impl Files {
         }
         if descriptor == AT_FDCWD {
             let directory = self.directory.lock();
-            let base: &[u8] = if directory.is_empty() { b"/" } else { &directory };
+            let base: &[u8] = if directory.is_empty() {
+                b"/"
+            } else {
+                &directory
+            };
             return path::join(base, path);
         }
         let description = self.description(descriptor)?;
@@ -234,12 +240,20 @@ pub fn initialise(files: &Files, terminal: &Terminal, directory: &[u8]) -> Resul
     let input = if terminal.input_is_terminal() {
         Arc::clone(&shared)
     } else {
-        Arc::new(Description::new(Arc::new(ConsoleInput), O_RDONLY, Vec::new()))
+        Arc::new(Description::new(
+            Arc::new(ConsoleInput),
+            O_RDONLY,
+            Vec::new(),
+        ))
     };
     let output = if terminal.output_is_terminal() {
         shared
     } else {
-        Arc::new(Description::new(Arc::new(ConsoleOutput), O_WRONLY, Vec::new()))
+        Arc::new(Description::new(
+            Arc::new(ConsoleOutput),
+            O_WRONLY,
+            Vec::new(),
+        ))
     };
     let mut descriptors = files.descriptors.lock();
     for (descriptor, description) in [(0, &input), (1, &output), (2, &output)] {

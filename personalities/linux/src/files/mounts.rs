@@ -87,7 +87,9 @@ fn parse(answer: &[u8]) -> Result<Vec<Entry<'_>>, Error> {
     let mut rest = answer;
     while !rest.is_empty() {
         let (head, after) = MountEntry::read_from_prefix(rest).map_err(|_| Error::BadAnswer)?;
-        let path = after.get(..head.path_bytes as usize).ok_or(Error::BadAnswer)?;
+        let path = after
+            .get(..head.path_bytes as usize)
+            .ok_or(Error::BadAnswer)?;
         if !path.starts_with(b"/") || (path.len() > 1 && path.ends_with(b"/")) {
             return Err(Error::BadAnswer);
         }
@@ -126,8 +128,15 @@ mod tests {
         let table = [encode(first, 0, b"/tmp"), encode(second, 1, b"/")].concat();
         let entries = parse(&table).expect("is a table");
         assert_eq!(entries.len(), 2);
-        assert_eq!(entries[1], Entry { process: second, flags: 1, path: b"/" });
-        assert!(parse(&table[..20]).is_err());
+        assert_eq!(
+            entries[1],
+            Entry {
+                process: second,
+                flags: 1,
+                path: b"/"
+            }
+        );
+        assert!(parse(&table[..18]).is_err());
         assert!(parse(&encode(first, 0, b"tmp")).is_err());
     }
 

@@ -29,11 +29,13 @@ impl Files {
             Place::Stored(place) => {
                 if place.mount.read_only {
                     // That the name is taken is said before that it could not be made.
-                    return Err(match place.tree().attributes(&place.relative, false, elsewhere) {
-                        Ok(_) => Failed::Errno(Errno::EEXIST),
-                        Err(Error::NotFound) => Failed::Errno(Errno::EROFS),
-                        Err(error) => error.into(),
-                    });
+                    return Err(
+                        match place.tree().attributes(&place.relative, false, elsewhere) {
+                            Ok(_) => Failed::Errno(Errno::EEXIST),
+                            Err(Error::NotFound) => Failed::Errno(Errno::EROFS),
+                            Err(error) => error.into(),
+                        },
+                    );
                 }
                 step(place, elsewhere)
             }
@@ -44,7 +46,9 @@ impl Files {
     fn make_directory(&self, start: Joined, mode: u32) -> Answer {
         let mode = mode & 0o1777 & !self.mask();
         self.at_new_name(start, |place, elsewhere| {
-            Ok(place.tree().make_directory(&place.relative, mode, elsewhere)?)
+            Ok(place
+                .tree()
+                .make_directory(&place.relative, mode, elsewhere)?)
         })
     }
 
@@ -65,7 +69,9 @@ impl Files {
             node @ (kind::CHARACTER | kind::BLOCK | kind::PIPE | kind::SOCKET) => {
                 self.at_new_name(start, |place, elsewhere| {
                     let mode = node | permissions;
-                    Ok(place.tree().make_node(&place.relative, mode, device, elsewhere)?)
+                    Ok(place
+                        .tree()
+                        .make_node(&place.relative, mode, device, elsewhere)?)
                 })
             }
             kind::DIRECTORY => Err(Errno::EPERM),
@@ -150,7 +156,8 @@ impl Files {
         }
         // Bits 0 and 1 mean the same to servers.
         self.at_two_names(from, to, |from, to, elsewhere| {
-            from.tree().rename(&from.relative, &to.relative, flags, elsewhere)
+            from.tree()
+                .rename(&from.relative, &to.relative, flags, elsewhere)
         })?;
         self.canonical.lock().forget();
         Ok(0)
@@ -194,7 +201,10 @@ fn start_of_directory(directory: i32, path: u64) -> Result<Joined, Errno> {
 
 /// mkdir(2)
 pub fn mkdir(call: &Call<'_>) -> Answer {
-    files().make_directory(start_of_directory(AT_FDCWD, call.pointer(0))?, call.unsigned(1))
+    files().make_directory(
+        start_of_directory(AT_FDCWD, call.pointer(0))?,
+        call.unsigned(1),
+    )
 }
 
 /// mkdirat(2)
@@ -225,7 +235,10 @@ pub fn mknodat(call: &Call<'_>) -> Answer {
 fn remove_directory(directory: i32, path: u64) -> Answer {
     let text = program_memory::path(path)?;
     let start = files().start(directory, &text)?;
-    match text.rsplit(|byte| *byte == b'/').find(|name| !name.is_empty()) {
+    match text
+        .rsplit(|byte| *byte == b'/')
+        .find(|name| !name.is_empty())
+    {
         Some(b".") => Err(Errno::EINVAL),
         Some(b"..") => Err(Errno::ENOTEMPTY),
         _ => files().remove(start, true),

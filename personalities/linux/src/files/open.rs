@@ -3,9 +3,8 @@
 use alloc::sync::Arc;
 
 use linux_raw_sys::general::{
-    AT_FDCWD, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC,
-    MFD_NOEXEC_SEAL, O_CLOEXEC, O_CREAT, O_PATH, O_RDWR, O_TRUNC, O_WRONLY, RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_XDEV,
+    AT_FDCWD, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_NOEXEC_SEAL, O_CLOEXEC, O_CREAT,
+    O_PATH, O_RDWR, O_TRUNC, O_WRONLY, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -30,17 +29,32 @@ fn open_at(directory: i32, path: u64, flags: u32, mode: u32) -> Answer {
 
 /// open(2)
 pub fn open(call: &Call<'_>) -> Answer {
-    open_at(AT_FDCWD, call.pointer(0), call.unsigned(1), call.unsigned(2))
+    open_at(
+        AT_FDCWD,
+        call.pointer(0),
+        call.unsigned(1),
+        call.unsigned(2),
+    )
 }
 
 /// openat(2)
 pub fn openat(call: &Call<'_>) -> Answer {
-    open_at(call.descriptor(0), call.pointer(1), call.unsigned(2), call.unsigned(3))
+    open_at(
+        call.descriptor(0),
+        call.pointer(1),
+        call.unsigned(2),
+        call.unsigned(3),
+    )
 }
 
 /// creat(2)
 pub fn creat(call: &Call<'_>) -> Answer {
-    open_at(AT_FDCWD, call.pointer(0), O_CREAT | O_WRONLY | O_TRUNC, call.unsigned(1))
+    open_at(
+        AT_FDCWD,
+        call.pointer(0),
+        O_CREAT | O_WRONLY | O_TRUNC,
+        call.unsigned(1),
+    )
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -114,10 +128,11 @@ pub fn memfd_create(call: &Call<'_>) -> Answer {
     if flags & !(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC | MFD_NOEXEC_SEAL) != 0 {
         return Err(Errno::EINVAL);
     }
-    let name = program_memory::c_string(call.pointer(0), NAME_BYTES).map_err(|error| match error {
-        Errno::ENAMETOOLONG => Errno::EINVAL,
-        error => error,
-    })?;
+    let name =
+        program_memory::c_string(call.pointer(0), NAME_BYTES).map_err(|error| match error {
+            Errno::ENAMETOOLONG => Errno::EINVAL,
+            error => error,
+        })?;
     let file = Arc::new(MemoryFile::new(&name));
     let description = Description::new(file, O_RDWR, alloc::vec::Vec::new());
     Ok(files().add(description, flags & MFD_CLOEXEC != 0)? as u64)

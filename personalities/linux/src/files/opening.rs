@@ -45,7 +45,11 @@ impl Files {
         match opened {
             Found::New(object) => {
                 // A nameless file is at no path.
-                let path = if wanted & flag::NAMELESS != 0 { Vec::new() } else { walk.path };
+                let path = if wanted & flag::NAMELESS != 0 {
+                    Vec::new()
+                } else {
+                    walk.path
+                };
                 Ok(Description::new(object, kept, path))
             }
             Found::Open(description) => self.open_again(&description, flags, kept),
@@ -107,7 +111,10 @@ enum Found {
 fn wanted(flags: u32, start: &Joined) -> Result<u32, Errno> {
     if flags & O_PATH != 0 {
         let mut wanted = flag::PATH;
-        for (from, to) in [(O_NOFOLLOW, flag::NO_FOLLOW), (O_DIRECTORY, flag::DIRECTORY)] {
+        for (from, to) in [
+            (O_NOFOLLOW, flag::NO_FOLLOW),
+            (O_DIRECTORY, flag::DIRECTORY),
+        ] {
             if flags & from != 0 {
                 wanted |= to;
             }
@@ -156,9 +163,8 @@ fn open_stored(
     let owner = server::this_process();
     let tree = place.tree();
     let path = &place.relative;
-    let look = |elsewhere: &mut [u8]| {
-        tree.open(path, wanted & !flag::CHANGING, 0, owner, elsewhere)
-    };
+    let look =
+        |elsewhere: &mut [u8]| tree.open(path, wanted & !flag::CHANGING, 0, owner, elsewhere);
     let opened = if wanted & flag::CHANGING == 0 {
         look(elsewhere)?
     } else {
@@ -169,12 +175,11 @@ fn open_stored(
         };
         match changed {
             // What is there already may be opened to read, even if it would have been made.
-            Err(Error::ReadOnly) if wanted & flag::CHANGING == flag::CREATE => {
-                look(elsewhere).map_err(|error| match error {
+            Err(Error::ReadOnly) if wanted & flag::CHANGING == flag::CREATE => look(elsewhere)
+                .map_err(|error| match error {
                     Error::NotFound => Failed::Errno(Errno::EROFS),
                     error => error.into(),
-                })?
-            }
+                })?,
             // An error that the tree would have had anyway comes before that it cannot be written.
             Err(Error::ReadOnly) if wanted & flag::CREATE == 0 => {
                 close(look(elsewhere)?);

@@ -94,7 +94,14 @@ pub fn split_last(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = path.iter().rposition(|byte| *byte == b'/')?;
     let (directory, name) = path.split_at(slash);
     let name = name.get(1..).filter(|name| !name.is_empty())?;
-    Some((if directory.is_empty() { b"/" } else { directory }, name))
+    Some((
+        if directory.is_empty() {
+            b"/"
+        } else {
+            directory
+        },
+        name,
+    ))
 }
 
 /// The path before the first `..` component and what follows that component (`b"/x"` or empty).
@@ -132,11 +139,16 @@ pub fn splice(directory: &[u8], target: &[u8], rest: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
+    use std::string::String;
     use proptest::prelude::*;
 
     fn joined(base: &str, path: &str) -> (String, bool) {
         let joined = join(base.as_bytes(), path.as_bytes()).expect("joins");
-        (String::from_utf8(joined.path).expect("is text"), joined.directory)
+        (
+            String::from_utf8(joined.path).expect("is text"),
+            joined.directory,
+        )
     }
 
     #[test]
@@ -173,8 +185,14 @@ mod tests {
         assert_eq!(split_last(b"/a/b"), Some((&b"/a"[..], &b"b"[..])));
         assert_eq!(split_last(b"/a"), Some((&b"/"[..], &b"a"[..])));
         assert_eq!(split_last(b"/"), None);
-        assert_eq!(split_at_parent_step(b"/a/../b"), Some((&b"/a"[..], &b"/b"[..])));
-        assert_eq!(split_at_parent_step(b"/a/..x/.."), Some((&b"/a/..x"[..], &b""[..])));
+        assert_eq!(
+            split_at_parent_step(b"/a/../b"),
+            Some((&b"/a"[..], &b"/b"[..]))
+        );
+        assert_eq!(
+            split_at_parent_step(b"/a/..x/.."),
+            Some((&b"/a/..x"[..], &b""[..]))
+        );
         assert_eq!(split_at_parent_step(b"/a/b"), None);
         assert_eq!(splice(b"/a", b"b", b"/c"), b"/a/b/c");
         assert_eq!(splice(b"/a", b"/b", b""), b"/b");

@@ -64,7 +64,11 @@ impl Queue {
         }
         let mut state = self.state.lock();
         if state.bytes.is_empty() {
-            return if state.writers == 0 { Ok(0) } else { Err(Errno::EAGAIN) };
+            return if state.writers == 0 {
+                Ok(0)
+            } else {
+                Err(Errno::EAGAIN)
+            };
         }
         let (front, back) = state.bytes.as_slices();
         let mut moved = into.put(front)?;
@@ -311,15 +315,15 @@ pub fn is_pipe(description: &Description) -> bool {
 fn add_pair(first: Description, second: Description, on: bool, address: u64) -> Answer {
     let files = files();
     let one = files.add(first, on)?;
-    let told = files
-        .add(second, on)
-        .and_then(|other| match program_memory::write(address, &[one, other]) {
+    let told = files.add(second, on).and_then(|other| {
+        match program_memory::write(address, &[one, other]) {
             Ok(()) => Ok(()),
             Err(error) => {
                 drop(files.descriptors.lock().remove(other));
                 Err(error)
             }
-        });
+        }
+    });
     if let Err(error) = told {
         drop(files.descriptors.lock().remove(one));
         return Err(error);
@@ -420,7 +424,10 @@ mod tests {
         let queue = Queue::new();
         let long = vec![1; CAPACITY_BYTES - 10];
         assert_eq!(queue.write(&mut Source::library(&long)), Ok(long.len()));
-        assert_eq!(queue.write(&mut Source::library(&[2; 11])), Err(Errno::EAGAIN));
+        assert_eq!(
+            queue.write(&mut Source::library(&[2; 11])),
+            Err(Errno::EAGAIN)
+        );
         assert_eq!(queue.write(&mut Source::library(&[2; 5000])), Ok(10));
         assert_eq!(queue.write_readiness(), 0);
         queue.drop_reader();

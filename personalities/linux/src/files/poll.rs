@@ -70,10 +70,7 @@ pub fn deadline_in(milliseconds: i32) -> Option<u64> {
 ///
 /// # Errors
 /// Those of `look`; `EINTR`.
-pub fn wait_until(
-    deadline: Option<u64>,
-    mut look: impl FnMut() -> Result<u64, Errno>,
-) -> Answer {
+pub fn wait_until(deadline: Option<u64>, mut look: impl FnMut() -> Result<u64, Errno>) -> Answer {
     loop {
         let found = look()?;
         if found > 0 || deadline.is_some_and(|deadline| deadline <= now()) {
@@ -155,7 +152,9 @@ const SETS: [(u32, u32); 3] = [
 ];
 
 fn select_sets(count: i32, addresses: [u64; 3], deadline: Deadline) -> Answer {
-    let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?.min(SOFT_LIMIT);
+    let count = usize::try_from(count)
+        .map_err(|_| Errno::EINVAL)?
+        .min(SOFT_LIMIT);
     let words = count.div_ceil(64);
     let mut asked: [Vec<u64>; 3] = [vec![0; words], vec![0; words], vec![0; words]];
     for (set, address) in asked.iter_mut().zip(addresses) {

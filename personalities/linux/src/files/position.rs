@@ -95,7 +95,9 @@ pub fn fallocate(call: &Call<'_>) -> Answer {
     if count == 0 {
         return Err(Errno::EINVAL);
     }
-    let end = start.checked_add(count).filter(|end| *end <= i64::MAX as u64);
+    let end = start
+        .checked_add(count)
+        .filter(|end| *end <= i64::MAX as u64);
     let end = end.ok_or(Errno::EFBIG)?;
     if !description.may_write() {
         return Err(Errno::EBADF);

@@ -5,7 +5,9 @@
 use kiln_interface::file::{FileStub, FileTreeStub};
 use kiln_interface::kernel::FileCache;
 use kiln_interface::name_space::NameSpaceStub;
-use kiln_object::{Error, ProcessId, Reference};
+#[cfg(not(test))]
+use kiln_object::Error;
+use kiln_object::{ProcessId, Reference};
 
 #[cfg(not(test))]
 pub use kiln_runtime::Far as Carrier;

@@ -106,7 +106,11 @@ impl Files {
     fn status_at(&self, directory: i32, path: u64, flags: u32) -> Result<Attributes, Errno> {
         if flags & AT_EMPTY_PATH != 0 {
             // A null path is an empty one here, since Linux 6.11.
-            let path = if path == 0 { alloc::vec::Vec::new() } else { program_memory::path(path)? };
+            let path = if path == 0 {
+                alloc::vec::Vec::new()
+            } else {
+                program_memory::path(path)?
+            };
             if path.is_empty() {
                 return self.status_of(directory);
             }
@@ -156,7 +160,10 @@ fn answer(attributes: &Attributes, address: u64) -> Answer {
 
 /// stat(2)
 pub fn stat(call: &Call<'_>) -> Answer {
-    answer(&files().status_at(AT_FDCWD, call.pointer(0), 0)?, call.pointer(1))
+    answer(
+        &files().status_at(AT_FDCWD, call.pointer(0), 0)?,
+        call.pointer(1),
+    )
 }
 
 /// lstat(2)
@@ -283,7 +290,10 @@ fn may_access(directory: i32, path: u64, mode: u32, flags: u32) -> Answer {
         let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
         if let Ok(Place::Stored(place)) = Walk::new(files(), start, follow).place()
             && place.mount.read_only
-            && matches!(attributes.mode & kind::MASK, kind::REGULAR | kind::DIRECTORY | kind::LINK)
+            && matches!(
+                attributes.mode & kind::MASK,
+                kind::REGULAR | kind::DIRECTORY | kind::LINK
+            )
         {
             return Err(Errno::EROFS);
         }
@@ -303,7 +313,12 @@ pub fn faccessat(call: &Call<'_>) -> Answer {
 
 /// faccessat2(2)
 pub fn faccessat2(call: &Call<'_>) -> Answer {
-    may_access(call.descriptor(0), call.pointer(1), call.unsigned(2), call.unsigned(3))
+    may_access(
+        call.descriptor(0),
+        call.pointer(1),
+        call.unsigned(2),
+        call.unsigned(3),
+    )
 }
 
 fn read_link(directory: i32, path: u64, address: u64, room: i32) -> Answer {
@@ -334,7 +349,12 @@ pub fn readlink(call: &Call<'_>) -> Answer {
 
 /// readlinkat(2)
 pub fn readlinkat(call: &Call<'_>) -> Answer {
-    read_link(call.descriptor(0), call.pointer(1), call.pointer(2), call.integer(3))
+    read_link(
+        call.descriptor(0),
+        call.pointer(1),
+        call.pointer(2),
+        call.integer(3),
+    )
 }
 
 /// `struct statfs`

@@ -15,10 +15,10 @@ use spin::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::buffer::{Destination, Source};
+use super::files;
 use super::object::{Listed, Mappable, Object, Position};
 use super::server::{self, Held, HeldPages};
 use super::window::View;
-use super::files;
 use crate::errno::Errno;
 
 /// Files up to this length are read by calls: mapping costs more than copying twice.
@@ -91,7 +91,9 @@ impl Stored {
         let mut piece = [0; MESSAGE_BYTES];
         while into.room() > 0 {
             let wanted = into.room().min(MESSAGE_BYTES);
-            let at = offset.checked_add(into.stored() as u64).ok_or(Errno::EINVAL)?;
+            let at = offset
+                .checked_add(into.stored() as u64)
+                .ok_or(Errno::EINVAL)?;
             let place = piece.get_mut(..wanted).unwrap_or_default();
             let count = match self.held.file().read(at, place) {
                 Ok(count) => count,
@@ -117,7 +119,11 @@ impl Object for Stored {
             return Err(Errno::EISDIR);
         }
         let mut reading = self.reading.lock();
-        if let Reading { pages: Pages::Some(pages), view } = &mut *reading {
+        if let Reading {
+            pages: Pages::Some(pages),
+            view,
+        } = &mut *reading
+        {
             let start = into.stored();
             while into.room() > 0 {
                 let at = offset.saturating_add((into.stored() - start) as u64);
@@ -213,7 +219,10 @@ impl Object for Stored {
     }
 
     fn set_attributes(&self, attributes: &Attributes, fields: u32) -> Result<(), Errno> {
-        Ok(self.held.file().set_attributes(attributes.as_bytes(), fields)?)
+        Ok(self
+            .held
+            .file()
+            .set_attributes(attributes.as_bytes(), fields)?)
     }
 
     fn set_length(&self, length: u64) -> Result<(), Errno> {
@@ -221,7 +230,11 @@ impl Object for Stored {
             length,
             ..Attributes::default()
         };
-        match self.held.file().set_attributes(attributes.as_bytes(), change::LENGTH) {
+        match self
+            .held
+            .file()
+            .set_attributes(attributes.as_bytes(), change::LENGTH)
+        {
             Err(Error::TooLarge) => Err(Errno::EFBIG),
             Err(Error::Denied) => Err(Errno::EINVAL),
             done => Ok(done?),

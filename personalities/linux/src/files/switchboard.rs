@@ -1,39 +1,29 @@
-//! Servers for tests: a carrier that finds them in the test's own thread.
+//! Servers for tests: real ones, in the test's own thread.
+//!
+//! The carrier goes through the file servers' own table of objects, which checks owner and rights;
+//! the name space and pages are made here.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use alloc::sync::Arc;
 
-use kiln_interface::file::{File, FileDispatch, FileTree, FileTreeDispatch};
+use kiln_file_server::testing::{self, Near};
+use kiln_interface::file::{FileTree, FileTreeDispatch};
 use kiln_interface::kernel::FileCache;
 use kiln_interface::name_space::{MountEntry, NameSpace as NameSpaceTrait, NameSpaceDispatch};
+use kiln_memory_fs::{MemoryServer, MemoryTree};
 use kiln_object::call::CALL_WORDS;
 use kiln_object::{
-    Caller, Dispatch, Error, Loopback, ObjectName, ProcessId, RawReference, Reference, Reply,
-    Rights, Transport,
+    Error, ObjectName, ProcessId, RawReference, Reference, Reply, Rights, Transport,
 };
 use zerocopy::IntoBytes;
 
-use super::server::{NameSpace, Tree};
+use super::server::{NameSpace, Tree, this_process};
 
-/// Calls the objects that this thread has put up.
+/// Calls in the name of this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Carrier;
-
-#[derive(Default)]
-struct Objects {
-    dispatches: BTreeMap<RawReference, Arc<dyn Dispatch>>,
-    pages: BTreeMap<RawReference, &'static [u8]>,
-    mounts: Vec<(Vec<u8>, u32, RawReference)>,
-    next: u32,
-    calls: usize,
-}
-
-std::thread_local! {
-    static OBJECTS: RefCell<Objects> = RefCell::default();
-}
 
 impl Transport for Carrier {
     fn call(
@@ -44,76 +34,62 @@ impl Transport for Carrier {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<Reply, Error> {
-        let dispatch = OBJECTS.with_borrow_mut(|objects| {
-            objects.calls += 1;
-            objects.dispatches.get(&reference).cloned()
-        });
-        let dispatch = dispatch.ok_or(Error::BadReference)?;
-        let loopback = Loopback {
-            dispatch: &*dispatch,
-            caller: Caller(kiln_runtime::startup().process),
-            rights: Rights::ALL,
-        };
-        loopback.call(reference, method, words, input, output)
+        CALLS.with_borrow_mut(|calls| *calls += 1);
+        Near(this_process()).call(reference, method, words, input, output)
     }
 }
 
-fn fresh() -> RawReference {
-    OBJECTS.with_borrow_mut(|objects| {
-        objects.next += 1;
-        RawReference {
-            process: ProcessId::new(objects.next, 1),
-            object: ObjectName::BOOTSTRAP,
-        }
-    })
-}
-
-fn put_up(dispatch: Arc<dyn Dispatch>) -> RawReference {
-    let reference = fresh();
-    OBJECTS.with_borrow_mut(|objects| objects.dispatches.insert(reference, dispatch));
-    reference
+std::thread_local! {
+    static MOUNTS: RefCell<Vec<(Vec<u8>, u32, RawReference)>> = const { RefCell::new(Vec::new()) };
+    static PAGES: RefCell<Vec<&'static [u8]>> = const { RefCell::new(Vec::new()) };
+    static CALLS: RefCell<usize> = const { RefCell::new(0) };
 }
 
 /// Mounts a tree.
 pub fn mount(path: &[u8], flags: u32, tree: impl FileTree + Send + Sync + 'static) {
-    let reference = put_up(Arc::new(FileTreeDispatch(tree)));
-    OBJECTS.with_borrow_mut(|objects| objects.mounts.push((path.to_vec(), flags, reference)));
+    let object = Arc::new(FileTreeDispatch(tree));
+    let reference = testing::export(object, this_process(), Rights::ALL).expect("has room");
+    MOUNTS.with_borrow_mut(|mounts| mounts.push((path.to_vec(), flags, reference)));
 }
 
-/// Puts up a file of a tree.
-pub fn put_up_file(file: impl File + Send + Sync + 'static) -> Reference<dyn File> {
-    Reference::new(put_up(Arc::new(FileDispatch(file))))
+/// Mounts an empty tree that can be written.
+pub fn mount_memory(path: &[u8]) {
+    let clock = || kiln_runtime::time::wall_clock_ns() as i64;
+    let number = MOUNTS.with_borrow(Vec::len) as u64 + 1;
+    let tree = MemoryTree::new(None, 64 << 20, clock, number).expect("is empty");
+    mount(path, 0, MemoryServer::new(tree, testing::export));
 }
 
 /// Puts up pages.
 pub fn put_up_pages(bytes: &'static [u8]) -> Reference<dyn FileCache> {
-    let reference = fresh();
-    OBJECTS.with_borrow_mut(|objects| objects.pages.insert(reference, bytes));
-    Reference::new(reference)
+    let place = PAGES.with_borrow_mut(|pages| {
+        pages.push(bytes);
+        pages.len() - 1
+    });
+    Reference::new(RawReference {
+        process: ProcessId::KERNEL,
+        object: ObjectName::new(place as u32, 1),
+    })
 }
 
 /// The bytes behind pages that were put up.
 pub fn pages(cache: Reference<dyn FileCache>) -> &'static [u8] {
-    OBJECTS.with_borrow(|objects| objects.pages.get(&cache.raw()).copied().unwrap_or_default())
+    PAGES.with_borrow(|pages| {
+        let place = cache.raw().object.slot() as usize;
+        pages.get(place).copied().unwrap_or_default()
+    })
 }
 
-/// Forgets an object.
+/// Gives an object back.
 pub fn release<I: ?Sized>(reference: Reference<I>) {
-    // Tests may end while objects are open: the thread's objects may be gone by then.
-    let _ = OBJECTS.try_with(|objects| {
-        let removed = objects.borrow_mut().dispatches.remove(&reference.raw());
-        drop(removed);
-    });
-}
-
-/// Files and trees that are put up now.
-pub fn open_objects() -> usize {
-    OBJECTS.with_borrow(|objects| objects.dispatches.len())
+    if reference.raw().process != ProcessId::KERNEL {
+        testing::release(reference.raw());
+    }
 }
 
 /// Calls made since the thread started.
 pub fn calls() -> usize {
-    OBJECTS.with_borrow(|objects| objects.calls)
+    CALLS.with_borrow(|calls| *calls)
 }
 
 struct Table;
@@ -125,10 +101,10 @@ impl NameSpaceTrait for Table {
 
     fn mounts(&self, answer: &mut [u8]) -> Result<(u64, u64), Error> {
         let mut bytes = Vec::new();
-        let mounts = OBJECTS.with_borrow(|objects| objects.mounts.clone());
+        let mounts = MOUNTS.with_borrow(Vec::clone);
         for (path, flags, reference) in mounts {
             let head = MountEntry {
-                process: reference.process,
+                process: ProcessId::new(reference.object.slot(), 9),
                 flags,
                 path_bytes: path.len() as u32,
             };
@@ -151,15 +127,16 @@ impl NameSpaceTrait for Table {
 
 /// The name space of the test.
 pub fn bind_name_space() -> Result<NameSpace, Error> {
-    let reference = put_up(Arc::new(NameSpaceDispatch(Table)));
+    let object = Arc::new(NameSpaceDispatch(Table));
+    let reference = testing::export(object, this_process(), Rights::ALL)?;
     Ok(NameSpace::new(Reference::new(reference), Carrier))
 }
 
 /// The tree that `process` serves.
 pub fn bind_tree(process: ProcessId) -> Result<Tree, Error> {
     let reference = RawReference {
-        process,
-        object: ObjectName::BOOTSTRAP,
+        process: testing::SERVER,
+        object: ObjectName::new(process.index(), 1),
     };
     Ok(Tree::new(Reference::new(reference), Carrier))
 }

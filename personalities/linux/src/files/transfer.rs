@@ -148,7 +148,11 @@ pub fn pwritev(call: &Call<'_>) -> Answer {
 
 /// The offset of the second forms: -1 is the position.
 fn offset_or_position(at: i64) -> Result<Option<u64>, Errno> {
-    if at == -1 { Ok(None) } else { offset(at).map(Some) }
+    if at == -1 {
+        Ok(None)
+    } else {
+        offset(at).map(Some)
+    }
 }
 
 /// Flags that change nothing here: no write is cached, and no read of a file waits.

@@ -224,7 +224,11 @@ impl Files {
     ///
     /// # Errors
     /// Those of a walk.
-    pub fn attributes_of(&self, start: Joined, follow: bool) -> Result<(Attributes, Vec<u8>), Errno> {
+    pub fn attributes_of(
+        &self,
+        start: Joined,
+        follow: bool,
+    ) -> Result<(Attributes, Vec<u8>), Errno> {
         let mut walk = Walk::new(self, start, follow);
         let attributes = walk.run(|place, elsewhere| match place {
             Place::Pseudo(node) => Ok(pseudo::attributes(self, node)?),
@@ -249,7 +253,9 @@ impl Files {
             Place::Pseudo(node) => Ok(pseudo::read_link(self, node)?),
             Place::Stored(place) => {
                 let count = match place.tree().read_link(&place.relative, elsewhere) {
-                    Err(Error::Unsupported | Error::BadArgument) => return Err(Errno::EINVAL.into()),
+                    Err(Error::Unsupported | Error::BadArgument) => {
+                        return Err(Errno::EINVAL.into());
+                    }
                     count => count?,
                 };
                 Ok(elsewhere.get(..count).unwrap_or_default().to_vec())
@@ -275,7 +281,9 @@ impl Files {
             };
             let after: Vec<u8> = components.flat_map(|name| [b"/", name].concat()).collect();
             if component == b".." {
-                done = path::split_last(&done).map_or(&b"/"[..], |(parent, _)| parent).to_vec();
+                done = path::split_last(&done)
+                    .map_or(&b"/"[..], |(parent, _)| parent)
+                    .to_vec();
                 rest = after;
                 continue;
             }

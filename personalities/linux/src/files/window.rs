@@ -112,7 +112,11 @@ impl Windows {
         let place = if own {
             view.slot
         } else {
-            let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.last_used);
+            let oldest = self
+                .slots
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, slot)| slot.last_used);
             oldest.map_or(0, |(place, _)| place)
         };
         *view = View::NONE;
@@ -161,12 +165,21 @@ mod mapping {
     use super::{HeldPages, address};
     use crate::errno::Errno;
 
-    pub fn map(slot: usize, pages: &HeldPages, offset: u64, length: u64, old: u64) -> Result<(), Errno> {
+    pub fn map(
+        slot: usize,
+        pages: &HeldPages,
+        offset: u64,
+        length: u64,
+        old: u64,
+    ) -> Result<(), Errno> {
         let space = kiln_runtime::address_space();
         if old > length {
             space.unmap(address(slot) + length, old - length)?;
         }
-        let how = protection_and_flags(Protection::READ, MapFlags::REPLACE.union(MapFlags::POPULATE));
+        let how = protection_and_flags(
+            Protection::READ,
+            MapFlags::REPLACE.union(MapFlags::POPULATE),
+        );
         space.map_file(pages.cache, offset, address(slot), length, how)?;
         Ok(())
     }
@@ -196,7 +209,13 @@ mod mapping {
         static SHOWN: RefCell<Vec<&'static [u8]>> = const { RefCell::new(Vec::new()) };
     }
 
-    pub fn map(slot: usize, pages: &HeldPages, offset: u64, _length: u64, _old: u64) -> Result<(), Errno> {
+    pub fn map(
+        slot: usize,
+        pages: &HeldPages,
+        offset: u64,
+        _length: u64,
+        _old: u64,
+    ) -> Result<(), Errno> {
         let bytes = crate::files::switchboard::pages(pages.cache);
         SHOWN.with_borrow_mut(|shown| {
             shown.resize(SLOTS, &[]);

@@ -145,7 +145,11 @@ impl Object for OpenDevice {
 pub fn fill_random(bytes: &mut [u8]) -> Result<(), Errno> {
     use kiln_interface::kernel::Random as _;
     let count = kiln_runtime::random().fill(bytes)?;
-    if count == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
+    if count == bytes.len() {
+        Ok(())
+    } else {
+        Err(Errno::EIO)
+    }
 }
 
 /// Fills `bytes` with numbers that look random enough for a test.
@@ -153,7 +157,9 @@ pub fn fill_random(bytes: &mut [u8]) -> Result<(), Errno> {
 pub fn fill_random(bytes: &mut [u8]) -> Result<(), Errno> {
     let mut state = kiln_runtime::time::monotonic_ns() | 1;
     for byte in bytes {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         *byte = (state >> 56) as u8;
     }
     Ok(())

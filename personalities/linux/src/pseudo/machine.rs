@@ -89,18 +89,27 @@ pub fn host_name(_files: &Files, text: &mut Vec<u8>) {
 
 /// `version`
 pub fn version(_files: &Files, text: &mut Vec<u8>) {
-    put(text, &format!("Linux version {RELEASE} (kiln@kiln) {VERSION}\n"));
+    put(
+        text,
+        &format!("Linux version {RELEASE} (kiln@kiln) {VERSION}\n"),
+    );
 }
 
 /// `uptime`
 pub fn uptime(_files: &Files, text: &mut Vec<u8>) {
     let hundredths = kiln_runtime::time::monotonic_ns() / 10_000_000;
-    put(text, &format!("{}.{:02} 0.00\n", hundredths / 100, hundredths % 100));
+    put(
+        text,
+        &format!("{}.{:02} 0.00\n", hundredths / 100, hundredths % 100),
+    );
 }
 
 /// `meminfo`
 pub fn memory(_files: &Files, text: &mut Vec<u8>) {
-    let free = kiln_runtime::kernel_information().memory_free.load(Ordering::Relaxed) >> 10;
+    let free = kiln_runtime::kernel_information()
+        .memory_free
+        .load(Ordering::Relaxed)
+        >> 10;
     let all = (kiln_runtime::startup().memory_bytes >> 10).max(free);
     for (name, amount) in [
         ("MemTotal", all),
@@ -119,12 +128,17 @@ pub fn memory(_files: &Files, text: &mut Vec<u8>) {
         ("CommitLimit", all),
         ("Committed_AS", all - free),
     ] {
-        put(text, &format!("{:<15} {amount:>8} kB\n", format!("{name}:")));
+        put(
+            text,
+            &format!("{:<15} {amount:>8} kB\n", format!("{name}:")),
+        );
     }
 }
 
 fn processors_online() -> u64 {
-    let online = kiln_runtime::kernel_information().cpus_online.load(Ordering::Relaxed);
+    let online = kiln_runtime::kernel_information()
+        .cpus_online
+        .load(Ordering::Relaxed);
     online.clamp(1, 64)
 }
 
@@ -200,7 +214,9 @@ pub fn processors(_files: &Files, text: &mut Vec<u8>) {
         }
     }
     let vendor = String::from_utf8_lossy(&vendor).into_owned();
-    let megahertz = kiln_runtime::kernel_information().multiplier.load(Ordering::Relaxed);
+    let megahertz = kiln_runtime::kernel_information()
+        .multiplier
+        .load(Ordering::Relaxed);
     let megahertz = (1000_u64 << 32).checked_div(megahertz).unwrap_or(0);
     for processor in 0..processors_online() {
         put(

@@ -99,7 +99,10 @@ impl Node {
     /// Whether it is a directory.
     #[must_use]
     pub const fn is_directory(&self) -> bool {
-        matches!(self, Node::Directory(_) | Node::Processes | Node::Descriptors)
+        matches!(
+            self,
+            Node::Directory(_) | Node::Processes | Node::Descriptors
+        )
     }
 
     const fn mode(&self) -> u32 {
@@ -183,9 +186,10 @@ pub fn attributes(files: &Files, node: &Node) -> Result<Attributes, Errno> {
 pub fn read_link(files: &Files, node: &Node) -> Result<Vec<u8>, Errno> {
     match node {
         Node::Link(link) => Ok(target(files, link)),
-        Node::Descriptor(descriptor) => {
-            Ok(files.description(*descriptor).map_err(|_| Errno::ENOENT)?.name())
-        }
+        Node::Descriptor(descriptor) => Ok(files
+            .description(*descriptor)
+            .map_err(|_| Errno::ENOENT)?
+            .name()),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -303,13 +307,15 @@ impl Object for OpenDirectory {
             Node::Processes => {
                 let own: String = format!("{}", process_number());
                 let _ = entry(&own, &names::PROCESS_DIRECTORY)
-                    && names::PROCESSES.iter().all(|each| entry(each.name, &each.node));
+                    && names::PROCESSES
+                        .iter()
+                        .all(|each| entry(each.name, &each.node));
             }
             Node::Descriptors => {
                 let DescriptorList(open) = DescriptorList::of(files);
-                let _ = open
-                    .iter()
-                    .all(|descriptor| entry(&format!("{descriptor}"), &Node::Descriptor(*descriptor)));
+                let _ = open.iter().all(|descriptor| {
+                    entry(&format!("{descriptor}"), &Node::Descriptor(*descriptor))
+                });
             }
             _ => return Err(Errno::ENOTDIR),
         }

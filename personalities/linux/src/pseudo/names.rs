@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Device, Entry, Files, Found, Link, Node, Text, machine, process, process_number, target};
+use super::{
+    Device, Entry, Files, Found, Link, Node, Text, machine, process, process_number, target,
+};
 use crate::errno::Errno;
 use crate::files::path;
 
@@ -70,7 +72,10 @@ const PROCESS: &[Entry] = &[
     entry("maps", text!(process::maps)),
     entry("mountinfo", text!(process::mount_information)),
     entry("mounts", text!(process::mounts)),
-    entry("oom_score_adj", text!(0o644, machine::zero, Some(machine::ignore))),
+    entry(
+        "oom_score_adj",
+        text!(0o644, machine::zero, Some(machine::ignore)),
+    ),
     entry("root", Node::Link(Link::To("/"))),
     entry("stat", text!(process::statistics)),
     entry("statm", text!(process::memory_statistics)),

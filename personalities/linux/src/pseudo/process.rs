@@ -55,7 +55,9 @@ pub fn name(files: &Files, text: &mut Vec<u8>) {
 /// Takes a new `comm`.
 pub fn set_name(files: &Files, bytes: &[u8]) -> Result<(), Errno> {
     let end = bytes.iter().position(|byte| matches!(byte, 0 | b'\n'));
-    let name = bytes.get(..end.unwrap_or(bytes.len()).min(15)).unwrap_or_default();
+    let name = bytes
+        .get(..end.unwrap_or(bytes.len()).min(15))
+        .unwrap_or_default();
     files.program.lock().name = name.to_vec();
     Ok(())
 }
@@ -103,7 +105,11 @@ pub fn maps(_files: &Files, text: &mut Vec<u8>) {
 
 fn write_region(region: &Region, text: &mut Vec<u8>) {
     let may = |protection, letter| {
-        if region.protection.contains(protection) { letter } else { '-' }
+        if region.protection.contains(protection) {
+            letter
+        } else {
+            '-'
+        }
     };
     let mut line = String::new();
     let _ = write!(
@@ -119,7 +125,10 @@ fn write_region(region: &Region, text: &mut Vec<u8>) {
     text.extend_from_slice(line.as_bytes());
     if !region.name.is_empty() {
         // The name starts in column 73, as far as the addresses leave room.
-        text.extend(core::iter::repeat_n(b' ', 73_usize.saturating_sub(line.len())));
+        text.extend(core::iter::repeat_n(
+            b' ',
+            73_usize.saturating_sub(line.len()),
+        ));
         text.extend_from_slice(&region.name);
     }
     text.push(b'\n');
@@ -127,11 +136,13 @@ fn write_region(region: &Region, text: &mut Vec<u8>) {
 
 /// Bytes mapped in all, and those that may be written.
 fn mapped() -> (u64, u64) {
-    memory::regions().iter().fold((0, 0), |(all, data), region| {
-        let bytes = region.end - region.start;
-        let writable = region.protection.contains(Protection::WRITE);
-        (all + bytes, data + if writable { bytes } else { 0 })
-    })
+    memory::regions()
+        .iter()
+        .fold((0, 0), |(all, data), region| {
+            let bytes = region.end - region.start;
+            let writable = region.protection.contains(Protection::WRITE);
+            (all + bytes, data + if writable { bytes } else { 0 })
+        })
 }
 
 /// `stat`

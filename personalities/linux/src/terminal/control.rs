@@ -35,10 +35,16 @@ impl Terminal {
             TCSETS | TCSETSW => self.set(program_memory::read(argument)?, false),
             TCSETSF => self.set(program_memory::read(argument)?, true),
             TCSETS2 | TCSETSW2 => {
-                self.set(program_memory::read::<SettingsWithSpeeds>(argument)?.settings, false);
+                self.set(
+                    program_memory::read::<SettingsWithSpeeds>(argument)?.settings,
+                    false,
+                );
             }
             TCSETSF2 => {
-                self.set(program_memory::read::<SettingsWithSpeeds>(argument)?.settings, true);
+                self.set(
+                    program_memory::read::<SettingsWithSpeeds>(argument)?.settings,
+                    true,
+                );
             }
             TIOCGWINSZ => program_memory::write(argument, &self.state.lock().window)?,
             TIOCSWINSZ => {

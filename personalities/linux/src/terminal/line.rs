@@ -241,13 +241,13 @@ impl InputSide {
     fn width(&self, settings: &Settings, byte: u8) -> usize {
         match byte {
             b'\t' => {
-                let column = self
-                    .edited
-                    .iter()
-                    .fold(self.start_column, |column, typed| match typed {
-                        b'\t' => column + 8 - column % 8,
-                        typed => column + plain_width(settings, *typed),
-                    });
+                let column =
+                    self.edited
+                        .iter()
+                        .fold(self.start_column, |column, typed| match typed {
+                            b'\t' => column + 8 - column % 8,
+                            typed => column + plain_width(settings, *typed),
+                        });
                 8 - column % 8
             }
             byte => plain_width(settings, byte),
@@ -265,7 +265,8 @@ impl InputSide {
     }
 
     fn kill(&mut self, settings: &Settings, byte: u8, echo: &mut Vec<u8>) {
-        if settings.has(local::ECHO | local::ECHO_KILL | local::ECHO_KILL_ERASE | local::ECHO_ERASE) {
+        if settings.has(local::ECHO | local::ECHO_KILL | local::ECHO_KILL_ERASE | local::ECHO_ERASE)
+        {
             while self.erase_character(settings, echo).is_some() {}
             return;
         }

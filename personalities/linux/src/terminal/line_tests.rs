@@ -1,6 +1,8 @@
 //! What a person at the keyboard sees, and what the program reads.
 
 use super::*;
+use std::string::String;
+use std::vec;
 use proptest::prelude::*;
 
 struct Terminal {

@@ -146,7 +146,11 @@ impl Terminal {
         let mut state = self.state.lock();
         for word in command_line.split(u8::is_ascii_whitespace) {
             let number = |text: &[u8]| core::str::from_utf8(text).ok()?.parse::<u16>().ok();
-            match word.iter().position(|byte| *byte == b'=').map(|at| word.split_at(at + 1)) {
+            match word
+                .iter()
+                .position(|byte| *byte == b'=')
+                .map(|at| word.split_at(at + 1))
+            {
                 Some((b"stdin=", end)) => state.input_is_terminal = end != b"pipe",
                 Some((b"stdout=", end)) => state.output_is_terminal = end != b"pipe",
                 Some((b"columns=", count)) => {
@@ -236,7 +240,9 @@ impl Terminal {
             };
             if as_terminal {
                 device_bytes.clear();
-                state.output.process(&state.settings, bytes, &mut device_bytes);
+                state
+                    .output
+                    .process(&state.settings, bytes, &mut device_bytes);
                 device::write(&device_bytes)?;
             } else {
                 device::write(bytes)?;

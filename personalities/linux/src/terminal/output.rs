@@ -98,6 +98,7 @@ impl Default for OutputSide {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::String;
 
     fn shown(flags: u32, text: &str) -> String {
         let settings = Settings {
@@ -111,11 +112,17 @@ mod tests {
 
     #[test]
     fn ends_lines_as_a_terminal_wants_them() {
-        assert_eq!(shown(output::PROCESS | output::NL_TO_CR_NL, "a\nb\n"), "a\r\nb\r\n");
+        assert_eq!(
+            shown(output::PROCESS | output::NL_TO_CR_NL, "a\nb\n"),
+            "a\r\nb\r\n"
+        );
         assert_eq!(shown(output::PROCESS, "a\nb"), "a\nb");
         assert_eq!(shown(output::NL_TO_CR_NL, "a\nb"), "a\nb");
         assert_eq!(shown(output::PROCESS | output::CR_TO_NL, "a\rb"), "a\nb");
-        assert_eq!(shown(output::PROCESS | output::NO_CR_AT_START, "\ra\r\r"), "a\r");
+        assert_eq!(
+            shown(output::PROCESS | output::NO_CR_AT_START, "\ra\r\r"),
+            "a\r"
+        );
     }
 
     #[test]

@@ -90,6 +90,7 @@ impl Default for InputStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
     use proptest::prelude::*;
 
     fn escape(bytes: &[u8]) -> Vec<u8> {
@@ -123,7 +124,7 @@ mod tests {
             for piece in escape(&bytes).chunks(pieces) {
                 stream.receive(piece);
             }
-            let mut read = Vec::new();
+            let mut read: Vec<u8> = Vec::new();
             let mut buffer = [0; 7];
             while let Some(count) = stream.take(&mut buffer).filter(|count| *count > 0) {
                 read.extend(&buffer[..count]);
