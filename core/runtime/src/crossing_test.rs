@@ -7,7 +7,7 @@
 use alloc::sync::Arc;
 use core::arch::naked_asm;
 
-use kiln_interface::interface;
+use kiln_interface::{FourWords, interface};
 use kiln_object::call::Operation;
 use kiln_object::{Caller, Error, ProcessId, Reference, Rights};
 
@@ -30,7 +30,7 @@ trait Crossing {
         first: (u64, u64),
         second: (u64, u64),
         third: (u64, u64),
-    ) -> Result<((u64, u64), (u64, u64)), Error>;
+    ) -> Result<FourWords, Error>;
 
     /// Bytes in both directions.
     #[method(3, right = READ)]
@@ -57,7 +57,7 @@ impl Crossing for Server {
         first: (u64, u64),
         second: (u64, u64),
         third: (u64, u64),
-    ) -> Result<((u64, u64), (u64, u64)), Error> {
+    ) -> Result<FourWords, Error> {
         Ok(((first.0 ^ third.0, first.1 ^ third.1), (second.0, second.1)))
     }
 

@@ -3,6 +3,7 @@
 //! A name is good for one process, its owner: a call by anybody else is answered as if there were
 //! nothing. What a client holds here is bounded, so that none can take the table from the others.
 
+mod primitives;
 mod slot;
 mod table;
 

@@ -7,12 +7,12 @@
 //! lock is taken to find one.
 
 use alloc::sync::Arc;
-use core::cell::UnsafeCell;
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use kiln_object::{Dispatch, ProcessId, Rights};
+
+use super::primitives::{AtomicU64, UnsafeCell};
 
 /// Calls inside: the low 16 bits, far more than there are call slots in a machine.
 const INSIDE: u64 = 0xffff;
@@ -109,12 +109,12 @@ pub trait Recycle {
 }
 
 impl Slot {
-    /// A free place that never held anything.
-    pub const fn new() -> Self {
-        Self {
-            state: AtomicU64::new(GENERATION),
-            contents: UnsafeCell::new(None),
-        }
+    /// The state word of a place that never held anything.
+    pub const FIRST_STATE: u64 = GENERATION;
+
+    /// A place; `state` holds [`Self::FIRST_STATE`] and `contents` nothing.
+    pub const fn new(state: AtomicU64, contents: UnsafeCell<Option<Contents>>) -> Self {
+        Self { state, contents }
     }
 
     /// Fills a free place and answers the generation of the object's name.
@@ -123,8 +123,10 @@ impl Slot {
     /// The place must have been passed to [`Recycle::recycle`], or be new, and nobody else may have
     /// been given it since.
     pub unsafe fn fill(&self, contents: Contents) -> u32 {
-        // SAFETY: nobody reads a place that is not live, and by the contract nobody else writes.
-        unsafe { *self.contents.get() = Some(contents) };
+        self.contents.with_mut(|place| {
+            // SAFETY: nobody reads a place that is not live, and by the contract nobody else writes.
+            unsafe { *place = Some(contents) };
+        });
         // Calls with stale names may be inside; they keep their count and see a free place.
         let before = self.state.fetch_add(LIVE, AcqRel);
         debug_assert_eq!(before & (LIVE | GOING), 0);
@@ -180,9 +182,11 @@ impl Slot {
         {
             return;
         }
-        // SAFETY: of all that saw the place going and empty only one makes this step, and since it
-        // is not live nobody reads it; it is not on the list of free places yet.
-        let contents = unsafe { (*self.contents.get()).take() };
+        let contents = self.contents.with_mut(|place| {
+            // SAFETY: of all that saw the place going and empty only one makes this step, and since
+            // it is not live nobody reads it; it is not on the list of free places yet.
+            unsafe { (*place).take() }
+        });
         if let Some(contents) = contents {
             let payer = contents.payer;
             drop(contents);
@@ -195,21 +199,30 @@ impl Inside<'_> {
     /// What the place holds; it stays as long as this call is inside.
     #[inline(always)]
     pub fn contents(&self) -> &Contents {
-        // SAFETY: `enter` made sure that the place is live with this call inside, so that nobody
-        // writes to it until `leave`; a live place was filled.
-        unsafe { (*self.slot.contents.get()).as_ref().unwrap_unchecked() }
+        self.slot.contents.with(|place| {
+            // SAFETY: `enter` made sure that the place is live with this call inside, so that nobody
+            // writes to it until `leave`; a live place was filled.
+            unsafe { (*place).as_ref().unwrap_unchecked() }
+        })
     }
 
     /// Lets no more calls in; the object goes when the last call has left. Of several that do it
     /// one succeeds.
     pub fn close(&self) -> bool {
         let live = u64::from(self.generation) << 32 | LIVE;
-        self.slot
-            .state
-            .try_update(AcqRel, Relaxed, |state| {
-                (state & !INSIDE == live).then_some(state - LIVE + GOING)
-            })
-            .is_ok()
+        let mut state = self.slot.state.load(Relaxed);
+        while state & !INSIDE == live {
+            let going = state - LIVE + GOING;
+            match self
+                .slot
+                .state
+                .compare_exchange(state, going, AcqRel, Relaxed)
+            {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
+        }
+        false
     }
 }
 

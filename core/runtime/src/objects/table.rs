@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering::{Acquire, Release};
 
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
 
+use super::primitives::{AtomicU64, UnsafeCell};
 use super::slot::{Contents, Inside, Recycle, Slot};
 use crate::SpinMutex;
 
@@ -25,6 +26,12 @@ pub const OBJECTS_PER_CLIENT: u32 = 16 * 1024;
 const LAST_GENERATION: u32 = u32::MAX;
 
 type Chunk = [Slot; CHUNK_SLOTS];
+
+#[allow(
+    clippy::declare_interior_mutable_const,
+    reason = "each use makes a place of its own"
+)]
+const UNUSED: Slot = Slot::new(AtomicU64::new(Slot::FIRST_STATE), UnsafeCell::new(None));
 
 /// A table of objects.
 pub struct Table {
@@ -124,7 +131,7 @@ impl Table {
                     .get(place as usize / CHUNK_SLOTS)
                     .ok_or(Error::Exhausted)?;
                 if chunk.load(Acquire).is_null() {
-                    let made = Box::new([const { Slot::new() }; CHUNK_SLOTS]);
+                    let made = Box::new([UNUSED; CHUNK_SLOTS]);
                     chunk.store(Box::into_raw(made), Release);
                 }
                 free.next += 1;

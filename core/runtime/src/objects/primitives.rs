@@ -1,0 +1,25 @@
+//! What a place of the object table is made of; the model checker puts its own in place of these.
+
+pub use core::sync::atomic::AtomicU64;
+
+/// A cell whose contents are reached through a pointer, for as long as a closure runs.
+pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    /// A cell that holds `value`.
+    pub const fn new(value: T) -> Self {
+        Self(core::cell::UnsafeCell::new(value))
+    }
+
+    /// Passes a pointer that may be read through.
+    #[inline(always)]
+    pub fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    /// Passes a pointer that may be written through.
+    #[inline(always)]
+    pub fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}

@@ -1,0 +1,146 @@
+//! All interleavings of calls, stale calls, releases and reuse of one place of the object table.
+//!
+//! The place's source is compiled here against the model checker's atomics and cell, which fails
+//! when a call looks at the contents without anything ordering that against their change.
+
+extern crate alloc;
+
+/// The model checker's, in place of the processor's.
+mod primitives {
+    pub use loom::cell::UnsafeCell;
+    pub use loom::sync::atomic::AtomicU64;
+}
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src/objects/slot.rs"]
+mod slot;
+
+use std::sync::Arc;
+
+use kiln_object::{Dispatch, Incoming, Outgoing, ProcessId, Reply, Rights};
+use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::thread;
+use slot::{Contents, Recycle, Slot};
+
+const OWNER: ProcessId = ProcessId::new(3, 1);
+
+struct Object(u64);
+
+impl Dispatch for Object {
+    fn interface_hash(&self) -> u64 {
+        self.0
+    }
+
+    fn dispatch(&self, _incoming: Incoming<'_>) -> Outgoing {
+        Ok(Reply::default())
+    }
+}
+
+struct Place {
+    slot: Slot,
+    recycled: AtomicU64,
+}
+
+impl Place {
+    fn new() -> loom::sync::Arc<Self> {
+        let state = primitives::AtomicU64::new(Slot::FIRST_STATE);
+        let place = Self {
+            slot: Slot::new(state, primitives::UnsafeCell::new(None)),
+            recycled: AtomicU64::new(0),
+        };
+        let generation = place.fill();
+        assert_eq!(generation, 1);
+        loom::sync::Arc::new(place)
+    }
+
+    /// The object's number is the generation that it is to get.
+    fn fill(&self) -> u32 {
+        let number = u64::from(self.slot.generation());
+        let object = Arc::new(Object(number));
+        let contents = Contents::new(object, OWNER, Rights::READ, OWNER);
+        // SAFETY: called on a new place, and once by the one who saw it recycled.
+        unsafe { self.slot.fill(contents) }
+    }
+
+    /// A call: whatever it finds has the number of its name, from beginning to end.
+    fn call(&self, generation: u32) -> bool {
+        let Some(inside) = self.slot.enter(generation, OWNER, self) else {
+            return false;
+        };
+        assert_eq!(
+            inside.contents().object().interface_hash(),
+            u64::from(generation)
+        );
+        assert_eq!(
+            inside.contents().object().interface_hash(),
+            u64::from(generation)
+        );
+        true
+    }
+
+    fn release(&self, generation: u32) -> bool {
+        self.slot
+            .enter(generation, OWNER, self)
+            .is_some_and(|inside| inside.close())
+    }
+}
+
+impl Recycle for Place {
+    fn recycle(&self, _slot: &Slot, payer: ProcessId) {
+        assert_eq!(payer, OWNER);
+        self.recycled.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Runs `body` in every order of its steps in which a thread is interrupted at most three times.
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(body);
+}
+
+#[test]
+fn an_object_goes_once_and_never_under_a_call() {
+    model(|| {
+        let place = Place::new();
+        let caller = {
+            let place = place.clone();
+            thread::spawn(move || place.call(1))
+        };
+        let other = {
+            let place = place.clone();
+            thread::spawn(move || place.release(1))
+        };
+        let released_here = place.release(1);
+        let released_there = other.join().expect("it holds");
+        caller.join().expect("it holds");
+        assert!(
+            released_here ^ released_there,
+            "exactly one release succeeds"
+        );
+        assert_eq!(place.recycled.load(Ordering::Acquire), 1);
+        assert!(!place.call(1));
+        assert_eq!(place.slot.generation(), 2);
+    });
+}
+
+#[test]
+fn a_place_is_filled_again_whatever_stale_calls_do() {
+    model(|| {
+        let place = Place::new();
+        let stale = {
+            let place = place.clone();
+            thread::spawn(move || {
+                place.call(1);
+                place.call(2)
+            })
+        };
+        assert!(place.release(1));
+        // With a stale call inside the place is not free yet, and the table would not have it.
+        if place.recycled.load(Ordering::Acquire) == 1 {
+            assert_eq!(place.fill(), 2);
+            assert!(place.call(2));
+        }
+        stale.join().expect("it holds");
+        assert_eq!(place.recycled.load(Ordering::Acquire), 1);
+    });
+}
