@@ -86,20 +86,19 @@ fn write_text(contents: &Contents, out: &mut String) -> std::fmt::Result {
     )
 }
 
-/// Draws what `name` uses below it; what is shown further up already ends the branch.
+/// Draws what `name` uses below it; what a part uses is drawn the first time only.
 fn write_tree(
     contents: &Contents,
     name: &str,
     indent: &str,
-    above: &mut Vec<String>,
+    drawn: &mut Vec<String>,
     out: &mut String,
 ) -> std::fmt::Result {
-    let used: Vec<&String> = contents
-        .uses
-        .iter()
-        .filter(|(user, used)| user == name && !above.contains(used))
-        .map(|(_, used)| used)
-        .collect();
+    let of = |name: &str| -> Vec<String> {
+        let uses = contents.uses.iter().filter(|(user, _)| user == name);
+        uses.map(|(_, used)| used.clone()).collect()
+    };
+    let used = of(name);
     for (index, used_name) in used.iter().enumerate() {
         let last = index + 1 == used.len();
         let (branch, below) = if last {
@@ -107,10 +106,17 @@ fn write_tree(
         } else {
             ("├─ ", "│  ")
         };
-        writeln!(out, "{indent}{branch}{used_name}")?;
-        above.push((*used_name).clone());
-        write_tree(contents, used_name, &format!("{indent}{below}"), above, out)?;
-        above.pop();
+        let again = drawn.contains(used_name);
+        let mark = if again && !of(used_name).is_empty() {
+            " ..."
+        } else {
+            ""
+        };
+        writeln!(out, "{indent}{branch}{used_name}{mark}")?;
+        if !again {
+            drawn.push(used_name.clone());
+            write_tree(contents, used_name, &format!("{indent}{below}"), drawn, out)?;
+        }
     }
     Ok(())
 }
