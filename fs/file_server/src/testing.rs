@@ -71,6 +71,12 @@ pub fn release(reference: RawReference) {
     drop(slot);
 }
 
+/// Empties the table, as between two cases of one test.
+pub fn clear() {
+    let objects = TABLE.with_borrow_mut(core::mem::take);
+    drop(objects);
+}
+
 /// How many objects are in the table.
 #[must_use]
 pub fn live_objects() -> usize {

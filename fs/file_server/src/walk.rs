@@ -66,6 +66,8 @@ pub enum Final {
     Stay,
     /// Stay at it in any case: the name itself is what will change.
     Name,
+    /// Follow it, unless a slash follows: a file may be made where it leads, but no directory.
+    Create,
 }
 
 /// How a path ended.
@@ -190,6 +192,7 @@ pub fn walk<T: Tree>(
                     Final::Follow => true,
                     Final::Stay => step.slash,
                     Final::Name => false,
+                    Final::Create => !step.slash,
                 };
                 if let Some(Entry::Leaf(leaf)) = &entry
                     && follow

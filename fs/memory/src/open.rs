@@ -44,10 +44,10 @@ impl MemoryTree {
             };
         }
         let creates = flags & open::CREATE != 0;
-        // With a slash at the end only a directory could be meant, which `open` does not make.
-        let stays = flags & open::EXCLUSIVE != 0 || path.ends_with(b"/");
+        let stays = flags & (open::EXCLUSIVE | open::NO_FOLLOW) != 0;
         let last = match flags {
             _ if creates && stays => Final::Name,
+            _ if creates => Final::Create,
             _ if flags & open::NO_FOLLOW != 0 => Final::Stay,
             _ => Final::Follow,
         };

@@ -518,6 +518,7 @@ impl Place {
 
 /// Runs `before` on the host only and starts ours over what it made; then `steps` on both.
 fn run(before: Option<&[Step]>, steps: &[Step]) {
+    testing::clear();
     let place = Place::new();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let base = fs::open(&place.base, flags, Mode::empty()).unwrap();
