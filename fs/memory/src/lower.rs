@@ -75,6 +75,9 @@ pub fn join(directory: &[u8], name: &[u8]) -> Result<Box<[u8]>, Error> {
     Ok(path.into_boxed_slice())
 }
 
+/// A directory's path, and the directory as it was opened.
+type Listed = (Box<[u8]>, Reference<dyn File>);
+
 /// A lower tree that a server keeps.
 pub struct LowerServer<T: Transport> {
     tree: FileTreeStub<T>,
@@ -82,7 +85,7 @@ pub struct LowerServer<T: Transport> {
     /// This process, as the owner of what it opens for itself.
     own: ProcessId,
     /// The directory that was listed last, still open: listings come in pieces.
-    listed: Mutex<Option<(Box<[u8]>, Reference<dyn File>)>>,
+    listed: Mutex<Option<Listed>>,
 }
 
 impl<T: Transport + Clone + Send + Sync> LowerServer<T> {
