@@ -366,11 +366,14 @@ fn a_reader_that_changes_what_it_lists_sees_each_name_once() {
     assert_eq!(seen.len(), 450);
 }
 
+/// Answers for `Lower::read_directory`, given cookie and buffer.
+type ListingAnswer = fn(u64, &mut [u8]) -> Result<usize, Error>;
+
 /// Counts what the tree asks for, and may answer nonsense.
 struct Watched {
     inner: Box<dyn Lower>,
     questions: Arc<AtomicUsize>,
-    listing: Option<fn(u64, &mut [u8]) -> Result<usize, Error>>,
+    listing: Option<ListingAnswer>,
 }
 
 impl Lower for Watched {
@@ -404,9 +407,7 @@ impl Lower for Watched {
     }
 }
 
-fn watched(
-    listing: Option<fn(u64, &mut [u8]) -> Result<usize, Error>>,
-) -> (Client, Arc<AtomicUsize>) {
+fn watched(listing: Option<ListingAnswer>) -> (Client, Arc<AtomicUsize>) {
     let questions = Arc::new(AtomicUsize::new(0));
     let inner = lower(&sample());
     let watched = Watched {
@@ -446,7 +447,7 @@ fn the_lower_tree_is_asked_once_about_each_name() {
 
 #[test]
 fn a_lower_listing_that_does_not_get_on_is_corrupt() {
-    let listings: [fn(u64, &mut [u8]) -> Result<usize, Error>; 4] = [
+    let listings: [ListingAnswer; 4] = [
         // The same again and again.
         |_, answer| {
             let mut listing = Listing::new(answer);
