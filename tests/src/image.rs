@@ -163,7 +163,7 @@ pub fn least_manifest(name: &str, binary: &Path) -> String {
     format!(
         r#"name = "{name}"
 personality = "linux"
-drivers = ["serial"]
+drivers = ["serial", "debug_console"]
 [program]
 path = "/{name}"
 [root]

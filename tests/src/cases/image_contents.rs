@@ -35,7 +35,7 @@ pub fn add(tests: &mut Tests) {
         let with = least_manifest("with", &binary)
             .replace("writable = false", "writable = true")
             .replace("[machine]", "memory_fs = { home = \"own\" }\n[machine]")
-            .replace("[\"serial\"]", "[\"serial\", \"virtio_rng\"]");
+            .replace("\"debug_console\"", "\"debug_console\", \"virtio_rng\"");
         let (without, with) = (
             Written::new("without", &without)?,
             Written::new("with", &with)?,
@@ -78,7 +78,7 @@ pub fn add(tests: &mut Tests) {
         ensure(first == second, || "two builds differ".to_owned())
     });
     tests.add("image::same_packages_give_the_same_bytes", || {
-        let text = "name = \"packages\"\npersonality = \"linux\"\ndrivers = [\"serial\"]\n\
+        let text = "name = \"packages\"\npersonality = \"linux\"\ndrivers = [\"serial\", \"debug_console\"]\n\
             [program]\npath = \"/bin/busybox\"\n[root]\nfrom = [{ packages = [\"busybox-static\"] }]\nwritable = true\n";
         let manifest = Written::new("packages", text)?;
         let read = |path| std::fs::read(path).map_err(|error| error.to_string());

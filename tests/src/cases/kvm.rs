@@ -102,7 +102,7 @@ const FIRMWARE: [&str; 9] = [
 ];
 
 fn coreutils() -> Result<std::path::PathBuf, String> {
-    let text = "name = \"kvm\"\npersonality = \"linux\"\ndrivers = [\"serial\"]\n\
+    let text = "name = \"kvm\"\npersonality = \"linux\"\ndrivers = [\"serial\", \"debug_console\"]\n\
         [program]\npath = \"/usr/bin/sha256sum\"\nargs = [\"/dev/null\"]\n\
         [root]\nfrom = [{ packages = [\"coreutils\"] }]\nwritable = true\n";
     Written::new("kvm", text)?.build()
