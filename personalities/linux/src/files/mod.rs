@@ -24,6 +24,7 @@ pub mod path;
 pub mod pipe;
 pub mod poll;
 pub mod position;
+pub mod scratch;
 pub mod server;
 pub mod status;
 mod stored;

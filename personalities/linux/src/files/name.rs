@@ -8,7 +8,8 @@ use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE,
 };
 
-use super::path::{Joined, PATH_BYTES};
+use super::path::Joined;
+use super::scratch::Scratch;
 use super::server::Held;
 use super::walk::{Failed, Place, StoredPlace, Walk, path_to_go_on_with};
 use super::{Files, files, server};
@@ -134,7 +135,7 @@ impl Files {
             if from.mount.read_only {
                 return Err(Errno::EROFS);
             }
-            let mut elsewhere = [0; PATH_BYTES];
+            let mut elsewhere = Scratch::for_path();
             match step(&from, &to, &mut elsewhere) {
                 Ok(()) => return Ok(0),
                 Err(Error::Elsewhere) => {

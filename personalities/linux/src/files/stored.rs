@@ -5,7 +5,6 @@
 //! serve better than calls.
 
 use alloc::sync::Arc;
-use alloc::vec;
 use core::mem::size_of;
 
 use kiln_interface::file::{Attributes, DirectoryEntry, File, Opened, change, kind};
@@ -18,6 +17,7 @@ use super::buffer::{Destination, Source};
 use super::files;
 use super::object::{Listed, Mappable, Object, Position};
 use super::server::{self, Held, HeldPages};
+use super::scratch::Scratch;
 use super::window::View;
 use crate::errno::Errno;
 
@@ -38,6 +38,8 @@ enum Pages {
 struct Reading {
     pages: Pages,
     view: View,
+    /// Something was read before: who reads twice reads on.
+    again: bool,
 }
 
 /// A file in a server.
@@ -61,6 +63,7 @@ impl Stored {
             reading: Mutex::new(Reading {
                 pages: Pages::Unknown,
                 view: View::NONE,
+                again: false,
             }),
         }
     }
@@ -70,10 +73,15 @@ impl Stored {
     /// # Errors
     /// The server's, other than that there are none.
     pub fn pages(&self) -> Result<Option<Arc<HeldPages>>, Errno> {
-        self.ask_for_pages(&mut self.reading.lock())
+        let mut reading = self.reading.lock();
+        self.learn_pages(&mut reading)?;
+        Ok(match &reading.pages {
+            Pages::Some(pages) => Some(Arc::clone(pages)),
+            _ => None,
+        })
     }
 
-    fn ask_for_pages(&self, reading: &mut Reading) -> Result<Option<Arc<HeldPages>>, Errno> {
+    fn learn_pages(&self, reading: &mut Reading) -> Result<(), Errno> {
         if matches!(reading.pages, Pages::Unknown) {
             reading.pages = match self.held.file().pages(Caller(server::this_process())) {
                 Ok((cache, length)) => Pages::Some(Arc::new(HeldPages { cache, length })),
@@ -81,14 +89,11 @@ impl Stored {
                 Err(error) => return Err(error.into()),
             };
         }
-        Ok(match &reading.pages {
-            Pages::Some(pages) => Some(Arc::clone(pages)),
-            _ => None,
-        })
+        Ok(())
     }
 
     fn read_by_calls(&self, offset: u64, into: &mut Destination<'_>) -> Result<usize, Errno> {
-        let mut piece = [0; MESSAGE_BYTES];
+        let mut piece = Scratch::take();
         while into.room() > 0 {
             let wanted = into.room().min(MESSAGE_BYTES);
             let at = offset
@@ -113,48 +118,58 @@ impl Stored {
     }
 }
 
+/// Copies from what is mapped, chunk by chunk.
+fn read_by_window(
+    pages: &HeldPages,
+    view: &mut View,
+    offset: u64,
+    into: &mut Destination<'_>,
+) -> Result<usize, Errno> {
+    let start = into.stored();
+    while into.room() > 0 {
+        let at = offset.saturating_add((into.stored() - start) as u64);
+        if at >= pages.length {
+            break;
+        }
+        let mut windows = files().windows.lock();
+        let bytes = windows.bytes(view, pages, at)?;
+        let wanted = bytes.len().min(into.room());
+        match into.put(bytes) {
+            Ok(count) if count == wanted => {}
+            Ok(_) => break,
+            Err(error) if into.stored() == start => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(into.stored() - start)
+}
+
 impl Object for Stored {
     fn read(&self, offset: u64, into: &mut Destination<'_>) -> Result<usize, Errno> {
         if self.is_directory() {
             return Err(Errno::EISDIR);
         }
         let mut reading = self.reading.lock();
-        if let Reading {
-            pages: Pages::Some(pages),
-            view,
-        } = &mut *reading
-        {
-            let start = into.stored();
-            while into.room() > 0 {
-                let at = offset.saturating_add((into.stored() - start) as u64);
-                if at >= pages.length {
-                    break;
-                }
-                let mut windows = files().windows.lock();
-                let bytes = windows.bytes(view, pages, at)?;
-                let wanted = bytes.len().min(into.room());
-                match into.put(bytes) {
-                    Ok(count) if count == wanted => {}
-                    Ok(_) => break,
-                    Err(error) if into.stored() == start => return Err(error),
-                    Err(_) => break,
-                }
+        let by_window =
+            self.length > SMALL_BYTES && (reading.again || into.room() > MESSAGE_BYTES);
+        reading.again = true;
+        if by_window {
+            self.learn_pages(&mut reading)?;
+            if let Reading {
+                pages: Pages::Some(pages),
+                view,
+                ..
+            } = &mut *reading
+            {
+                return read_by_window(pages, view, offset, into);
             }
-            return Ok(into.stored() - start);
-        }
-        if matches!(reading.pages, Pages::Unknown)
-            && self.length > SMALL_BYTES
-            && self.ask_for_pages(&mut reading)?.is_some()
-        {
-            drop(reading);
-            return self.read(offset, into);
         }
         drop(reading);
         self.read_by_calls(offset, into)
     }
 
     fn write(&self, position: Position, from: &mut Source<'_>) -> Result<(usize, u64), Errno> {
-        let mut piece = [0; MESSAGE_BYTES];
+        let mut piece = Scratch::take();
         let mut written = 0;
         let mut after = match position {
             Position::At(offset) => offset,
@@ -245,7 +260,7 @@ impl Object for Stored {
         if !self.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        let mut answer = vec![0; MESSAGE_BYTES];
+        let mut answer = Scratch::take();
         let mut cookie = cookie;
         loop {
             let count = self.held.file().read_directory(cookie, &mut answer)?;

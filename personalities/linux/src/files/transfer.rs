@@ -6,6 +6,7 @@ use super::buffer::{Destination, Source};
 use super::description::Description;
 use super::files;
 use super::object::Position;
+use super::scratch::Scratch;
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
 use crate::program_memory::{self, Slice};
@@ -192,9 +193,6 @@ pub fn pwritev2(call: &Call<'_>) -> Answer {
     write_slices(&description, &slices, at)
 }
 
-/// Bytes that are moved at once between two files.
-const PIECE_BYTES: usize = 4096;
-
 /// Moves up to `most` bytes from one file to another.
 fn pump(
     from: &Description,
@@ -203,10 +201,10 @@ fn pump(
     to_at: &mut Option<u64>,
     most: u64,
 ) -> Answer {
-    let mut piece = [0; PIECE_BYTES];
+    let mut piece = Scratch::take();
     let mut total = 0;
     while total < most {
-        let wanted = (most - total).min(PIECE_BYTES as u64) as usize;
+        let wanted = (most - total).min(piece.len() as u64) as usize;
         let place = piece.get_mut(..wanted).unwrap_or_default();
         let mut into = Destination::library(place);
         let read = match from_at {

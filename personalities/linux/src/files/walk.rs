@@ -14,7 +14,8 @@ use kiln_object::Error;
 use zerocopy::IntoBytes;
 
 use super::mounts::Mount;
-use super::path::{self, Joined, PATH_BYTES};
+use super::path::{self, Joined};
+use super::scratch::Scratch;
 use super::{Files, server};
 use crate::errno::Errno;
 use crate::pseudo::{self, Found, Node};
@@ -206,7 +207,7 @@ impl<'a> Walk<'a> {
     ) -> Result<R, Errno> {
         loop {
             let place = self.place()?;
-            let mut elsewhere = [0; PATH_BYTES];
+            let mut elsewhere = Scratch::for_path();
             match step(&place, &mut elsewhere) {
                 Ok(result) => return Ok(result),
                 Err(Failed::Errno(errno)) => return Err(errno),

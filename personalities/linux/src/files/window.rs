@@ -154,6 +154,8 @@ impl Default for Windows {
     }
 }
 
+const _: () = assert!(address(SLOTS) <= kiln_object::layout::SYSTEM_END);
+
 const fn address(slot: usize) -> u64 {
     WINDOW_BASE + slot as u64 * CHUNK_BYTES
 }
@@ -231,5 +233,3 @@ mod mapping {
         })
     }
 }
-
-const _: () = assert!(address(SLOTS) <= kiln_object::layout::SYSTEM_END);

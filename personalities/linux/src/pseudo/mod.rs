@@ -58,6 +58,9 @@ pub struct Entry {
     pub node: Node,
 }
 
+/// Takes what is written to a [`Text`].
+pub type TakeText = fn(&Files, &[u8]) -> Result<(), Errno>;
+
 /// A file that is made when it is opened.
 #[derive(Debug)]
 pub struct Text {
@@ -66,7 +69,7 @@ pub struct Text {
     /// Appends what the file says.
     pub make: fn(&Files, &mut Vec<u8>),
     /// Takes what is written.
-    pub write: Option<fn(&Files, &[u8]) -> Result<(), Errno>>,
+    pub write: Option<TakeText>,
 }
 
 /// Where a link leads.

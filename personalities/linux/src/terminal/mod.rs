@@ -22,6 +22,7 @@ pub use console::{ConsoleInput, ConsoleOutput, ConsoleTerminal, terminal_attribu
 use crate::errno::Errno;
 use crate::files::buffer::{Destination, Source};
 use crate::files::object::readiness;
+use crate::files::scratch::Scratch;
 use crate::table::SystemCall;
 use line::{InputSide, Signal, Taken};
 use output::OutputSide;
@@ -30,9 +31,6 @@ use stream::InputStream;
 
 /// The calls of this family: it has none, since terminals are reached by descriptors.
 pub const CALLS: &[SystemCall] = &[];
-
-/// Bytes that are taken from or given to the device at once.
-const PIECE_BYTES: usize = 1024;
 
 /// The terminal of this process.
 #[derive(Debug, Default)]
@@ -89,7 +87,7 @@ impl State {
         let mut signal = None;
         let mut echo = Vec::new();
         while !self.drained && self.has_room() {
-            let mut piece = [0; PIECE_BYTES];
+            let mut piece = Scratch::take();
             let Some(bytes) = device::read(&mut piece) else {
                 self.drained = true;
                 break;
@@ -186,11 +184,11 @@ impl Terminal {
 
     fn read(&self, into: &mut Destination<'_>) -> Result<usize, Errno> {
         self.pump();
-        let mut piece = [0; PIECE_BYTES];
+        let mut piece = Scratch::take();
         let mut state = self.state.lock();
         let state = &mut *state;
         while into.room() > 0 {
-            let wanted = into.room().min(PIECE_BYTES);
+            let wanted = into.room().min(piece.len());
             let place = piece.get_mut(..wanted).unwrap_or_default();
             let taken = if !state.input_is_terminal {
                 match state.stream.take(place) {
@@ -230,7 +228,7 @@ impl Terminal {
         if as_terminal && state.input_is_terminal && state.input.output_stopped() {
             return Err(Errno::EAGAIN);
         }
-        let mut piece = [0; PIECE_BYTES];
+        let mut piece = Scratch::take();
         let mut device_bytes = Vec::new();
         while from.left() > 0 {
             let bytes = match from.take(&mut piece) {

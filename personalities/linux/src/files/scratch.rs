@@ -1,0 +1,64 @@
+//! Pages that a system call needs for a moment: a path to go on with, a piece of a file.
+//!
+//! Clearing a page costs more than many a call, so pages are kept and not cleared: what is in one
+//! is whatever was there, and whoever takes one uses only what it put there itself.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+
+use kiln_object::call::MESSAGE_BYTES;
+use spin::Mutex;
+
+/// Pages that are kept at most.
+const MOST_KEPT: usize = 4;
+
+static KEPT: Mutex<Vec<Box<[u8; MESSAGE_BYTES]>>> = Mutex::new(Vec::new());
+
+/// A page of old bytes; it goes back when it is dropped.
+#[derive(Debug)]
+pub struct Scratch(Option<Box<[u8; MESSAGE_BYTES]>>);
+
+impl Scratch {
+    /// Takes a page.
+    #[must_use]
+    pub fn take() -> Self {
+        let kept = KEPT.lock().pop();
+        Self(Some(kept.unwrap_or_else(|| Box::new([0; MESSAGE_BYTES]))))
+    }
+
+    /// Takes a page that says nothing if it is read as a string.
+    #[must_use]
+    pub fn for_path() -> Self {
+        let mut page = Self::take();
+        if let Some(first) = page.first_mut() {
+            *first = 0;
+        }
+        page
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], |page| page)
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().map_or(&mut [], |page| page)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(page) = self.0.take() {
+            let mut kept = KEPT.lock();
+            if kept.len() < MOST_KEPT {
+                kept.push(page);
+            }
+        }
+    }
+}
