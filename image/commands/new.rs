@@ -50,7 +50,7 @@ name = "{name}"
 # What the program believes to run on.
 personality = "linux"
 # Drivers in the kernel. Known: serial (the console), debug_console (messages and the exit
-# status for `kiln run`, which adds it), virtio_rng (entropy from the host).
+# status for `kiln run`, which adds it).
 drivers = ["serial", "debug_console"]
 
 # The program to start; its end is the machine's end, its exit status that of `kiln run`.

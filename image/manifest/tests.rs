@@ -4,7 +4,7 @@ use super::*;
 
 const GOOD: &str = r#"name = "hello"
 personality = "linux"
-drivers = ["virtio_rng", "serial"]
+drivers = ["debug_console", "serial"]
 
 [program]
 path = "/usr//bin/./python3"
@@ -54,7 +54,7 @@ fn changed(from: &str, to: &str) -> String {
 #[test]
 fn a_manifest_describes_the_machine() {
     let manifest = parse(GOOD).unwrap();
-    assert_eq!(manifest.drivers, [Driver::Serial, Driver::VirtioRng]);
+    assert_eq!(manifest.drivers, [Driver::Serial, Driver::DebugConsole]);
     assert_eq!(manifest.program.path.value, "/usr/bin/python3");
     assert_eq!(manifest.program.directory, "/srv");
     let names: Vec<_> = manifest
@@ -104,7 +104,7 @@ fn an_unknown_field_names_the_near_ones() {
 #[test]
 fn an_unknown_component_names_the_near_ones() {
     assert_eq!(
-        changed("\"virtio_rng\"", "\"virtio-rgn\""),
+        changed("\"debug_console\"", "\"virtio-rgn\""),
         "unknown driver `virtio-rgn`\n --> m.toml:3:12\n  |\n3 | drivers = [\"virtio-rgn\", \"serial\"]\n  |            ^^^^^^^^^^^^\n  = help: did you mean `virtio_rng`? known: serial, debug_console, virtio_rng"
     );
     let servers = "[servers]\nname_spaec = {}\nname_space = {}\nimage_root = {}\n[machine]";
