@@ -69,6 +69,7 @@ fn kernel_main(boot: &'static BootInformation, memory: &DirectMap, entry_counter
 
 /// The rest, on a stack whose overflow is a fault.
 extern "sysv64" fn on_guarded_stack(entry_counter: u64) -> ! {
+    interrupt::legacy::silence();
     interrupt::local_apic::initialise();
     interrupt::io_apic::initialise();
     time::initialise(entry_counter);

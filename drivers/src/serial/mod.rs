@@ -92,7 +92,9 @@ extern "sysv64" fn start(stage: Stage) -> Outcome {
             if !uart.is_present() {
                 return Outcome::Absent;
             }
-            uart.initialise();
+            uart.initialise(|uart| {
+                console::receive(|| uart.receive(console::overflow));
+            });
             console::register(&SERIAL);
             log::register(log_line, Rank::Shared);
         }
@@ -102,6 +104,7 @@ extern "sysv64" fn start(stage: Stage) -> Outcome {
                 io_apic::route_isa(LINE, vector, here).ok()
             });
             if route.is_some() {
+                // What came before raises the interrupt as well.
                 uart.interrupt_on_receive(true);
             } else {
                 SERIAL.polled.store(true, Ordering::Relaxed);

@@ -48,17 +48,21 @@ impl<R: Registers> Uart<R> {
         })
     }
 
-    /// 115,200 baud, 8 data bits, no parity; queues on and empty; no interrupts yet.
-    pub(super) fn initialise(&self) {
+    /// 115,200 baud, 8 data bits, no parity; queues on; no interrupts yet.
+    ///
+    /// Turning the queues on loses what has been received: `save` is called to take that, with
+    /// nothing but one write after it.
+    pub(super) fn initialise(&self, save: impl FnOnce(&Self)) {
         self.0.write(INTERRUPT_ENABLE, 0);
         self.0.write(LINE_CONTROL, 0x80);
         self.0.write(DATA, 1);
         self.0.write(INTERRUPT_ENABLE, 0);
         self.0.write(LINE_CONTROL, 0x03);
-        // On, cleared, interrupt at one byte waiting for long enough or eight at once.
-        self.0.write(FIFO_CONTROL, 0x87);
         // Ready, and output 2, which lets interrupts through on a PC.
         self.0.write(MODEM_CONTROL, 0x0b);
+        save(self);
+        // On; interrupt at one byte waiting for long enough or eight at once.
+        self.0.write(FIFO_CONTROL, 0x81);
     }
 
     /// Interrupts for received bytes, on or off.
@@ -117,6 +121,7 @@ mod tests {
         busy: u32,
         stuck: bool,
         scratch: u8,
+        divisor: bool,
         sent: Vec<u8>,
         received: Vec<u8>,
         lost: bool,
@@ -151,6 +156,7 @@ mod tests {
         fn write(&self, register: u8, value: u8) {
             let mut state = self.state.borrow_mut();
             match register {
+                DATA if state.divisor => {}
                 DATA => {
                     assert!(state.queue < BURST, "a byte was written to a full queue");
                     state.queue += 1;
@@ -158,6 +164,9 @@ mod tests {
                     state.sent.push(value);
                 }
                 SCRATCH => state.scratch = value,
+                FIFO_CONTROL => state.received.clear(),
+                // With the divisor's register selected, register 0 sends nothing.
+                LINE_CONTROL => state.divisor = value & 0x80 != 0,
                 _ => {}
             }
         }
@@ -171,6 +180,15 @@ mod tests {
         assert_eq!(uart.send(&bytes), 100);
         uart.drain();
         assert_eq!(uart.0.state.borrow().sent, bytes);
+    }
+
+    #[test]
+    fn bytes_received_before_the_start_are_kept() {
+        let uart = Uart(Device::default());
+        uart.0.state.borrow_mut().received = Vec::from(*b"x");
+        let mut saved = None;
+        uart.initialise(|uart| saved = uart.receive(|| {}));
+        assert_eq!(saved, Some(b'x'));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! I/O APICs: which vector a device's line raises, on which processor.
 //!
-//! All lines are masked until a driver asks for one. The older 8259 controllers are silenced for
-//! good. Source: Intel 82093AA data sheet, section 3.2.
+//! All lines are masked until a driver asks for one. Source: Intel 82093AA data sheet, section 3.2.
 
 use spin::Mutex;
-use x86_64::instructions::port::Port;
 
 use crate::firmware::physical::{DIRECT_MAP, DIRECT_MAP_BYTES};
 use crate::firmware::{IoApic, IsaRoute, machine};
@@ -39,13 +37,8 @@ fn pins(controller: &IoApic) -> u32 {
     (access(controller, 1, None) >> 16 & 0xff) + 1
 }
 
-/// Masks everything that could interrupt.
+/// Masks every line.
 pub(crate) fn initialise() {
-    // SAFETY: the 8259s' mask registers; where there are none nothing listens.
-    unsafe {
-        Port::<u8>::new(0x21).write(0xff);
-        Port::<u8>::new(0xa1).write(0xff);
-    }
     for controller in machine().io_apics() {
         for pin in 0..pins(controller) {
             access(controller, 0x10 + pin * 2, Some(1 << 16));

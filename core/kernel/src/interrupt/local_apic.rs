@@ -89,7 +89,6 @@ pub(crate) fn initialise() {
         }
     }
     write(Register::SpuriousVector, 1 << 8 | u32::from(SPURIOUS));
-    write(Register::TaskPriority, 0);
     write(Register::Timer, MASKED | u32::from(TIMER));
     write(Register::Thermal, MASKED);
     write(Register::Performance, MASKED);
@@ -97,6 +96,8 @@ pub(crate) fn initialise() {
     // Line 1 is where a PC wires its non-maskable interrupt.
     write(Register::Line1, 4 << 8);
     write(Register::Error, MASKED);
+    // Last: it makes the controller reconsider what it signals to the processor.
+    write(Register::TaskPriority, 0);
     INITIALISED.store(true, Ordering::Relaxed);
 }
 

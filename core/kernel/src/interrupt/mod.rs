@@ -9,6 +9,7 @@ pub mod descriptors;
 mod entry;
 mod frame;
 pub mod io_apic;
+pub(crate) mod legacy;
 pub mod local_apic;
 pub mod table;
 
