@@ -17,7 +17,7 @@ mod walk;
 
 pub use answer::{Which, take_attributes, write_attributes};
 pub use listing::{Listing, listed};
-pub use walk::{Entry, Final, Last, NAME_MAX, PATH_MAX, Place, Stop, Tree, walk};
+pub use walk::{Entry, Final, Last, NAME_MAX, PATH_MAX, Place, Start, Stop, Tree, walk, walk_from};
 
 use alloc::sync::Arc;
 use kiln_object::{Dispatch, Error, ProcessId, RawReference, Rights};

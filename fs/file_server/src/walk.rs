@@ -95,6 +95,17 @@ pub struct Place<D, L> {
     pub entry: Option<Entry<D, L>>,
     /// Whether a slash followed the name.
     pub slash: bool,
+    /// How many links were followed.
+    pub links: usize,
+}
+
+/// Where a walk goes on from: directories that were come through, the root first.
+#[derive(Clone, Debug)]
+pub struct Start<D> {
+    /// At least the root.
+    pub directories: Vec<D>,
+    /// How many links were followed so far.
+    pub links: usize,
 }
 
 /// Why a walk did not arrive.
@@ -151,14 +162,38 @@ pub fn walk<T: Tree>(
     path: &[u8],
     last: Final,
 ) -> Result<Place<T::Directory, T::Leaf>, Stop> {
+    let mut directories = Vec::with_capacity(8);
+    directories.push(tree.root());
+    walk_from(
+        tree,
+        Start {
+            directories,
+            links: 0,
+        },
+        path,
+        last,
+    )
+}
+
+/// Walks `path` from where another walk has come to; a `..` goes back the way that one came.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_from<T: Tree>(
+    tree: &T,
+    start: Start<T::Directory>,
+    path: &[u8],
+    last: Final,
+) -> Result<Place<T::Directory, T::Leaf>, Stop> {
     if path.contains(&0) {
         return Err(Error::BadArgument.into());
     }
-    let mut directories = Vec::with_capacity(8);
-    directories.push(tree.root());
+    let Start {
+        mut directories,
+        mut links,
+    } = start;
     let mut pending = Cow::Borrowed(path);
     let mut at = 0;
-    let mut links = 0;
     loop {
         let left = pending.get(at..).unwrap_or_default();
         let Some(step) = Step::first(left) else {
@@ -167,6 +202,7 @@ pub fn walk<T: Tree>(
                 last: Last::Root,
                 entry: None,
                 slash: false,
+                links,
             });
         };
         let rest_at = at + step.end;
@@ -225,6 +261,7 @@ pub fn walk<T: Tree>(
                         last,
                         entry,
                         slash: step.slash,
+                        links,
                     });
                 }
                 match entry {
@@ -244,6 +281,7 @@ pub fn walk<T: Tree>(
                 last,
                 entry: None,
                 slash: step.slash,
+                links,
             });
         }
         at = rest_at;

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod contents;
 mod file;
+mod recent;
 mod server;
 
 pub use server::ImageRoot;

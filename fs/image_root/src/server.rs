@@ -6,7 +6,7 @@
 use alloc::sync::Arc;
 
 use kiln_erofs::{BLOCK_SIZE, Image, Inode, Kind};
-use kiln_file_server::{Entry, Export, Final, Last, Stop, Which, walk, write_attributes};
+use kiln_file_server::{Entry, Export, Final, Last, Place, Stop, Which, write_attributes};
 use kiln_interface::FourWords;
 use kiln_interface::file::{FileDispatch, FileTree, Opened, open};
 use kiln_interface::kernel::FileCache;
@@ -14,6 +14,7 @@ use kiln_object::{Error, ProcessId, Reference, Rights};
 
 use crate::contents::{Contents, refusal};
 use crate::file::OpenFile;
+use crate::recent::Recent;
 
 /// Flags that have a meaning.
 const KNOWN: u32 = open::READ | open::NO_FOLLOW | open::DIRECTORY | open::PATH | open::CHANGING;
@@ -22,6 +23,7 @@ const KNOWN: u32 = open::READ | open::NO_FOLLOW | open::DIRECTORY | open::PATH |
 #[derive(Debug)]
 pub struct ImageRoot<C> {
     contents: Arc<Contents<C>>,
+    recent: Recent,
     export: Export,
 }
 
@@ -30,13 +32,18 @@ impl<C: FileCache + Send + Sync + 'static> ImageRoot<C> {
     pub fn new(image: Image<'static>, tree: u64, pages: C, export: Export) -> Self {
         Self {
             contents: Arc::new(Contents { image, tree, pages }),
+            recent: Recent::new(),
             export,
         }
     }
 
+    fn walk(&self, path: &[u8], last: Final) -> Result<Place<Result<Inode, Error>, Inode>, Stop> {
+        self.recent.walk(&self.contents, path, last)
+    }
+
     /// What is at `path`.
     fn find(&self, path: &[u8], last: Final) -> Result<Inode, Stop> {
-        match walk(&*self.contents, path, last)?.existing()? {
+        match self.walk(path, last)?.existing()? {
             Entry::Directory(directory) => Ok(directory?),
             Entry::Leaf(inode) => Ok(inode),
         }
@@ -44,7 +51,7 @@ impl<C: FileCache + Send + Sync + 'static> ImageRoot<C> {
 
     /// Checks that `path` leads to a place in the tree at all.
     fn reach(&self, path: &[u8], which: Which, elsewhere: &mut [u8]) -> Result<(), Error> {
-        match walk(&*self.contents, path, Final::Name) {
+        match self.walk(path, Final::Name) {
             Ok(_) => Ok(()),
             Err(stop) => Err(stop.answer(which, elsewhere)),
         }
@@ -52,7 +59,7 @@ impl<C: FileCache + Send + Sync + 'static> ImageRoot<C> {
 
     /// The answer to whoever wants to make something at `path`.
     fn refuse_new(&self, path: &[u8], elsewhere: &mut [u8]) -> Error {
-        match walk(&*self.contents, path, Final::Name) {
+        match self.walk(path, Final::Name) {
             Ok(place) if place.last != Last::DotDot && place.entry.is_none() => match place.last {
                 Last::Name(_) => Error::ReadOnly,
                 _ => Error::Exists,
@@ -102,7 +109,7 @@ impl<C: FileCache + Send + Sync + 'static> ImageRoot<C> {
             _ if flags & open::NO_FOLLOW != 0 => Final::Stay,
             _ => Final::Follow,
         };
-        let place = walk(&*self.contents, path, last)?;
+        let place = self.walk(path, last)?;
         if creates && matches!(place.last, Last::Name(_)) {
             match &place.entry {
                 _ if place.slash => return Err(Error::IsDirectory.into()),

@@ -2,7 +2,11 @@
 //!
 //! Alone it is a tree that starts empty. Over a *lower* tree that never changes, it shows that tree
 //! until something is written: then the file is copied up here. Files nobody wrote are opened at the
-//! lower server itself, so that reading and mapping them never comes through here.
+//! lower server itself, so that reading and mapping them never comes through here. The price: who
+//! opened such a file to read it goes on with the old contents when somebody writes the copy, and
+//! cannot change its attributes through that reference.
+//!
+//! Times of access are kept as set; reading does not change them.
 #![no_std]
 #![deny(unsafe_code)]
 
