@@ -2,5 +2,11 @@
 
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod debug_console;
+pub mod device_memory;
+pub mod pci;
 pub mod serial;
+pub mod virtio;
