@@ -205,6 +205,11 @@ unsafe extern "sysv64" fn resume(frame: &TrapFrame) -> ! {
         "mov eax, cs",
         "push rax",
         "push qword ptr [rdi + {rip}]",
+        // QEMU's emulation reads the frame of `iretq` as the kernel would, which SMAP forbids unless
+        // the alignment check flag is set. The frame brings the program's own flags.
+        "pushfq",
+        "or dword ptr [rsp], {alignment_check}",
+        "popfq",
         "mov qword ptr [rdi + {active}], 0",
         "mov r15, [rdi + {r15}]",
         "mov r14, [rdi + {r14}]",
@@ -222,6 +227,7 @@ unsafe extern "sysv64" fn resume(frame: &TrapFrame) -> ! {
         "mov rax, [rdi + {rax}]",
         "mov rdi, [rdi + {rdi}]",
         "iretq",
+        alignment_check = const 1 << 18,
         active = const core::mem::offset_of!(TrapFrame, active),
         r15 = const core::mem::offset_of!(TrapFrame, registers.r15),
         r14 = const core::mem::offset_of!(TrapFrame, registers.r14),

@@ -43,7 +43,8 @@ extern "sysv64" fn system_call(
     reflected: u64,
 ) -> u64 {
     if reflected != 0 {
-        rewrite::met(registers.rip.get(), registers.rax.get());
+        let next = rewrite::met(registers.rip.get(), registers.rax.get());
+        registers.rip.set(next);
     }
     let call = Call::new(registers);
     let answer = if TRACING.load(Ordering::Relaxed) {

@@ -91,5 +91,5 @@ fn vectors_are_checked_as_a_whole() {
 #[test]
 fn only_the_loops_have_fixups() {
     assert_eq!(fixup(0), None);
-    assert_eq!(fixup(only_the_loops_have_fixups as usize as u64), None);
+    assert_eq!(fixup(only_the_loops_have_fixups as *const () as u64), None);
 }

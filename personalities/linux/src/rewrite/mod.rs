@@ -62,24 +62,33 @@ pub fn patched_sites() -> u64 {
 }
 
 /// Notes that the kernel reflected call `number` from the site before `return_address`; patches the
-/// site if this is not the first time.
+/// site if this is not the first time. Answers where the call returns to, which may have moved.
 #[cold]
-pub fn met(return_address: u64, number: u64) {
+#[must_use]
+pub fn met(return_address: u64, number: u64) -> u64 {
     if !settled::is_second_visit(return_address) {
-        return;
+        return return_address;
     }
     let mut sites = SITES.lock();
-    if !sites.sites.contains_key(&return_address) {
-        let site = sites
-            .patch(return_address, number, &kiln_runtime::address_space())
-            .unwrap_or(Site::Kept);
-        if site != Site::Kept {
-            sites.patched += 1;
+    let site = match sites.sites.get(&return_address) {
+        Some(site) => *site,
+        None => {
+            let site = sites
+                .patch(return_address, number, &kiln_runtime::address_space())
+                .unwrap_or(Site::Kept);
+            if site != Site::Kept {
+                sites.patched += 1;
+            }
+            sites.sites.insert(return_address, site);
+            site
         }
-        sites.sites.insert(return_address, site);
+    };
+    if let Site::CallDisplaced { continuation, .. } = site {
+        return continuation;
     }
     // A site whose load was displaced comes this way only by a jump to the `syscall` itself.
     settled::settle(return_address);
+    return_address
 }
 
 /// Takes sites in the range out of the books: its bytes change or go away.

@@ -46,6 +46,7 @@ pub(super) fn before(call: &Call<'_>, arguments: &[Argument]) -> Vec<String> {
     arguments
         .iter()
         .enumerate()
+        .take_while(|(n, argument)| !is_left_out(call, *n, arguments, **argument))
         .map(|(n, argument)| {
             let mut text = String::new();
             push(&mut text, call, n, *argument);
@@ -63,6 +64,16 @@ pub(super) fn after(call: &Call<'_>, arguments: &[Argument], answer: Answer, tex
             push_bytes(text, call.pointer(n), length);
         }
     }
+}
+
+/// Whether the argument is a mode that the flags before it do not ask for.
+fn is_left_out(call: &Call<'_>, n: usize, arguments: &[Argument], argument: Argument) -> bool {
+    let flags = n.checked_sub(1).and_then(|flags| arguments.get(flags));
+    let makes_file = u64::from(abi::O_CREAT | (abi::O_TMPFILE & !abi::O_DIRECTORY));
+    matches!(
+        (flags, argument),
+        (Some(Argument::OpenFlags), Argument::Mode)
+    ) && call.long(n - 1) & makes_file == 0
 }
 
 // Formatting into a string does not fail, so the results of `write!` are of no interest.
