@@ -1,11 +1,17 @@
 /* Prints what a program is started with. */
 #include <elf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
 extern char **environ;
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 int main(int argc, char **argv)
 {
@@ -13,6 +19,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < argc; i++)
         printf("argument %d: [%s]\n", i, argv[i]);
     printf("after the last: %s\n", argv[argc] ? "something" : "null");
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    qsort(environ, count, sizeof *environ, by_text);
     for (char **e = environ; *e; e++)
         printf("variable: [%s]\n", *e);
     printf("directory: %s\n", getcwd(directory, sizeof directory) ? directory : "none");

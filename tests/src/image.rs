@@ -57,7 +57,7 @@ impl Run {
         self
     }
 
-    /// Stops the machine after so many seconds (60 if not said).
+    /// Stops the machine after so many seconds (30 if not said).
     #[must_use]
     pub fn limit(mut self, seconds: u64) -> Self {
         self.limit = Some(seconds);
@@ -69,7 +69,7 @@ impl Run {
     /// # Errors
     /// The tool could not be run, or hung.
     pub fn run<S: AsRef<str>>(&self, words: &[S]) -> Result<Output, String> {
-        let limit = self.limit.unwrap_or(60);
+        let limit = self.limit.unwrap_or(30);
         let mut child = Child::new(places::kiln()).args(["run", "--timeout", &limit.to_string()]);
         for package in &self.packages {
             child = child.args(["--deb", package]);

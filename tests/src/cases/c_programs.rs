@@ -52,10 +52,10 @@ fn registers(linkage: Linkage, run: &Run) -> Result<(), String> {
 /// Adds the tests.
 pub fn add(tests: &mut Tests) {
     for linkage in Linkage::ALL {
-        tests.add(format!("c::hello::{}", linkage.name()), move || {
+        tests.add(format!("programs::hello::{}", linkage.name()), move || {
             same(&Run::new(), &compile::c("hello", linkage)?, &[])
         });
-        tests.add(format!("c::environment::{}", linkage.name()), move || {
+        tests.add(format!("programs::environment::{}", linkage.name()), move || {
             let words = [
                 "two words",
                 "",
@@ -68,27 +68,27 @@ pub fn add(tests: &mut Tests) {
         });
     }
     for linkage in [Linkage::Static, Linkage::Dynamic] {
-        tests.add(format!("c::registers::{}", linkage.name()), move || {
+        tests.add(format!("programs::registers::{}", linkage.name()), move || {
             registers(linkage, &Run::new())
         });
-        tests.add(format!("c::many_calls::{}", linkage.name()), move || {
+        tests.add(format!("programs::many_calls::{}", linkage.name()), move || {
             same(&Run::new(), &compile::c("loop", linkage)?, &["50000"])
         });
-        tests.add(format!("c::errors::{}", linkage.name()), move || {
+        tests.add(format!("programs::errors::{}", linkage.name()), move || {
             same(&Run::new(), &compile::c("errors", linkage)?, &[])
         });
     }
-    tests.add("c::registers::four_processors", || {
+    tests.add("programs::registers::four_processors", || {
         registers(Linkage::Static, &Run::new().options(&["--cpus", "4"]))
     });
-    tests.add("c::many_calls::musl_static", || {
+    tests.add("programs::many_calls::musl_static", || {
         same(
             &Run::new(),
             &compile::c("loop", Linkage::MuslStatic)?,
             &["50000"],
         )
     });
-    tests.add("c::variables", || {
+    tests.add("programs::variables", || {
         let program = compile::c("environment", Linkage::Static)?;
         let run = Run::new().options(&["--env", "KILN=a b=c", "--env", "EMPTY="]);
         let output = in_image(&run, &program, &[])?.expect_status(0)?;
@@ -105,9 +105,9 @@ pub fn add(tests: &mut Tests) {
     });
     for fixed in [true, false] {
         let name = if fixed {
-            "rust::std::static"
+            "programs::rust::static"
         } else {
-            "rust::std::dynamic"
+            "programs::rust::dynamic"
         };
         tests.add(name, move || {
             let program = compile::rust("rust_std", fixed)?;
