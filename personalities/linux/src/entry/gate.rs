@@ -4,8 +4,9 @@
 //! needs no more than those and `rax` is finished through [`direct::DIRECT`] without a stack.
 
 use core::arch::naked_asm;
+use core::mem::offset_of;
 
-use kiln_object::dispatcher::{REFLECTED_RIP, TrapFrame};
+use kiln_object::dispatcher::{DispatcherPage, REFLECTED_RIP};
 use kiln_runtime::dispatcher::word_offset;
 
 use super::direct::{DIRECT, DIRECT_NUMBERS};
@@ -117,7 +118,7 @@ extern "sysv64" fn run() {
         stack = const word_offset(STACK_WORD),
         vector_bytes = const VECTOR_BYTES,
         system_call = sym system_call,
-        keep_rax = const core::mem::offset_of!(SavedRegisters, keep_rax),
+        keep_rax = const offset_of!(SavedRegisters, keep_rax),
     )
 }
 
@@ -166,9 +167,6 @@ pub unsafe extern "sysv64" fn start_program(entry: u64, stack: u64) -> ! {
 }
 
 /// Where the kernel enters after a trap: on the trap stack, `rdi` being the dispatcher page.
-///
-/// It goes on with what the frame then holds by `iretq`, which user mode may execute to itself: so
-/// the kernel need not be asked, and no code runs between the last vector register and the program.
 #[unsafe(naked)]
 pub extern "sysv64" fn trapped() {
     naked_asm!(
@@ -181,95 +179,82 @@ pub extern "sysv64" fn trapped() {
         "lea rdi, [rdi + {trap}]",
         "call {handle}",
         restore_vectors!(),
-        "mov rdi, gs:[0]",
-        "lea rdi, [rdi + {trap}]",
         "jmp {resume}",
         vector_bytes = const VECTOR_BYTES,
-        trap = const core::mem::offset_of!(kiln_object::dispatcher::DispatcherPage, trap),
+        trap = const offset_of!(DispatcherPage, trap),
         handle = sym trap::handle,
         resume = sym resume,
     )
 }
 
-/// Goes on with the registers of a trap frame; the vector registers are in place.
+/// Goes on with the registers of the dispatcher page's trap frame; the vector registers are in
+/// place.
 ///
-/// # Safety
-/// `frame` is the dispatcher page's, and the stack is not the program's.
+/// The page is addressed through GS, so that the last two instructions can load the stack pointer
+/// and jump without a register to spare and without the kernel. (`iretq` would do it in one, but
+/// under SMAP some emulators refuse to read its frame for user mode.)
 #[unsafe(naked)]
-unsafe extern "sysv64" fn resume(frame: &TrapFrame) -> ! {
+extern "sysv64" fn resume() -> ! {
     naked_asm!(
-        "mov eax, ss",
-        "push rax",
-        "push qword ptr [rdi + {rsp}]",
-        "push qword ptr [rdi + {rflags}]",
-        "mov eax, cs",
-        "push rax",
-        "push qword ptr [rdi + {rip}]",
-        // QEMU's emulation reads the frame of `iretq` as the kernel would, which SMAP forbids unless
-        // the alignment check flag is set. The frame brings the program's own flags.
-        "pushfq",
-        "or dword ptr [rsp], {alignment_check}",
+        "mov qword ptr gs:[{active}], 0",
+        "push qword ptr gs:[{rflags}]",
         "popfq",
-        "mov qword ptr [rdi + {active}], 0",
-        "mov r15, [rdi + {r15}]",
-        "mov r14, [rdi + {r14}]",
-        "mov r13, [rdi + {r13}]",
-        "mov r12, [rdi + {r12}]",
-        "mov r11, [rdi + {r11}]",
-        "mov r10, [rdi + {r10}]",
-        "mov r9, [rdi + {r9}]",
-        "mov r8, [rdi + {r8}]",
-        "mov rbp, [rdi + {rbp}]",
-        "mov rsi, [rdi + {rsi}]",
-        "mov rdx, [rdi + {rdx}]",
-        "mov rcx, [rdi + {rcx}]",
-        "mov rbx, [rdi + {rbx}]",
-        "mov rax, [rdi + {rax}]",
-        "mov rdi, [rdi + {rdi}]",
-        "iretq",
-        alignment_check = const 1 << 18,
-        active = const core::mem::offset_of!(TrapFrame, active),
-        r15 = const core::mem::offset_of!(TrapFrame, registers.r15),
-        r14 = const core::mem::offset_of!(TrapFrame, registers.r14),
-        r13 = const core::mem::offset_of!(TrapFrame, registers.r13),
-        r12 = const core::mem::offset_of!(TrapFrame, registers.r12),
-        r11 = const core::mem::offset_of!(TrapFrame, registers.r11),
-        r10 = const core::mem::offset_of!(TrapFrame, registers.r10),
-        r9 = const core::mem::offset_of!(TrapFrame, registers.r9),
-        r8 = const core::mem::offset_of!(TrapFrame, registers.r8),
-        rbp = const core::mem::offset_of!(TrapFrame, registers.rbp),
-        rsi = const core::mem::offset_of!(TrapFrame, registers.rsi),
-        rdx = const core::mem::offset_of!(TrapFrame, registers.rdx),
-        rcx = const core::mem::offset_of!(TrapFrame, registers.rcx),
-        rbx = const core::mem::offset_of!(TrapFrame, registers.rbx),
-        rax = const core::mem::offset_of!(TrapFrame, registers.rax),
-        rdi = const core::mem::offset_of!(TrapFrame, registers.rdi),
-        rip = const core::mem::offset_of!(TrapFrame, registers.rip),
-        rflags = const core::mem::offset_of!(TrapFrame, registers.rflags),
-        rsp = const core::mem::offset_of!(TrapFrame, registers.rsp),
+        "mov r15, gs:[{r15}]",
+        "mov r14, gs:[{r14}]",
+        "mov r13, gs:[{r13}]",
+        "mov r12, gs:[{r12}]",
+        "mov r11, gs:[{r11}]",
+        "mov r10, gs:[{r10}]",
+        "mov r9, gs:[{r9}]",
+        "mov r8, gs:[{r8}]",
+        "mov rbp, gs:[{rbp}]",
+        "mov rdi, gs:[{rdi}]",
+        "mov rsi, gs:[{rsi}]",
+        "mov rdx, gs:[{rdx}]",
+        "mov rcx, gs:[{rcx}]",
+        "mov rbx, gs:[{rbx}]",
+        "mov rax, gs:[{rax}]",
+        "mov rsp, gs:[{rsp}]",
+        "jmp qword ptr gs:[{rip}]",
+        active = const offset_of!(DispatcherPage, trap.active),
+        rflags = const offset_of!(DispatcherPage, trap.registers.rflags),
+        r15 = const offset_of!(DispatcherPage, trap.registers.r15),
+        r14 = const offset_of!(DispatcherPage, trap.registers.r14),
+        r13 = const offset_of!(DispatcherPage, trap.registers.r13),
+        r12 = const offset_of!(DispatcherPage, trap.registers.r12),
+        r11 = const offset_of!(DispatcherPage, trap.registers.r11),
+        r10 = const offset_of!(DispatcherPage, trap.registers.r10),
+        r9 = const offset_of!(DispatcherPage, trap.registers.r9),
+        r8 = const offset_of!(DispatcherPage, trap.registers.r8),
+        rbp = const offset_of!(DispatcherPage, trap.registers.rbp),
+        rdi = const offset_of!(DispatcherPage, trap.registers.rdi),
+        rsi = const offset_of!(DispatcherPage, trap.registers.rsi),
+        rdx = const offset_of!(DispatcherPage, trap.registers.rdx),
+        rcx = const offset_of!(DispatcherPage, trap.registers.rcx),
+        rbx = const offset_of!(DispatcherPage, trap.registers.rbx),
+        rax = const offset_of!(DispatcherPage, trap.registers.rax),
+        rsp = const offset_of!(DispatcherPage, trap.registers.rsp),
+        rip = const offset_of!(DispatcherPage, trap.registers.rip),
     )
 }
 
-/// Loads the whole vector and floating-point state, then goes on with the registers of `frame`.
+/// Loads the whole vector and floating-point state, then goes on with the registers of the
+/// dispatcher page's trap frame.
 ///
 /// # Safety
-/// As [`resume`]; `state` is a valid image for the instruction that `extended` tells: `xrstor` of
-/// everything that is enabled, else `fxrstor`.
+/// `state` is a valid image for the instruction that `extended` tells: `xrstor` of everything that
+/// is enabled, else `fxrstor`. Nothing waits for this function to come back.
 #[unsafe(naked)]
-pub unsafe extern "sysv64" fn resume_with_state(
-    frame: &TrapFrame,
-    state: *const u8,
-    extended: u64,
-) -> ! {
+pub unsafe extern "sysv64" fn resume_with_state(state: *const u8, extended: u64) -> ! {
     naked_asm!(
-        "test rdx, rdx",
+        "test rsi, rsi",
         "jz 2f",
         "mov eax, -1",
         "mov edx, -1",
-        "xrstor64 [rsi]",
+        "xrstor64 [rdi]",
         "jmp {resume}",
         "2:",
-        "fxrstor64 [rsi]",
+        "fxrstor64 [rdi]",
         "jmp {resume}",
         resume = sym resume,
     )

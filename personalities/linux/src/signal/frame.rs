@@ -481,12 +481,12 @@ static RESTORED: kiln_runtime::SpinMutex<Option<StateImage>> = kiln_runtime::Spi
 
 #[cfg(kiln_freestanding)]
 fn resume(context: &Context, state: *const u8, extended: bool) -> ! {
-    let trap = TrapFrame::default();
-    context.store_to_trap(&trap);
+    // No trap is being handled, so the page's frame is free.
+    context.store_to_trap(&kiln_runtime::dispatcher::page().trap);
     // SAFETY: the image was checked by `StateImage::read` or written by the processor, and lies in
     // `RESTORED` until the next return. This runs on the library's stack, to which nothing comes
     // back.
-    unsafe { crate::entry::resume_with_state(&trap, state, u64::from(extended)) }
+    unsafe { crate::entry::resume_with_state(state, u64::from(extended)) }
 }
 
 #[cfg(not(kiln_freestanding))]
