@@ -433,7 +433,7 @@ pub const CALLS: &[SystemCall] = &[
     call(
         281,
         "epoll_pwait",
-        epoll::epoll_wait,
+        epoll::epoll_pwait,
         &[Descriptor, Pointer, Signed, Signed, Pointer, Unsigned],
     ),
     call(284, "eventfd", event::eventfd, &[Unsigned]),

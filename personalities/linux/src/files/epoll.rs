@@ -23,7 +23,7 @@ use super::open::usable;
 use super::poll::{deadline_in, wait_until};
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
-use crate::program_memory;
+use crate::{program_memory, signal};
 
 /// Sets inside sets, deeper than this, are refused.
 const MOST_DEPTH: usize = 4;
@@ -239,12 +239,19 @@ fn wait(call: &Call<'_>, deadline: Option<u64>) -> Answer {
     })
 }
 
-/// epoll_wait(2), epoll_pwait(2). A signal mask would matter only for a handler that runs meanwhile.
+/// epoll_wait(2)
 pub fn epoll_wait(call: &Call<'_>) -> Answer {
     wait(call, deadline_in(call.integer(3)))
 }
 
+/// epoll_pwait(2)
+pub fn epoll_pwait(call: &Call<'_>) -> Answer {
+    let deadline = deadline_in(call.integer(3));
+    signal::under_mask(call.pointer(4), call.long(5), || wait(call, deadline))
+}
+
 /// epoll_pwait2(2)
 pub fn epoll_pwait2(call: &Call<'_>) -> Answer {
-    wait(call, super::poll::deadline_at(call.pointer(3), 1)?)
+    let deadline = super::poll::deadline_at(call.pointer(3), 1)?;
+    signal::under_mask(call.pointer(4), call.long(5), || wait(call, deadline))
 }

@@ -139,9 +139,9 @@ pub fn splice(directory: &[u8], target: &[u8], rest: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::format;
     use std::string::String;
-    use proptest::prelude::*;
 
     fn joined(base: &str, path: &str) -> (String, bool) {
         let joined = join(base.as_bytes(), path.as_bytes()).expect("joins");

@@ -10,7 +10,7 @@ use super::descriptor::SOFT_LIMIT;
 use super::{files, waiting};
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
-use crate::program_memory;
+use crate::{program_memory, signal};
 
 /// Entries of one `poll`, as far as a program can have descriptors.
 const MOST_ENTRIES: u64 = 1 << 16;
@@ -124,10 +124,12 @@ pub fn poll(call: &Call<'_>) -> Answer {
     poll_entries(call.pointer(0), call.long(1), deadline_in(call.integer(2)))
 }
 
-/// ppoll(2). Its signal mask would matter only for a handler that runs meanwhile.
+/// ppoll(2)
 pub fn ppoll(call: &Call<'_>) -> Answer {
     let deadline = deadline_at(call.pointer(2), 1)?;
-    let answer = poll_entries(call.pointer(0), call.long(1), deadline);
+    let answer = signal::under_mask(call.pointer(3), call.long(4), || {
+        poll_entries(call.pointer(0), call.long(1), deadline)
+    });
     write_rest(call.pointer(2), deadline, 1);
     answer
 }
@@ -202,11 +204,15 @@ pub fn select(call: &Call<'_>) -> Answer {
     answer
 }
 
-/// pselect6(2). Its signal mask would matter only for a handler that runs meanwhile.
+/// pselect6(2). Its last argument points at the mask's address and size.
 pub fn pselect6(call: &Call<'_>) -> Answer {
     let sets = [call.pointer(1), call.pointer(2), call.pointer(3)];
     let deadline = deadline_at(call.pointer(4), 1)?;
-    let answer = select_sets(call.integer(0), sets, deadline);
+    let [mask, size] = match call.pointer(5) {
+        0 => [0; 2],
+        address => program_memory::read(address)?,
+    };
+    let answer = signal::under_mask(mask, size, || select_sets(call.integer(0), sets, deadline));
     write_rest(call.pointer(4), deadline, 1);
     answer
 }

@@ -16,8 +16,8 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::buffer::{Destination, Source};
 use super::files;
 use super::object::{Listed, Mappable, Object, Position};
-use super::server::{self, Held, HeldPages};
 use super::scratch::Scratch;
+use super::server::{self, Held, HeldPages};
 use super::window::View;
 use crate::errno::Errno;
 
@@ -132,7 +132,7 @@ fn read_by_window(
             break;
         }
         let mut windows = files().windows.lock();
-        let bytes = windows.bytes(view, pages, at)?;
+        let bytes = windows.bytes(view, pages, at, into.room() as u64)?;
         let wanted = bytes.len().min(into.room());
         match into.put(bytes) {
             Ok(count) if count == wanted => {}
@@ -150,8 +150,7 @@ impl Object for Stored {
             return Err(Errno::EISDIR);
         }
         let mut reading = self.reading.lock();
-        let by_window =
-            self.length > SMALL_BYTES && (reading.again || into.room() > MESSAGE_BYTES);
+        let by_window = self.length > SMALL_BYTES && (reading.again || into.room() > MESSAGE_BYTES);
         reading.again = true;
         if by_window {
             self.learn_pages(&mut reading)?;

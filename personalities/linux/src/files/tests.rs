@@ -41,7 +41,10 @@ fn text(path: &str) -> CString {
 }
 
 fn open(path: &str, flags: u32) -> Result<u64, Errno> {
-    run(__NR_open, &[text(path).as_ptr() as u64, flags.into(), 0o666])
+    run(
+        __NR_open,
+        &[text(path).as_ptr() as u64, flags.into(), 0o666],
+    )
 }
 
 fn at_path(number: u32, path: &str, rest: &[u64]) -> Answer {
@@ -56,12 +59,18 @@ fn at_paths(number: u32, first: &str, second: &str) -> Answer {
 }
 
 fn write(descriptor: u64, bytes: &[u8]) -> Answer {
-    run(__NR_write, &[descriptor, bytes.as_ptr() as u64, bytes.len() as u64])
+    run(
+        __NR_write,
+        &[descriptor, bytes.as_ptr() as u64, bytes.len() as u64],
+    )
 }
 
 fn read(descriptor: u64, most: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = vec![0; most];
-    let count = run(__NR_read, &[descriptor, bytes.as_mut_ptr() as u64, most as u64])?;
+    let count = run(
+        __NR_read,
+        &[descriptor, bytes.as_mut_ptr() as u64, most as u64],
+    )?;
     bytes.truncate(count as usize);
     Ok(bytes)
 }
@@ -86,7 +95,9 @@ fn contents(path: &str) -> Result<Vec<u8>, Errno> {
 fn mode(number: u32, path: &str) -> Result<u32, Errno> {
     let mut stat = [0_u8; 144];
     at_path(number, path, &[stat.as_mut_ptr() as u64])?;
-    Ok(u32::from_le_bytes(stat[24..28].try_into().expect("is four bytes")))
+    Ok(u32::from_le_bytes(
+        stat[24..28].try_into().expect("is four bytes"),
+    ))
 }
 
 fn link_target(path: &str) -> Result<String, Errno> {
@@ -106,14 +117,20 @@ fn list(path: &str, room: usize) -> Vec<String> {
     let mut names = Vec::new();
     loop {
         let mut bytes = vec![0_u8; room];
-        let count = run(__NR_getdents64, &[descriptor, bytes.as_mut_ptr() as u64, room as u64]);
+        let count = run(
+            __NR_getdents64,
+            &[descriptor, bytes.as_mut_ptr() as u64, room as u64],
+        );
         let mut rest = &bytes[..count.expect("lists") as usize];
         if rest.is_empty() {
             break;
         }
         while !rest.is_empty() {
             let length = usize::from(u16::from_le_bytes([rest[16], rest[17]]));
-            let name = rest[19..length].split(|byte| *byte == 0).next().unwrap_or_default();
+            let name = rest[19..length]
+                .split(|byte| *byte == 0)
+                .next()
+                .unwrap_or_default();
             names.push(String::from_utf8(name.to_vec()).expect("is text"));
             rest = &rest[length..];
         }
@@ -135,8 +152,14 @@ fn files_are_made_written_and_read() {
     let at = bytes.as_mut_ptr() as u64;
     assert_eq!(run(__NR_pread64, &[descriptor, at, 4, 1]), Ok(4));
     assert_eq!(&bytes, b"ello");
-    assert_eq!(run(__NR_pread64, &[descriptor, at, 4, u64::MAX]), Err(Errno::EINVAL));
-    assert_eq!(run(__NR_lseek, &[descriptor, -20_i64 as u64, SEEK_END.into()]), Err(Errno::EINVAL));
+    assert_eq!(
+        run(__NR_pread64, &[descriptor, at, 4, u64::MAX]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        run(__NR_lseek, &[descriptor, -20_i64 as u64, SEEK_END.into()]),
+        Err(Errno::EINVAL)
+    );
     assert_eq!(run(__NR_ftruncate, &[descriptor, 5]), Ok(0));
     assert_eq!(contents("/a"), Ok(b"hello".to_vec()));
     assert_eq!(open("/a", O_CREAT | O_EXCL | O_WRONLY), Err(Errno::EEXIST));
@@ -167,7 +190,10 @@ fn long_transfers_take_several_messages() {
     let long: Vec<u8> = (0..20_000_u32).map(|number| (number % 251) as u8).collect();
     make("/long", &long);
     assert_eq!(contents("/long"), Ok(long.clone()));
-    let (from, to) = (open("/long", O_RDONLY).expect("opens"), open("/copy", O_CREAT | O_WRONLY));
+    let (from, to) = (
+        open("/long", O_RDONLY).expect("opens"),
+        open("/copy", O_CREAT | O_WRONLY),
+    );
     let to = to.expect("is made");
     assert_eq!(run(__NR_sendfile, &[to, from, 0, 1 << 20]), Ok(20_000));
     assert_eq!(run(__NR_lseek, &[from, 0, SEEK_SET.into()]), Ok(0));
@@ -181,12 +207,24 @@ fn vectors_are_moved_in_order() {
     switchboard::mount_memory(b"/");
     let descriptor = open("/v", O_CREAT | O_RDWR).expect("is made");
     let vector = [b"ab".as_ptr() as u64, 2, 0, 0, b"cde".as_ptr() as u64, 3];
-    assert_eq!(run(__NR_writev, &[descriptor, vector.as_ptr() as u64, 3]), Ok(5));
+    assert_eq!(
+        run(__NR_writev, &[descriptor, vector.as_ptr() as u64, 3]),
+        Ok(5)
+    );
     let (mut one, mut two) = ([0_u8; 4], [0_u8; 4]);
     let vector = [one.as_mut_ptr() as u64, 4, two.as_mut_ptr() as u64, 4];
-    assert_eq!(run(__NR_preadv, &[descriptor, vector.as_ptr() as u64, 2, 0]), Ok(5));
+    assert_eq!(
+        run(__NR_preadv, &[descriptor, vector.as_ptr() as u64, 2, 0]),
+        Ok(5)
+    );
     assert_eq!((&one, &two[..1]), (b"abcd", &b"e"[..]));
-    assert_eq!(run(__NR_readv, &[descriptor, vector.as_ptr() as u64, -1_i64 as u64]), Err(Errno::EINVAL));
+    assert_eq!(
+        run(
+            __NR_readv,
+            &[descriptor, vector.as_ptr() as u64, -1_i64 as u64]
+        ),
+        Err(Errno::EINVAL)
+    );
 }
 
 #[test]
@@ -201,7 +239,10 @@ fn names_come_and_go() {
     assert_eq!(link_target("/s"), Ok("d/f".into()));
     assert_eq!(link_target("/h"), Err(Errno::EINVAL));
     assert_eq!(contents("/s"), Ok(b"x".to_vec()));
-    assert_eq!(mode(__NR_lstat, "/s").map(|mode| mode & kind::MASK), Ok(kind::LINK));
+    assert_eq!(
+        mode(__NR_lstat, "/s").map(|mode| mode & kind::MASK),
+        Ok(kind::LINK)
+    );
     assert_eq!(open("/s", O_RDONLY | O_NOFOLLOW), Err(Errno::ELOOP));
     assert_eq!(list("/", 4096), [".", "..", "d", "h", "s"]);
     assert_eq!(list("/", 40), [".", "..", "d", "h", "s"]);
@@ -243,7 +284,10 @@ fn walks_cross_links_and_parents() {
     assert_eq!(run(__NR_fchdir, &[directory]), Ok(0));
     assert_eq!(working_directory(), "/home");
     let file = open("/usr/lib/l", O_RDONLY).expect("opens");
-    assert_eq!(run(__NR_openat, &[file, path.as_ptr() as u64, 0, 0]), Err(Errno::ENOTDIR));
+    assert_eq!(
+        run(__NR_openat, &[file, path.as_ptr() as u64, 0, 0]),
+        Err(Errno::ENOTDIR)
+    );
 }
 
 #[test]
@@ -260,7 +304,10 @@ fn descriptors_are_duplicated() {
     assert_eq!(run(__NR_fcntl, &[9, F_DUPFD.into(), 9]), Ok(10));
     assert_eq!(run(__NR_dup3, &[9, 9, 0]), Err(Errno::EINVAL));
     assert_eq!(link_target("/proc/self/fd/9"), Ok("/f".into()));
-    assert_eq!(list("/proc/self/fd", 4096), [".", "..", "0", "1", "2", "9", "10"]);
+    assert_eq!(
+        list("/proc/self/fd", 4096),
+        [".", "..", "0", "1", "2", "9", "10"]
+    );
     // Opened anew by its descriptor's name, the file is at its start.
     assert_eq!(contents("/dev/fd/9"), Ok(b"abcdef".to_vec()));
     assert_eq!(run(__NR_close_range, &[2, u32::MAX.into(), 0]), Ok(0));
@@ -282,19 +329,27 @@ fn pipes_carry_bytes_and_can_be_waited_for() {
     let mut set = [1_u64 << from];
     let pointer = set.as_mut_ptr() as u64;
     let time = [0_u64; 2];
-    assert_eq!(run(__NR_select, &[from + 1, pointer, 0, 0, time.as_ptr() as u64]), Ok(1));
+    assert_eq!(
+        run(
+            __NR_select,
+            &[from + 1, pointer, 0, 0, time.as_ptr() as u64]
+        ),
+        Ok(1)
+    );
     assert_eq!(set, [1 << from]);
     let epoll = run(__NR_epoll_create1, &[0]).expect("is made");
     let event = [1_u8, 0, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0];
     let control = |operation: u32| {
-        run(__NR_epoll_ctl, &[epoll, operation.into(), from, event.as_ptr() as u64])
+        run(
+            __NR_epoll_ctl,
+            &[epoll, operation.into(), from, event.as_ptr() as u64],
+        )
     };
     assert_eq!(control(EPOLL_CTL_ADD), Ok(0));
     assert_eq!(control(EPOLL_CTL_ADD), Err(Errno::EEXIST));
     let mut events = [0_u8; 24];
-    let wait = |events: &mut [u8; 24]| {
-        run(__NR_epoll_wait, &[epoll, events.as_mut_ptr() as u64, 2, 0])
-    };
+    let wait =
+        |events: &mut [u8; 24]| run(__NR_epoll_wait, &[epoll, events.as_mut_ptr() as u64, 2, 0]);
     assert_eq!(wait(&mut events), Ok(1));
     assert_eq!(events[..12], event);
     assert_eq!(read(from, 100), Ok(b"through".to_vec()));
@@ -321,8 +376,14 @@ fn attributes_can_be_changed() {
     assert_eq!(stat[9..11], [5, 6]);
     assert_ne!(stat[11], 7);
     assert_eq!(at_path(__NR_chown, "/f", &[3, u64::MAX]), Ok(0));
-    assert_eq!(at_path(__NR_getxattr, "/f", &[text("user.x").as_ptr() as u64, 0, 0]), Err(Errno::ENODATA));
-    assert_eq!(at_path(__NR_chmod, "/proc/self/stat", &[0]), Err(Errno::EPERM));
+    assert_eq!(
+        at_path(__NR_getxattr, "/f", &[text("user.x").as_ptr() as u64, 0, 0]),
+        Err(Errno::ENODATA)
+    );
+    assert_eq!(
+        at_path(__NR_chmod, "/proc/self/stat", &[0]),
+        Err(Errno::EPERM)
+    );
     assert_eq!(run(__NR_umask, &[0o77]), Ok(0o22));
     make("/g", b"");
     assert_eq!(mode(__NR_stat, "/g"), Ok(kind::REGULAR | 0o600));
@@ -334,7 +395,10 @@ fn bad_pointers_are_refused() {
     let descriptor = open("/f", O_CREAT | O_RDWR).expect("is made");
     let bad = kiln_object::layout::SYSTEM_START;
     assert_eq!(run(__NR_write, &[descriptor, bad, 10]), Err(Errno::EFAULT));
-    assert_eq!(run(__NR_read, &[descriptor, u64::MAX - 2, 10]), Err(Errno::EFAULT));
+    assert_eq!(
+        run(__NR_read, &[descriptor, u64::MAX - 2, 10]),
+        Err(Errno::EFAULT)
+    );
     assert_eq!(run(__NR_open, &[bad, 0, 0]), Err(Errno::EFAULT));
     assert_eq!(run(__NR_fstat, &[descriptor, bad]), Err(Errno::EFAULT));
     assert_eq!(run(__NR_pipe, &[bad]), Err(Errno::EFAULT));
@@ -491,7 +555,9 @@ impl FileTree for Image {
 
 #[test]
 fn files_with_pages_are_read_without_calls() {
-    let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number / 7) as u8).collect();
+    let bytes: Vec<u8> = (0..3_000_000_u32)
+        .map(|number| (number / 7) as u8)
+        .collect();
     let bytes: &'static [u8] = bytes.leak();
     switchboard::mount_memory(b"/");
     switchboard::mount(b"/image", 0, Image(bytes));
@@ -499,12 +565,17 @@ fn files_with_pages_are_read_without_calls() {
     assert_eq!(read(descriptor, 50), Ok(bytes[..50].to_vec()));
     assert_eq!(read(descriptor, 50), Ok(bytes[50..100].to_vec()));
     let before = switchboard::calls();
-    assert_eq!(read(descriptor, 1_999_900), Ok(bytes[100..2_000_000].to_vec()));
+    assert_eq!(
+        read(descriptor, 1_999_900),
+        Ok(bytes[100..2_000_000].to_vec())
+    );
     assert_eq!(read(descriptor, 2_000_000), Ok(bytes[2_000_000..].to_vec()));
     assert_eq!(read(descriptor, 1), Ok(Vec::new()));
     assert_eq!(switchboard::calls(), before);
     // More files than windows, read in turn.
-    let many: Vec<u64> = (0..40).map(|_| open("/image/file", O_RDONLY).expect("opens")).collect();
+    let many: Vec<u64> = (0..40)
+        .map(|_| open("/image/file", O_RDONLY).expect("opens"))
+        .collect();
     for round in 0..3 {
         for descriptor in &many {
             let part = &bytes[round * 1000..(round + 1) * 1000];

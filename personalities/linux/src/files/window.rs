@@ -1,16 +1,20 @@
 //! Windows: parts of files' pages mapped for reading, so that a read is one copy and no call.
 //!
-//! A window is a slot of address space that shows one chunk of one file. Slots are taken over in
-//! turn, the one not used for longest first; whoever used it finds another stamp there and maps
-//! anew. The bytes are only touched while the windows are locked.
+//! A window is a slot of address space that shows a part of one file. Slots are taken over in turn,
+//! the one not used for longest first; whoever used it finds another stamp there and maps anew. A
+//! file that is read on and on gets ever larger parts, so that reading a little costs little. The
+//! bytes are only touched while the windows are locked.
 
 use kiln_object::layout::{PAGE_BYTES, WINDOW_BASE};
 
 use super::server::HeldPages;
 use crate::errno::Errno;
 
-/// Bytes of a file that one window shows, and their alignment in the file.
-pub const CHUNK_BYTES: u64 = 1 << 20;
+/// Bytes of address space of a slot: the most that a window shows.
+pub const SLOT_BYTES: u64 = 1 << 20;
+
+/// Bytes that a file's first window shows.
+const FIRST_BYTES: u64 = 64 << 10;
 
 /// How many windows there are.
 const SLOTS: usize = 32;
@@ -21,7 +25,10 @@ pub struct View {
     slot: usize,
     /// Zero for none: no slot ever has that stamp.
     stamp: u64,
-    chunk: u64,
+    /// Where the part starts in the file, at a page.
+    start: u64,
+    /// Bytes of the file that it shows.
+    length: u64,
 }
 
 impl View {
@@ -29,7 +36,8 @@ impl View {
     pub const NONE: View = View {
         slot: 0,
         stamp: 0,
-        chunk: 0,
+        start: 0,
+        length: 0,
     };
 }
 
@@ -65,7 +73,8 @@ impl Windows {
         }
     }
 
-    /// The bytes of the file from `offset` (which is below its length) to the end of the chunk.
+    /// Bytes of the file from `offset`, which is below its length: at least one, and as many as the
+    /// window shows. `wanted` is how many there will be use for.
     ///
     /// # Errors
     /// `ENOMEM` or `EIO` if the pages cannot be mapped.
@@ -75,26 +84,24 @@ impl Windows {
         view: &mut View,
         pages: &HeldPages,
         offset: u64,
+        wanted: u64,
     ) -> Result<&[u8], Errno> {
-        let chunk = offset / CHUNK_BYTES;
-        let shown = (pages.length - chunk * CHUNK_BYTES).min(CHUNK_BYTES);
-        let fits = view.stamp != 0
-            && view.chunk == chunk
+        let mut at = offset.wrapping_sub(view.start);
+        let fits = at < view.length
             && self
                 .slots
                 .get(view.slot)
                 .is_some_and(|slot| slot.stamp == view.stamp);
         if !fits {
-            self.show(view, pages, chunk, shown)?;
+            self.show(view, pages, offset, wanted)?;
+            at = offset - view.start;
         }
         self.clock += 1;
         if let Some(slot) = self.slots.get_mut(view.slot) {
             slot.last_used = self.clock;
         }
-        let bytes = mapping::bytes(view.slot, shown);
-        Ok(bytes
-            .get((offset % CHUNK_BYTES) as usize..)
-            .unwrap_or_default())
+        let bytes = mapping::bytes(view.slot, view.length);
+        Ok(bytes.get(at as usize..).unwrap_or_default())
     }
 
     #[cold]
@@ -102,9 +109,21 @@ impl Windows {
         &mut self,
         view: &mut View,
         pages: &HeldPages,
-        chunk: u64,
-        shown: u64,
+        offset: u64,
+        wanted: u64,
     ) -> Result<(), Errno> {
+        let start = offset & !(PAGE_BYTES - 1);
+        let goes_on = view.length > 0 && start == view.start + view.length;
+        let usual = if goes_on {
+            view.length * 2
+        } else {
+            FIRST_BYTES
+        };
+        let needed = (offset - start).saturating_add(wanted);
+        let length = usual
+            .max(needed.saturating_add(PAGE_BYTES - 1) & !(PAGE_BYTES - 1))
+            .min(SLOT_BYTES)
+            .min(pages.length - start);
         let own = self
             .slots
             .get(view.slot)
@@ -123,7 +142,7 @@ impl Windows {
         let Some(slot) = self.slots.get_mut(place) else {
             return Err(Errno::ENOMEM);
         };
-        let needed = shown.next_multiple_of(PAGE_BYTES);
+        let mapped_bytes = length.next_multiple_of(PAGE_BYTES);
         let old = core::mem::replace(
             slot,
             Slot {
@@ -132,17 +151,18 @@ impl Windows {
                 mapped_bytes: 0,
             },
         );
-        mapping::map(place, pages, chunk * CHUNK_BYTES, needed, old.mapped_bytes)?;
+        mapping::map(place, pages, start, mapped_bytes, old.mapped_bytes)?;
         self.stamps += 1;
         *slot = Slot {
             stamp: self.stamps,
             last_used: 0,
-            mapped_bytes: needed,
+            mapped_bytes,
         };
         *view = View {
             slot: place,
             stamp: self.stamps,
-            chunk,
+            start,
+            length,
         };
         Ok(())
     }
@@ -157,7 +177,7 @@ impl Default for Windows {
 const _: () = assert!(address(SLOTS) <= kiln_object::layout::SYSTEM_END);
 
 const fn address(slot: usize) -> u64 {
-    WINDOW_BASE + slot as u64 * CHUNK_BYTES
+    WINDOW_BASE + slot as u64 * SLOT_BYTES
 }
 
 #[cfg(not(test))]

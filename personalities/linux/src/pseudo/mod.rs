@@ -158,9 +158,14 @@ pub fn own_attributes() -> Attributes {
 /// # Errors
 /// `ENOENT` for a descriptor that is not open.
 pub fn attributes(files: &Files, node: &Node) -> Result<Attributes, Errno> {
+    let mut mode = node.mode();
     match node {
         Node::Descriptor(descriptor) => {
-            files.description(*descriptor).map_err(|_| Errno::ENOENT)?;
+            let description = files.description(*descriptor).map_err(|_| Errno::ENOENT)?;
+            // The link's permissions say how the file is open.
+            mode = kind::LINK | 0o100;
+            mode |= if description.may_read() { 0o400 } else { 0 };
+            mode |= if description.may_write() { 0o200 } else { 0 };
         }
         Node::Device(Device::Terminal | Device::Console) => {
             return Ok(Attributes {
@@ -171,7 +176,7 @@ pub fn attributes(files: &Files, node: &Node) -> Result<Attributes, Errno> {
         _ => {}
     }
     Ok(Attributes {
-        mode: node.mode(),
+        mode,
         links: if node.is_directory() { 2 } else { 1 },
         number: node.number(),
         device: match node {

@@ -23,7 +23,7 @@ pub use fault::fault;
 pub use frame::{minimum_stack_bytes, rt_sigreturn};
 pub use pending::{Information, Pending};
 pub use send::{kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send, send_from_terminal, tgkill, tkill};
-pub use waiting::{pause, rt_sigsuspend, rt_sigtimedwait};
+pub use waiting::{pause, rt_sigsuspend, rt_sigtimedwait, under_mask};
 
 use crate::call::SavedRegisters;
 use crate::entry::VectorSave;

@@ -40,6 +40,30 @@ pub fn rt_sigsuspend(call: &Call<'_>) -> Answer {
     Err(wait_for_signal())
 }
 
+/// Runs `wait` under the mask of `size` bytes at `address`; under the present one if that is null.
+///
+/// # Errors
+/// Those of `wait`; `EINVAL`, `EFAULT`.
+pub fn under_mask(address: u64, size: u64, wait: impl FnOnce() -> Answer) -> Answer {
+    if address == 0 {
+        return wait();
+    }
+    if size != size_of::<u64>() as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let mask: u64 = program_memory::read(address)?;
+    let signals = &LINUX.signal;
+    let old = signals.blocked.swap(mask & !UNSTOPPABLE, Relaxed);
+    let answer = wait();
+    if answer == Err(Errno::EINTR) {
+        // The signal that ended the wait is delivered under the mask that let it in.
+        *signals.mask_to_restore.lock() = Some(old);
+    } else {
+        signals.blocked.store(old, Relaxed);
+    }
+    answer
+}
+
 /// `rt_sigtimedwait(set, information, timeout, mask size)`: answers the signal.
 ///
 /// # Errors

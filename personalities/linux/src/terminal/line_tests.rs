@@ -1,9 +1,9 @@
 //! What a person at the keyboard sees, and what the program reads.
 
 use super::*;
+use proptest::prelude::*;
 use std::string::String;
 use std::vec;
-use proptest::prelude::*;
 
 struct Terminal {
     settings: Settings,

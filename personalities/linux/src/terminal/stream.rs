@@ -90,8 +90,8 @@ impl Default for InputStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     fn escape(bytes: &[u8]) -> Vec<u8> {
         let mut escaped = Vec::new();
