@@ -27,11 +27,13 @@ pub struct SavedRegisters {
     pub r13: Cell<u64>,
     pub r14: Cell<u64>,
     pub r15: Cell<u64>,
+    pub flags: Cell<u64>,
     /// Where the program goes on: the instruction after `syscall`.
     pub rip: Cell<u64>,
     pub rsp: Cell<u64>,
     /// Not zero: `rax` above is what the program finds, not the call's answer.
     pub keep_rax: Cell<u64>,
+    padding: u64,
 }
 
 /// A system call in progress.

@@ -1,6 +1,6 @@
 //! Calls that are over in a few instructions: no stack, no vector register, no Rust.
 //!
-//! The table says for each number where the entry jumps; what is not listed here goes the full way.
+//! The flags stay as they are, too: no instruction used here changes them. The table says for each number where the entry jumps; what is not listed here goes the full way.
 //! While system calls are traced everything does.
 
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -6,24 +6,38 @@
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
-use kiln_object::dispatcher::{DispatcherPage, REFLECTED_RIP};
+use kiln_object::dispatcher::{DispatcherPage, REFLECTED_FLAGS, REFLECTED_RIP};
 use kiln_runtime::dispatcher::word_offset;
 
 use super::direct::{DIRECT, DIRECT_NUMBERS};
 use super::vectors::VECTOR_BYTES;
-use super::{PROGRAM_STACK_WORD, SCRATCH_WORD, STACK_WORD, system_call, trap};
+use super::{PROGRAM_STACK_WORD, STACK_WORD, system_call, trap};
 use crate::call::SavedRegisters;
 use crate::rewrite::settled::{SETTLED, SETTLED_SITES};
 use crate::{restore_vectors, save_vectors};
 
 /// Where rewritten call sites enter, `rcx` being the return address.
+///
+/// The flags are the program's until the call is over: what changes them here puts them back.
 #[unsafe(naked)]
 pub extern "sysv64" fn called() {
     naked_asm!(
+        "mov gs:[{program_stack}], rsp",
+        "mov rsp, gs:[{stack}]",
+        "pushfq",
         "cmp rax, {numbers}",
-        "jae {full}",
+        "jae 2f",
         "lea r11, [rip + {direct}]",
-        "jmp [r11 + rax * 8]",
+        "mov r11, [r11 + rax * 8]",
+        "popfq",
+        "mov rsp, gs:[{program_stack}]",
+        "jmp r11",
+        "2:",
+        "popfq",
+        "mov rsp, gs:[{program_stack}]",
+        "jmp {full}",
+        program_stack = const word_offset(PROGRAM_STACK_WORD),
+        stack = const word_offset(STACK_WORD),
         numbers = const DIRECT_NUMBERS,
         direct = sym DIRECT,
         full = sym full,
@@ -37,18 +51,30 @@ pub extern "sysv64" fn called() {
 #[unsafe(naked)]
 pub extern "sysv64" fn reflected() {
     naked_asm!(
+        "mov gs:[{program_stack}], rsp",
+        "mov rsp, gs:[{stack}]",
         "mov rcx, gs:[{rip}]",
-        "mov gs:[{scratch}], rdx",
+        "push rdx",
+        "push qword ptr gs:[{flags}]",
         "mov r11d, ecx",
         "and r11d, {mask}",
         "lea rdx, [rip + {settled}]",
         "cmp [rdx + r11 * 8], rcx",
-        "mov rdx, gs:[{scratch}]",
-        "je {called}",
+        "jne 2f",
+        "popfq",
+        "pop rdx",
+        "mov rsp, gs:[{program_stack}]",
+        "jmp {called}",
+        "2:",
         "mov r11d, 1",
+        "popfq",
+        "pop rdx",
+        "mov rsp, gs:[{program_stack}]",
         "jmp {run}",
+        program_stack = const word_offset(PROGRAM_STACK_WORD),
+        stack = const word_offset(STACK_WORD),
         rip = const REFLECTED_RIP,
-        scratch = const word_offset(SCRATCH_WORD),
+        flags = const REFLECTED_FLAGS,
         mask = const SETTLED_SITES - 1,
         settled = sym SETTLED,
         called = sym called,
@@ -59,7 +85,7 @@ pub extern "sysv64" fn reflected() {
 /// The entry of a call that runs in Rust; `rcx` is the return address.
 #[unsafe(naked)]
 pub extern "sysv64" fn full() {
-    naked_asm!("xor r11d, r11d", "jmp {run}", run = sym run)
+    naked_asm!("mov r11d, 0", "jmp {run}", run = sym run)
 }
 
 /// Saves everything on the library's stack and runs the call; `r11` is the third argument.
@@ -69,8 +95,10 @@ extern "sysv64" fn run() {
         "mov gs:[{program_stack}], rsp",
         "mov rsp, gs:[{stack}]",
         "push 0",
+        "push 0",
         "push qword ptr gs:[{program_stack}]",
         "push rcx",
+        "pushfq",
         "push r15",
         "push r14",
         "push r13",
@@ -111,6 +139,7 @@ extern "sysv64" fn run() {
         "pop r13",
         "pop r14",
         "pop r15",
+        "popfq",
         "pop rcx",
         "pop rsp",
         "jmp rcx",
@@ -261,3 +290,5 @@ pub unsafe extern "sysv64" fn resume_with_state(state: *const u8, extended: u64)
 }
 
 const _: () = assert!(SETTLED_SITES.is_power_of_two());
+const _: () = assert!(size_of::<SavedRegisters>().is_multiple_of(16));
+const _: () = assert!(size_of::<SavedRegisters>() == 18 * 8);

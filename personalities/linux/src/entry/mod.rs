@@ -27,9 +27,6 @@ pub const STACK_WORD: usize = kiln_runtime::dispatcher::PERSONALITY_WORDS;
 /// Free word in which the entry keeps the program's stack pointer for a moment.
 pub const PROGRAM_STACK_WORD: usize = STACK_WORD + 1;
 
-/// Free word in which the entry keeps a register for a moment.
-pub const SCRATCH_WORD: usize = STACK_WORD + 2;
-
 /// Whether system calls are written to the log.
 pub static TRACING: AtomicBool = AtomicBool::new(false);
 

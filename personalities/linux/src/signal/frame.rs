@@ -83,7 +83,7 @@ impl Context {
             r8: registers.r8.get(),
             r9: registers.r9.get(),
             r10: registers.r10.get(),
-            r11: FIXED_FLAGS,
+            r11: registers.flags.get(),
             r12: registers.r12.get(),
             r13: registers.r13.get(),
             r14: registers.r14.get(),
@@ -97,7 +97,7 @@ impl Context {
             rcx: registers.rip.get(),
             rsp: registers.rsp.get(),
             rip: registers.rip.get(),
-            flags: FIXED_FLAGS,
+            flags: registers.flags.get(),
             ..Self::default()
         }
     }
@@ -110,6 +110,7 @@ impl Context {
         registers.rax.set(self.rax);
         registers.rsp.set(self.rsp);
         registers.rip.set(self.rip);
+        registers.flags.set(self.flags);
         registers.keep_rax.set(1);
     }
 
