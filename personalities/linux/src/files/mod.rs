@@ -120,6 +120,22 @@ impl Files {
         self.descriptors.lock().open_from(0).collect()
     }
 
+    /// Closes what is marked to be closed when another program is executed.
+    pub fn close_for_execution(&self) {
+        let mut descriptors = self.descriptors.lock();
+        let marked: Vec<i32> = descriptors
+            .open_from(0)
+            .filter(|descriptor| descriptors.close_on_exec(*descriptor) == Ok(true))
+            .collect();
+        let closed: Vec<_> = marked
+            .into_iter()
+            .map(|descriptor| descriptors.remove(descriptor))
+            .collect();
+        // The last holder of a file gives it back, which must not happen under the lock.
+        drop(descriptors);
+        drop(closed);
+    }
+
     /// Says how many descriptors there may be (`RLIMIT_NOFILE`).
     pub fn set_descriptor_limit(&self, limit: usize) {
         self.descriptors.lock().set_limit(limit);
