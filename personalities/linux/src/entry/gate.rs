@@ -151,7 +151,8 @@ extern "sysv64" fn run() {
     )
 }
 
-/// Starts the program: no register but the stack pointer says anything, as the ABI has it.
+/// Starts the program: no register but the stack pointer says anything, as the ABI has it, and the
+/// floating-point units are as after a reset.
 ///
 /// # Safety
 /// `entry` is the program's entry point, `stack` the initial stack pointer; nothing of the library
@@ -160,6 +161,9 @@ extern "sysv64" fn run() {
 pub unsafe extern "sysv64" fn start_program(entry: u64, stack: u64) -> ! {
     naked_asm!(
         "mov rcx, rdi",
+        "fninit",
+        "push {mxcsr}",
+        "ldmxcsr [rsp]",
         "mov rsp, rsi",
         "xor eax, eax",
         "xor ebx, ebx",
@@ -192,6 +196,8 @@ pub unsafe extern "sysv64" fn start_program(entry: u64, stack: u64) -> ! {
         "pxor xmm15, xmm15",
         "mov r11d, 0x202",
         "jmp rcx",
+        // Every exception masked (System V ABI, 3.4.1).
+        mxcsr = const 0x1f80,
     )
 }
 

@@ -1,9 +1,10 @@
-//! Loads the first program and starts it.
+//! Loads programs: the first one, and those that take its place.
 //!
-//! The configuration says which; a path that leads to a `#!` script is followed to its
+//! The configuration says which is the first; a path that leads to a `#!` script is followed to its
 //! interpreter. Whatever is wrong with the file is said on the log, and the image ends with the
 //! status that a shell would give: 127 if there is no such file, 126 if it cannot be run.
 
+mod execute;
 mod image;
 pub mod plan;
 pub mod script;
@@ -17,6 +18,8 @@ use kiln_interface::kernel::{AddressSpace, MapFlags, Protection};
 use kiln_object::configuration::key;
 use kiln_object::layout::{PAGE_BYTES, USER_END};
 use linux_raw_sys::auxvec;
+
+pub use execute::{execve, execveat};
 
 use crate::entry::start::start_program;
 use crate::errno::Errno;
@@ -44,6 +47,9 @@ const PROGRAM_SPREAD: u64 = 1 << 40;
 
 /// Randomness of the heap's start behind the program.
 const BREAK_SPREAD: u64 = 1 << 25;
+
+/// Entries that [`auxiliary_vector`] makes.
+const AUXILIARY_ENTRIES: usize = 16;
 
 /// Why the program cannot be started.
 #[derive(Debug)]
@@ -75,6 +81,18 @@ impl From<Refusal> for Failure {
 }
 
 impl Failure {
+    /// What `execve` answers.
+    fn errno(&self) -> Errno {
+        match self {
+            Failure::Open(errno) | Failure::Read(errno) | Failure::Map(errno) => *errno,
+            Failure::Interpreter(_, errno) => *errno,
+            Failure::Refused(_) | Failure::Script(_) => Errno::ENOEXEC,
+            Failure::InterpreterRefused(..) => Errno::ELIBBAD,
+            Failure::TooDeep => Errno::ELOOP,
+            Failure::Arguments => Errno::E2BIG,
+        }
+    }
+
     /// What a shell would exit with.
     fn status(&self) -> u32 {
         match self {
@@ -134,13 +152,13 @@ pub fn run_first_program() -> ! {
     let directory = configuration.value(key::PROGRAM_DIRECTORY).unwrap_or(b"/");
     if let Err(errno) = files::initialise(open_files(), &LINUX.terminal, directory) {
         kiln_runtime::log_line!(
-            "kiln:error: working directory {}: {errno}",
+            "working directory {}: {errno}",
             String::from_utf8_lossy(directory)
         );
         exit_image(126);
     }
     let Some(path) = configuration.value(key::PROGRAM_PATH) else {
-        kiln_runtime::log_line!("kiln:error: the image's configuration names no program");
+        kiln_runtime::log_line!("the image's configuration names no program");
         exit_image(127);
     };
     let mut arguments: Vec<Vec<u8>> = configuration
@@ -154,80 +172,119 @@ pub fn run_first_program() -> ! {
         .values(key::PROGRAM_ENVIRONMENT)
         .map(<[u8]>::to_vec)
         .collect();
-    match load(path, arguments, &environment) {
+    let loaded = Prepared::find(path, arguments, environment).and_then(Prepared::map);
+    match loaded {
         Ok((entry, stack)) => start_program(entry, stack),
         Err(failure) => {
-            kiln_runtime::log_line!(
-                "kiln:error: {}: {}",
-                String::from_utf8_lossy(path),
-                failure.text()
-            );
+            kiln_runtime::log_line!("{}: {}", String::from_utf8_lossy(path), failure.text());
             exit_image(failure.status())
         }
     }
 }
 
-/// Maps everything; answers where the program starts and its stack pointer.
-fn load(
-    path: &[u8],
-    mut arguments: Vec<Vec<u8>>,
-    environment: &[Vec<u8>],
-) -> Result<(u64, u64), Failure> {
-    let random = Randomness::draw().map_err(Failure::Map)?;
-    let (file, executable, start) = find_program(path, &mut arguments)?;
-    let program = Image::prepare(&file, start)?;
-    let interpreter = match &program.interpreter {
-        Some(path) => {
-            let wrong = |errno| Failure::Interpreter(path.clone(), errno);
-            let (file, full_path) = files::open_program(path).map_err(wrong)?;
-            let start = image::read_start(&file).map_err(wrong)?;
-            let image = Image::prepare(&file, start).map_err(|failure| match failure {
-                Failure::Refused(refusal) => Failure::InterpreterRefused(path.clone(), refusal),
-                other => other,
-            })?;
-            Some((file, full_path, image))
-        }
-        None => None,
-    };
+/// A program whose files were opened and looked at; nothing is mapped yet.
+struct Prepared {
+    /// The path that was asked for.
+    path: Vec<u8>,
+    file: Readable,
+    /// Absolute path of `file`.
+    executable: Vec<u8>,
+    program: Image,
+    interpreter: Option<(Readable, Vec<u8>, Image)>,
+    arguments: Vec<Vec<u8>>,
+    environment: Vec<Vec<u8>>,
+    random: Randomness,
+}
 
-    let stack_top = (USER_END - random.below(0, STACK_SPREAD)) & !15;
-    let ceiling = stack_top - STACK_BYTES - STACK_RESERVE - random.below(1, MAPPING_SPREAD);
-    *LINUX.memory.ceiling.lock() = ceiling & !(PAGE_BYTES - 1);
-    let preferred = PROGRAM_BASE + random.below(2, PROGRAM_SPREAD);
-    let program_bias = program
-        .place(&file, &executable, Some(preferred))
-        .map_err(Failure::Map)?;
-    let mut entry = program.plan.entry.wrapping_add(program_bias);
-    let program_entry = entry;
-    let mut interpreter_base = 0;
-    if let Some((file, path, image)) = &interpreter {
-        let bias = image.place(file, path, None).map_err(Failure::Map)?;
-        interpreter_base = image.plan.extent().0.wrapping_add(bias);
-        entry = image.plan.entry.wrapping_add(bias);
+impl Prepared {
+    fn find(
+        path: &[u8],
+        mut arguments: Vec<Vec<u8>>,
+        environment: Vec<Vec<u8>>,
+    ) -> Result<Self, Failure> {
+        let random = Randomness::draw().map_err(Failure::Map)?;
+        let (file, executable, start) = find_program(path, &mut arguments)?;
+        let program = Image::prepare(&file, start)?;
+        let interpreter = match &program.interpreter {
+            Some(path) => {
+                let wrong = |errno| Failure::Interpreter(path.clone(), errno);
+                let (file, full_path) = files::open_program(path).map_err(wrong)?;
+                let start = image::read_start(&file).map_err(wrong)?;
+                let image = Image::prepare(&file, start).map_err(|failure| match failure {
+                    Failure::Refused(refusal) => Failure::InterpreterRefused(path.clone(), refusal),
+                    other => other,
+                })?;
+                Some((file, full_path, image))
+            }
+            None => None,
+        };
+        let prepared = Self {
+            path: path.to_vec(),
+            file,
+            executable,
+            program,
+            interpreter,
+            arguments,
+            environment,
+            random,
+        };
+        // Whether the stack is too large does not depend on where it is.
+        prepared.stack(USER_END, &[(0, 0); AUXILIARY_ENTRIES])?;
+        Ok(prepared)
     }
-    let (_, program_end) = program.plan.extent();
-    let break_start = program_end.wrapping_add(program_bias) + random.below(3, BREAK_SPREAD);
-    *LINUX.memory.program_break.lock() = Break::at(break_start & !(PAGE_BYTES - 1));
 
-    let page_top = stack_top.next_multiple_of(PAGE_BYTES);
-    map_stack(page_top)?;
-    let table = match program.plan.table_address {
-        0 => 0,
-        address => address.wrapping_add(program_bias),
-    };
-    let auxiliary = auxiliary_vector(&program, table, interpreter_base, program_entry);
-    let content = stack::Content {
-        arguments: &arguments,
-        environment,
-        file_name: path,
-        random: random.key,
-        platform: b"x86_64",
-        auxiliary: &auxiliary,
-    };
-    let initial = stack::lay_out(&content, stack_top).map_err(|_| Failure::Arguments)?;
-    program_memory::copy_out(initial.pointer, &initial.bytes).map_err(Failure::Map)?;
-    remember(executable, &arguments, environment, &initial);
-    Ok((entry, initial.pointer))
+    fn stack(&self, top: u64, auxiliary: &[(u64, u64)]) -> Result<stack::InitialStack, Failure> {
+        let content = stack::Content {
+            arguments: &self.arguments,
+            environment: &self.environment,
+            file_name: &self.path,
+            random: self.random.key,
+            platform: b"x86_64",
+            auxiliary,
+        };
+        stack::lay_out(&content, top).map_err(|_| Failure::Arguments)
+    }
+
+    /// Maps everything in an address space without a program; answers where it starts and its stack
+    /// pointer.
+    fn map(self) -> Result<(u64, u64), Failure> {
+        let random = &self.random;
+        let stack_top = (USER_END - random.below(0, STACK_SPREAD)) & !15;
+        let ceiling = stack_top - STACK_BYTES - STACK_RESERVE - random.below(1, MAPPING_SPREAD);
+        *LINUX.memory.ceiling.lock() = ceiling & !(PAGE_BYTES - 1);
+        let preferred = PROGRAM_BASE + random.below(2, PROGRAM_SPREAD);
+        let program_bias = self
+            .program
+            .place(&self.file, &self.executable, Some(preferred))
+            .map_err(Failure::Map)?;
+        let program_entry = self.program.plan.entry.wrapping_add(program_bias);
+        let mut entry = program_entry;
+        let mut interpreter_base = 0;
+        if let Some((file, path, image)) = &self.interpreter {
+            let bias = image.place(file, path, None).map_err(Failure::Map)?;
+            interpreter_base = image.plan.extent().0.wrapping_add(bias);
+            entry = image.plan.entry.wrapping_add(bias);
+        }
+        let (_, program_end) = self.program.plan.extent();
+        let break_start = program_end.wrapping_add(program_bias) + random.below(3, BREAK_SPREAD);
+        *LINUX.memory.program_break.lock() = Break::at(break_start & !(PAGE_BYTES - 1));
+
+        map_stack(stack_top.next_multiple_of(PAGE_BYTES))?;
+        let table = match self.program.plan.table_address {
+            0 => 0,
+            address => address.wrapping_add(program_bias),
+        };
+        let auxiliary = auxiliary_vector(&self.program, table, interpreter_base, program_entry);
+        let initial = self.stack(stack_top, &auxiliary)?;
+        program_memory::copy_out(initial.pointer, &initial.bytes).map_err(Failure::Map)?;
+        remember(
+            self.executable,
+            &self.arguments,
+            &self.environment,
+            &initial,
+        );
+        Ok((entry, initial.pointer))
+    }
 }
 
 /// Follows scripts to a program; `arguments` become what the program gets. Answers the file, its
@@ -314,7 +371,7 @@ fn auxiliary_vector(
     table: u64,
     interpreter_base: u64,
     program_entry: u64,
-) -> Vec<(u64, u64)> {
+) -> [(u64, u64); AUXILIARY_ENTRIES] {
     use core::arch::x86_64::__cpuid;
     /// `AT_HWCAP2`: FSGSBASE may be used in user mode.
     const HWCAP2_FSGSBASE: u64 = 2;
@@ -340,7 +397,6 @@ fn auxiliary_vector(
         (auxvec::AT_MINSIGSTKSZ, crate::signal::minimum_stack_bytes()),
     ]
     .map(|(kind, value)| (u64::from(kind), value))
-    .to_vec()
 }
 
 /// Keeps what `/proc/self` tells.

@@ -8,9 +8,10 @@ use linux_raw_sys::{general as abi, prctl as code};
 
 use super::identity::PROCESS;
 use crate::call::Call;
+use crate::entry::TRACING;
 use crate::errno::{Answer, Errno};
 use crate::files::files;
-use crate::{LINUX, program_memory};
+use crate::{LINUX, program_memory, strace};
 
 /// `arch_prctl` codes (`asm/prctl.h`).
 const ARCH_SET_GS: u32 = 0x1001;
@@ -107,7 +108,45 @@ pub fn exit(call: &Call<'_>) -> Answer {
 /// # Errors
 /// It does not come back.
 pub fn exit_group(call: &Call<'_>) -> Answer {
-    exit_image(call.unsigned(0) & 0xff)
+    let status = call.unsigned(0) & 0xff;
+    if TRACING.load(Relaxed) {
+        strace::write_end(status, None);
+    }
+    exit_image(status)
+}
+
+/// `wait4(process, status, options, usage)`: there are no children.
+///
+/// # Errors
+/// `ECHILD`; `EINVAL` for unknown options.
+pub fn wait4(call: &Call<'_>) -> Answer {
+    let known = abi::WNOHANG | abi::WUNTRACED | abi::WCONTINUED | abi::__WCLONE | abi::__WALL;
+    if call.unsigned(2) & !(known | abi::__WNOTHREAD) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Err(Errno::ECHILD)
+}
+
+/// `waitid(kind, process, information, options, usage)`: there are no children.
+///
+/// # Errors
+/// `ECHILD` always.
+pub fn waitid(_call: &Call<'_>) -> Answer {
+    Err(Errno::ECHILD)
+}
+
+/// Puts back what a new program finds.
+pub fn reset_for_execution() {
+    let mut settings = LINUX.process.settings.lock();
+    *settings = Settings {
+        death_signal: settings.death_signal,
+        no_new_privileges: settings.no_new_privileges,
+        subreaper: settings.subreaper,
+        timer_slack: settings.timer_slack,
+        ..Settings::new()
+    };
+    // The kernel takes any address below the end of user memory.
+    let _ = set_thread_pointer(0);
 }
 
 /// `set_tid_address(address)`: the address matters when a thread ends before its process.

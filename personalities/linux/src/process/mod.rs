@@ -13,8 +13,8 @@ use kiln_runtime::SpinMutex;
 use linux_raw_sys::general as abi;
 
 pub use control::{
-    arch_prctl, exit, exit_group, exit_image, has_fsgsbase, membarrier, personality, prctl, rseq,
-    set_robust_list, set_tid_address,
+    arch_prctl, exit, exit_group, exit_image, has_fsgsbase, membarrier, personality, prctl,
+    reset_for_execution, rseq, set_robust_list, set_tid_address, wait4, waitid,
 };
 pub use identity::{
     capget, capset, getegid, geteuid, getgid, getgroups, getpgid, getpgrp, getpid, getppid,
@@ -31,6 +31,7 @@ pub use scheduling::{
     sched_getscheduler, sched_setaffinity, sched_setparam, sched_setscheduler, sched_yield,
 };
 
+use crate::load::{execve, execveat};
 use crate::table::{Argument, SystemCall};
 
 /// This family's state.
@@ -101,6 +102,36 @@ pub const CALLS: &[SystemCall] = {
     &[
         SystemCall::new(abi::__NR_exit, "exit", exit, &[Signed]),
         SystemCall::new(abi::__NR_exit_group, "exit_group", exit_group, &[Signed]),
+        SystemCall::new(
+            abi::__NR_wait4,
+            "wait4",
+            wait4,
+            &[Signed, Pointer, Hexadecimal, Pointer],
+        ),
+        SystemCall::new(
+            abi::__NR_waitid,
+            "waitid",
+            waitid,
+            &[Signed, Signed, Pointer, Hexadecimal, Pointer],
+        ),
+        SystemCall::new(
+            abi::__NR_execve,
+            "execve",
+            execve,
+            &[Argument::Text, Argument::Strings, Pointer],
+        ),
+        SystemCall::new(
+            abi::__NR_execveat,
+            "execveat",
+            execveat,
+            &[
+                Argument::Directory,
+                Argument::Text,
+                Argument::Strings,
+                Pointer,
+                Hexadecimal,
+            ],
+        ),
         SystemCall::new(abi::__NR_getpid, "getpid", getpid, &[]),
         SystemCall::new(abi::__NR_gettid, "gettid", gettid, &[]),
         SystemCall::new(abi::__NR_getppid, "getppid", getppid, &[]),

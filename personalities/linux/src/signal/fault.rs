@@ -8,14 +8,17 @@ use linux_raw_sys::general as abi;
 use super::frame::{self, Context};
 use super::{Information, bit, program_name, terminate};
 use crate::LINUX;
-use crate::entry::VectorSave;
-use crate::strace::signal_name;
+use crate::entry::{TRACING, VectorSave};
+use crate::strace::{self, signal_name};
 
 /// Handles a trap whose registers are the program's: starts the program's handler in them, or ends
 /// the process with a line on the log.
 pub fn fault(trap: &TrapFrame, vectors: &mut VectorSave) {
     let information = information(trap);
     let signal = information.signal();
+    if TRACING.load(Relaxed) {
+        strace::write_signal(&information);
+    }
     let signals = &LINUX.signal;
     let action = signals.action(signal);
     let blocked = signals.blocked.load(Relaxed) & bit(signal) != 0;
@@ -78,17 +81,17 @@ fn report(trap: &TrapFrame, signal: u32) {
             _ => "nothing is mapped there",
         };
         kiln_runtime::log_line!(
-            "kiln:error: {program} ended by {name}: access to {address:#x} at rip {rip:#x}: {why}"
+            "{program} ended by {name}: access to {address:#x} at rip {rip:#x}: {why}"
         );
     } else {
         kiln_runtime::log_line!(
-            "kiln:error: {program} ended by {name}: exception {} (error {:#x}) at rip {rip:#x}",
+            "{program} ended by {name}: exception {} (error {:#x}) at rip {rip:#x}",
             load(&trap.vector),
             load(&trap.error),
         );
     }
     kiln_runtime::log_line!(
-        "kiln:error: rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x} rbp {:#x} rsp {:#x}",
+        "rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x} rbp {:#x} rsp {:#x}",
         load(&registers.rax),
         load(&registers.rbx),
         load(&registers.rcx),

@@ -26,11 +26,11 @@ pub use send::{kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send, send_from_termina
 pub use waiting::{pause, rt_sigsuspend, rt_sigtimedwait, under_mask};
 
 use crate::call::SavedRegisters;
-use crate::entry::VectorSave;
+use crate::entry::{TRACING, VectorSave};
 use crate::errno::Errno;
 use crate::files::files;
 use crate::table::{Argument, SystemCall};
-use crate::{LINUX, process, rewrite, time};
+use crate::{LINUX, process, rewrite, strace, time};
 use frame::Context;
 
 /// Signals are numbered from 1 to this.
@@ -134,7 +134,23 @@ pub fn interrupts_wait() -> bool {
 
 /// Ends the process as the signal does.
 pub fn terminate(signal: u32) -> ! {
+    if TRACING.load(Relaxed) {
+        strace::write_end(128 + signal, Some(signal));
+    }
     process::exit_image(128 + signal)
+}
+
+/// Puts back what a new program finds: caught signals have their default action, and there is no
+/// alternate stack. What was ignored or blocked stays so.
+pub fn reset_for_execution() {
+    let signals = &LINUX.signal;
+    for action in signals.actions.lock().iter_mut() {
+        if action.has_handler() {
+            *action = Action::DEFAULT;
+        }
+    }
+    *signals.stack.lock() = AlternateStack::NONE;
+    *signals.mask_to_restore.lock() = None;
 }
 
 /// Delivers what is deliverable at the end of a system call that answered `rax`.
@@ -153,6 +169,9 @@ pub fn deliver_after_call(registers: &SavedRegisters, vectors: &mut VectorSave, 
         let action = signals.action(signal);
         if action.ignores(signal) {
             continue;
+        }
+        if TRACING.load(Relaxed) {
+            strace::write_signal(&information);
         }
         if action.is_default() {
             terminate(signal);

@@ -77,6 +77,16 @@ impl Information {
         self.code
     }
 
+    /// Where the fault was, if the signal stands for one.
+    #[must_use]
+    pub fn address(&self) -> Option<u64> {
+        let is_fault = matches!(
+            self.signal(),
+            abi::SIGSEGV | abi::SIGBUS | abi::SIGILL | abi::SIGFPE | abi::SIGTRAP
+        ) && (1..0x80).contains(&self.code);
+        is_fault.then_some(self.fields[0])
+    }
+
     /// The same for another signal number.
     #[must_use]
     pub(super) fn with_signal(mut self, signal: u32) -> Self {

@@ -17,6 +17,8 @@ pub use names::{call_name, signal_name};
 
 use crate::call::Call;
 use crate::errno::Answer;
+use crate::process::identity::{PROCESS, USER};
+use crate::signal::Information;
 use crate::table::{self, Argument};
 
 /// What the lines start with, for whoever reads the log.
@@ -45,6 +47,82 @@ pub fn run(call: &Call<'_>) -> Answer {
     push_answer(&mut line, call.number, answer);
     write(&line);
     answer
+}
+
+/// Writes the line of a call that succeeds without coming back.
+pub fn write_success(call: &Call<'_>) {
+    let entry = table::find(call.number);
+    let arguments = entry.map_or(UNKNOWN, |entry| entry.arguments);
+    let mut line = line(
+        call.number,
+        call_name(call.number),
+        &format::before(call, arguments),
+    );
+    line.push_str(" = 0");
+    write(&line);
+}
+
+/// Writes that a signal is delivered.
+pub fn write_signal(information: &Information) {
+    let signal = information.signal();
+    let name = SignalName(signal);
+    let mut line = String::new();
+    let _ = write!(line, "--- {name} {{si_signo={name}, si_code=");
+    let _ = match code_name(signal, information.code()) {
+        Some(code) => write!(line, "{code}"),
+        None => write!(line, "{}", information.code()),
+    };
+    if let Some(address) = information.address() {
+        let _ = match address {
+            0 => write!(line, ", si_addr=NULL"),
+            address => write!(line, ", si_addr={address:#x}"),
+        };
+    } else if information.code() <= 0 {
+        let _ = write!(line, ", si_pid={PROCESS}, si_uid={USER}");
+    }
+    line.push_str("} ---");
+    write(&line);
+}
+
+/// Writes that the process ends, by a signal or with a status.
+pub fn write_end(status: u32, signal: Option<u32>) {
+    let mut line = String::new();
+    let _ = match signal {
+        Some(signal) => write!(line, "+++ killed by {} +++", SignalName(signal)),
+        None => write!(line, "+++ exited with {status} +++"),
+    };
+    write(&line);
+}
+
+/// A signal's name, or what strace calls one that has none.
+struct SignalName(u32);
+
+impl core::fmt::Display for SignalName {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match signal_name(self.0) {
+            Some(name) => formatter.write_str(name),
+            None if self.0 >= 32 => write!(formatter, "SIGRT_{}", self.0 - 32),
+            None => write!(formatter, "{}", self.0),
+        }
+    }
+}
+
+fn code_name(signal: u32, code: i32) -> Option<&'static str> {
+    Some(match (signal, code) {
+        (_, 0) => "SI_USER",
+        (_, 0x80) => "SI_KERNEL",
+        (_, -1) => "SI_QUEUE",
+        (_, -6) => "SI_TKILL",
+        (abi::SIGSEGV, 1) => "SEGV_MAPERR",
+        (abi::SIGSEGV, 2) => "SEGV_ACCERR",
+        (abi::SIGBUS, 1) => "BUS_ADRALN",
+        (abi::SIGBUS, 2) => "BUS_ADRERR",
+        (abi::SIGFPE, 1) => "FPE_INTDIV",
+        (abi::SIGFPE, 7) => "FPE_FLTINV",
+        (abi::SIGILL, 2) => "ILL_ILLOPN",
+        (abi::SIGTRAP, 2) => "TRAP_TRACE",
+        _ => return None,
+    })
 }
 
 /// Arguments of a call that Kiln does not have.
