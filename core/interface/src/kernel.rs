@@ -149,7 +149,8 @@ pub trait Process {
 /// The machine's console.
 #[interface(name = "kiln.console")]
 pub trait Console {
-    /// Writes all of `bytes`.
+    /// Writes as much of `bytes` as the device takes now, and answers how much that is;
+    /// `WouldBlock` if it takes nothing.
     #[method(1, right = WRITE)]
     fn write(&self, bytes: &[u8]) -> Result<usize, Error>;
 

@@ -34,6 +34,9 @@ pub const USER_FLAGS: u64 = 0x202;
 ///
 /// Offsets of GS are those of `PerCpu`: 0x08 user stack, 0x10 kernel stack, 0x18 dispatcher page,
 /// 0x20 entry for foreign calls, 0x38 user GS base, 0x40 whether FSGSBASE is there.
+///
+/// # Safety
+/// Only the processor enters here, by `syscall` from user mode.
 #[unsafe(naked)]
 pub unsafe extern "sysv64" fn syscall_entry() {
     naked_asm!(

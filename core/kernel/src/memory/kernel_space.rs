@@ -118,7 +118,7 @@ fn map_directly(root: frames::Frame, boot: &BootInformation) {
             .write(upper.physical() | PRESENT | WRITABLE);
         for gigabyte in 0..entries {
             let entry = if gigabyte_pages {
-                gigabyte * GIB | rights
+                (gigabyte * GIB) | rights
             } else {
                 let lower = frames::allocate_zeroed().expect("no memory for the direct map");
                 for page in 0..512 {

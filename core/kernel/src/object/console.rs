@@ -34,7 +34,10 @@ fn input_came() {
 
 impl Console for Terminal {
     fn write(&self, bytes: &[u8]) -> Result<usize, Error> {
-        Ok(device::write(bytes))
+        match device::write(bytes) {
+            0 if !bytes.is_empty() => Err(Error::WouldBlock),
+            count => Ok(count),
+        }
     }
 
     fn read(&self, bytes: &mut [u8]) -> Result<usize, Error> {

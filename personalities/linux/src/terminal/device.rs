@@ -10,8 +10,10 @@ mod real {
     use core::sync::atomic::Ordering;
 
     use kiln_interface::kernel::Console as _;
+    use kiln_object::Error;
     use kiln_object::call::MESSAGE_BYTES;
     use kiln_object::dispatcher::soft_interrupt;
+    use kiln_runtime::time;
 
     use crate::errno::Errno;
 
@@ -32,16 +34,21 @@ mod real {
         }
     }
 
-    /// Writes all of `bytes`.
+    /// How long to let a line drain that takes no more, in ns: some tens of bytes at 115,200 baud.
+    const DRAIN_NS: u64 = 1_000_000;
+
+    /// Writes all of `bytes`, waiting for a line that is slower than the program.
     pub fn write(bytes: &[u8]) -> Result<(), Errno> {
         for piece in bytes.chunks(MESSAGE_BYTES) {
             let mut rest = piece;
             while !rest.is_empty() {
-                let count = kiln_runtime::console().write(rest)?;
-                if count == 0 {
-                    return Err(Errno::EIO);
+                match kiln_runtime::console().write(rest) {
+                    Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                    Err(Error::WouldBlock) => {
+                        kiln_runtime::thread::sleep_until(time::monotonic_ns() + DRAIN_NS);
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                rest = rest.get(count..).unwrap_or_default();
             }
         }
         Ok(())
