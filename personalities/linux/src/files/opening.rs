@@ -87,6 +87,7 @@ impl Files {
             let again = Joined {
                 path: path.to_vec(),
                 directory: false,
+                climbs: false,
             };
             match self.open(again, flags & !O_CREAT, 0) {
                 // The name is gone, the file is not: its object is shared.

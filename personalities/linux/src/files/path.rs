@@ -20,6 +20,8 @@ pub struct Joined {
     pub path: Vec<u8>,
     /// The caller wrote it so that only a directory can be meant (`x/`, `x/.`, `x/..`).
     pub directory: bool,
+    /// There are `..` components in the path.
+    pub climbs: bool,
 }
 
 /// Makes `path` absolute, starting from the directory `base`.
@@ -37,7 +39,7 @@ pub fn join(base: &[u8], path: &[u8]) -> Result<Joined, Errno> {
     if path.first() != Some(&b'/') && base != b"/" {
         joined.extend_from_slice(base);
     }
-    let mut directory = true;
+    let (mut directory, mut climbs) = (true, false);
     for component in path.split(|byte| *byte == b'/') {
         match component {
             b"" | b"." => directory = true,
@@ -46,6 +48,7 @@ pub fn join(base: &[u8], path: &[u8]) -> Result<Joined, Errno> {
                 // The root's parent is the root.
                 if !joined.is_empty() {
                     joined.extend_from_slice(b"/..");
+                    climbs = true;
                 }
             }
             name if name.len() > NAME_BYTES => return Err(Errno::ENAMETOOLONG),
@@ -65,6 +68,7 @@ pub fn join(base: &[u8], path: &[u8]) -> Result<Joined, Errno> {
     Ok(Joined {
         path: joined,
         directory,
+        climbs,
     })
 }
 

@@ -22,7 +22,7 @@ use super::window::View;
 use crate::errno::Errno;
 
 /// Files up to this length are read by calls: mapping costs more than copying twice.
-const SMALL_BYTES: u64 = 8192;
+const SMALL_BYTES: u64 = 20 << 10;
 
 #[derive(Debug)]
 enum Pages {

@@ -123,6 +123,7 @@ pub struct Walk<'a> {
     files: &'a Files,
     /// Where the walk is now.
     pub path: Vec<u8>,
+    climbs: bool,
     directory: bool,
     follow: bool,
     links: usize,
@@ -135,6 +136,7 @@ impl<'a> Walk<'a> {
         Self {
             files,
             path: start.path,
+            climbs: start.climbs,
             // Who asks for a directory means the one behind a link.
             follow: follow || start.directory,
             directory: start.directory,
@@ -153,6 +155,7 @@ impl<'a> Walk<'a> {
         }
         let joined = path::join(b"/", target)?;
         self.path = joined.path;
+        self.climbs = joined.climbs;
         self.directory |= joined.directory;
         Ok(())
     }
@@ -163,11 +166,14 @@ impl<'a> Walk<'a> {
     /// `ENOENT`, `ENOTDIR`, `ELOOP`, `ENAMETOOLONG`.
     pub fn place(&mut self) -> Result<Place, Errno> {
         loop {
-            if let Some((before, rest)) = path::split_at_parent_step(&self.path) {
+            if self.climbs
+                && let Some((before, rest)) = path::split_at_parent_step(&self.path)
+            {
                 let above = self.files.canonical(before, self.links + 1)?;
                 let parent = path::split_last(&above).map_or(&b"/"[..], |(parent, _)| parent);
                 let joined = path::join(parent, rest.strip_prefix(b"/").unwrap_or(b"."))?;
                 self.path = joined.path;
+                self.climbs = joined.climbs;
                 continue;
             }
             match pseudo::find(self.files, &self.path, self.follow) {
@@ -296,6 +302,7 @@ impl Files {
             let here = Joined {
                 path: next.clone(),
                 directory: false,
+                climbs: false,
             };
             let (attributes, _) = self.attributes_of(here.clone(), false)?;
             match attributes.mode & kind::MASK {

@@ -198,10 +198,8 @@ mod mapping {
         if old > length {
             space.unmap(address(slot) + length, old - length)?;
         }
-        let how = protection_and_flags(
-            Protection::READ,
-            MapFlags::REPLACE.union(MapFlags::POPULATE),
-        );
+        // The kernel maps several pages at each fault: only those that are read cost anything.
+        let how = protection_and_flags(Protection::READ, MapFlags::REPLACE);
         space.map_file(pages.cache, offset, address(slot), length, how)?;
         Ok(())
     }
