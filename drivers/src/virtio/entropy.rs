@@ -4,6 +4,7 @@
 //! freed only when it says that it has been reset: a device that hangs may still write later.
 //! Source: section 5.4.
 
+use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
@@ -20,6 +21,8 @@ use crate::pci::ports::Ports;
 
 kiln_kernel::driver!("KILN_DRIVER_VIRTIO_RNG", 3, "virtio_rng", start);
 
+/// The name in messages; apart from their texts, all of which share a section of every image.
+const NAME: &str = "virtio_rng";
 /// How much is asked for: twice what a key of the generator has.
 const BYTES: usize = 64;
 /// The device's only queue, and how many descriptors it gets.
@@ -34,46 +37,50 @@ extern "sysv64" fn start(stage: Stage) -> Outcome {
     if stage != Stage::Device {
         return Outcome::Ready;
     }
+    let mut bytes = [0; BYTES];
     let mut seen = false;
     let ports = Ports::find();
     // SAFETY: this is the device stage, and this is the only driver of entropy sources.
-    let mut added = unsafe {
+    let mut count = unsafe {
         memory_mapped::find_map(Kind::Entropy, ports.is_some(), |transport, base| {
             seen = true;
-            add(transport, format_args!("{base:#x}"))
+            let result = collect::<Memory, _>(transport, time::monotonic_ns, &mut bytes);
+            report(format_args!("{base:#x}"), result)
         })
     };
-    if let (None, Some(ports)) = (added, ports) {
+    if let (None, Some(ports)) = (count, ports) {
         // SAFETY: as above.
-        added = unsafe {
+        count = unsafe {
             pci::find_map(Kind::Entropy, ports, |transport, place| {
                 seen = true;
-                add(transport, format_args!("PCI {place}"))
+                let result = collect::<Memory, _>(transport, time::monotonic_ns, &mut bytes);
+                report(format_args!("PCI {place}"), result)
             })
         };
     }
-    // A device that is there but broken has been reported.
-    if seen || added.is_some() {
+    if let Some(count) = count
+        && let Some(bytes) = bytes.get(..count)
+    {
+        random::add_entropy(bytes);
+    }
+    // A device that is there but has nothing to give has been reported.
+    if seen {
         Outcome::Ready
     } else {
         Outcome::Absent
     }
 }
 
-/// Gives the generator what the device has; `None` if that is nothing.
-fn add(transport: impl Transport, place: core::fmt::Arguments<'_>) -> Option<()> {
-    let mut bytes = [0; BYTES];
-    match collect::<Memory, _>(transport, time::monotonic_ns, &mut bytes) {
-        Ok(count) => {
-            random::add_entropy(bytes.get(..count)?);
-            kiln_kernel::info!("virtio_rng: added {count} bytes of entropy from {place}");
-            Some(())
-        }
-        Err(problem) => {
-            kiln_kernel::error!("virtio_rng: no entropy from {place}: {problem:?}");
-            None
-        }
-    }
+/// Logs what came of asking a device; how many bytes, if any.
+fn report(place: fmt::Arguments<'_>, result: Result<usize, Problem>) -> Option<usize> {
+    result
+        .inspect(|count| {
+            kiln_kernel::info!("{NAME}: {count} bytes of entropy from {place}, mixed in");
+        })
+        .inspect_err(|problem| {
+            kiln_kernel::error!("{NAME}: no entropy from {place}: {problem}");
+        })
+        .ok()
 }
 
 /// Why there is no entropy.
@@ -89,6 +96,20 @@ enum Problem {
     Queue(Error),
     /// The device took the request and did not answer.
     Silent,
+}
+
+/// Written out, because derived text of nested errors is a few KiB of an image.
+impl fmt::Display for Problem {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::NoReset => "it cannot be reset",
+            Self::Features => "it wants features that are not known",
+            Self::Memory | Self::Queue(Error::DmaError) => "no memory for its queue",
+            Self::Queue(Error::InvalidParam) => "it has no queue, or too small a one",
+            Self::Queue(_) => "its queue is out of order",
+            Self::Silent => "it does not answer",
+        })
+    }
 }
 
 /// Waits for something with a limit; true if it came.

@@ -5,12 +5,11 @@
 //! microvm's fixed places are looked at. They are checked by the devices' magic number, and on
 //! another machine without PCI nothing answers there. Source: section 4.2.
 
-use core::ptr::NonNull;
-
 use kiln_kernel::boot::{self, BootInformation};
 use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 
-use super::{Kind, parameter};
+use super::Kind;
+use super::parameter::{self, Malformed};
 use crate::device_memory::{self, LARGEST, Registers};
 
 /// Where microvm puts its devices, how many bytes each has, and how many there can be.
@@ -33,65 +32,31 @@ pub unsafe fn find_map<R>(
     has_pci: bool,
     mut visit: impl FnMut(MmioTransport<'static>, u64) -> Option<R>,
 ) -> Option<R> {
-    let information = boot::information();
-    let mut named = false;
-    for device in parameter::devices(information.command_line()) {
-        named = true;
-        let registers = match device {
-            Ok(registers) if is_memory(information, registers) => {
-                let base = registers.base;
-                kiln_kernel::error!("virtio_mmio.device: there is memory at {base:#x}");
-                continue;
-            }
-            Ok(registers) => Registers {
-                bytes: registers.bytes.min(LARGEST),
-                ..registers
-            },
-            Err(malformed) => {
-                let text = core::str::from_utf8(malformed.0).unwrap_or("?");
-                kiln_kernel::error!("virtio_mmio.device={text}: not understood");
-                continue;
-            }
-        };
-        // SAFETY: the stage is the caller's word, and the loader's that a device is there.
-        let Some(mapped) = (unsafe { device_memory::map(registers) }) else {
-            let base = registers.base;
-            kiln_kernel::error!("virtio_mmio.device: {base:#x} cannot be mapped");
-            continue;
-        };
-        // SAFETY: these are the mapped registers, all of them.
-        let found = unsafe { attach(mapped, registers.bytes, kind) };
-        if let Attached::Found(transport) = found
-            && let Some(answer) = visit(transport, registers.base)
-        {
-            return Some(answer);
-        }
-    }
-    if named || has_pci {
-        return None;
-    }
-    let all = Registers {
-        base: FIXED,
-        bytes: FIXED_BYTES * FIXED_COUNT,
+    let command_line = boot::information().command_line();
+    let mut named = parameter::devices(command_line).peekable();
+    let places = if named.peek().is_some() || has_pci {
+        0
+    } else {
+        FIXED_COUNT
     };
-    if is_memory(information, all) {
-        return None;
-    }
-    // SAFETY: the stage is the caller's word; that there is no memory has been looked up.
-    let mapped = unsafe { device_memory::map(all) }?;
-    for number in 0..FIXED_COUNT {
-        let offset = number * FIXED_BYTES;
-        // SAFETY: within what has been mapped.
-        let found = unsafe { attach(mapped.byte_add(offset as usize), FIXED_BYTES, kind) };
-        match found {
-            Attached::Found(transport) => {
-                if let Some(answer) = visit(transport, FIXED + offset) {
-                    return Some(answer);
+    let fixed = (0..places).map(|number| {
+        Ok(Registers {
+            base: FIXED + number * FIXED_BYTES,
+            bytes: FIXED_BYTES,
+        })
+    });
+    for device in named.chain(fixed) {
+        // SAFETY: the caller's word.
+        match unsafe { attach(device, kind) } {
+            Attached::Found(transport, base) => {
+                let answer = visit(transport, base);
+                if answer.is_some() {
+                    return answer;
                 }
             }
-            Attached::OfAnotherKind => {}
             // Microvm's places have no holes.
-            Attached::Nothing => break,
+            Attached::Nothing if places != 0 => break,
+            Attached::Nothing | Attached::OfAnotherKind => {}
         }
     }
     None
@@ -108,28 +73,50 @@ fn is_memory(information: &BootInformation, registers: Registers) -> bool {
 enum Attached {
     Nothing,
     OfAnotherKind,
-    Found(MmioTransport<'static>),
+    Found(MmioTransport<'static>, u64),
 }
 
 /// Looks who answers; a device of another kind is not touched, since it may be in use.
 ///
 /// # Safety
-/// `bytes` bytes of a device's registers, or of nothing, are mapped for good at `registers`.
-unsafe fn attach(registers: NonNull<u8>, bytes: u64, kind: Kind) -> Attached {
+/// As for [`find_map`].
+unsafe fn attach(device: Result<Registers, Malformed<'_>>, kind: Kind) -> Attached {
+    let registers = match device {
+        Ok(registers) => Registers {
+            bytes: registers.bytes.min(LARGEST),
+            ..registers
+        },
+        Err(malformed) => {
+            let text = core::str::from_utf8(malformed.0).unwrap_or("?");
+            kiln_kernel::error!("virtio_mmio.device={text}: not understood");
+            return Attached::Nothing;
+        }
+    };
+    let base = registers.base;
+    if is_memory(boot::information(), registers) {
+        kiln_kernel::error!("virtio_mmio: there is memory at {base:#x}");
+        return Attached::Nothing;
+    }
+    // SAFETY: the stage is the caller's word. That a device is there is the loader's, or nothing
+    // is; memory is not.
+    let Some(mapped) = (unsafe { device_memory::map(registers) }) else {
+        kiln_kernel::error!("virtio_mmio: {base:#x} cannot be mapped");
+        return Attached::Nothing;
+    };
     // SAFETY: both registers are mapped and may be read at any time.
-    let read = |offset| unsafe { registers.byte_add(offset).cast::<u32>().read_volatile() };
+    let read = |offset| unsafe { mapped.byte_add(offset).cast::<u32>().read_volatile() };
     if read(MAGIC) != MAGIC_VALUE {
         return Attached::Nothing;
     }
     if read(DEVICE) != u32::from(kind as u16) {
         return Attached::OfAnotherKind;
     }
-    // SAFETY: mapped for good, and a device of a kind that nobody else uses.
-    let made = unsafe { MmioTransport::new(registers.cast::<VirtIOHeader>(), bytes as usize) };
-    match made {
-        Ok(transport) => Attached::Found(transport),
+    let bytes = registers.bytes as usize;
+    // SAFETY: all mapped for good, and a device of a kind that nobody else uses.
+    match unsafe { MmioTransport::new(mapped.cast::<VirtIOHeader>(), bytes) } {
+        Ok(transport) => Attached::Found(transport, base),
         Err(_) => {
-            kiln_kernel::error!("virtio: registers of an unknown version");
+            kiln_kernel::error!("virtio at {base:#x}: registers of an unknown version");
             Attached::OfAnotherKind
         }
     }

@@ -71,6 +71,7 @@ fn bytes(text: &[u8]) -> Option<u64> {
 }
 
 /// A hexadecimal number after `0x`, an octal one after `0`, else a decimal one.
+#[inline(never)] // Else there are five copies.
 fn number(text: &[u8]) -> Option<u64> {
     let (digits, radix) = match text {
         [b'0', b'x' | b'X', digits @ ..] => (digits, 16),

@@ -50,7 +50,7 @@ fn is_of_kind(function: &Function, kind: Kind) -> bool {
 /// As for [`find_map`], and a virtio device of this kind is at `place`.
 unsafe fn attach(ports: &mut Ports, place: DeviceFunction, kind: Kind) -> Option<PciTransport> {
     let structures = Structures::find(ports, place)
-        .inspect_err(|unusable| kiln_kernel::error!("virtio at PCI {place}: {unusable:?}"))
+        .inspect_err(|unusable| kiln_kernel::error!("virtio at PCI {place}: {unusable}"))
         .ok()?;
     // The status half is cleared by writing ones, so it is written as zero.
     let command = ports.read_word(place, COMMAND) & 0xffff;

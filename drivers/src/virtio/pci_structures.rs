@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+use core::fmt;
+
 use crate::device_memory::{LARGEST, Registers};
 use crate::pci::base_address::{self, NoMemory};
 use crate::pci::capabilities::{Capability, capabilities};
@@ -60,6 +62,23 @@ pub enum Reason {
 /// A structure that cannot be used, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unusable(pub Structure, pub Reason);
+
+/// Written out, because derived text of nested errors is a few KiB of an image.
+impl fmt::Display for Unusable {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self.0 {
+            Structure::Common => "its common registers",
+            Structure::Notification => "its notification registers",
+            Structure::Interrupt => "its interrupt registers",
+        })?;
+        to.write_str(match self.1 {
+            Reason::Missing => " are missing: it is older than the standard",
+            Reason::NoMemory(NoMemory::NoAddress) => " got no address from firmware",
+            Reason::NoMemory(NoMemory::Ports) => " are ports",
+            Reason::NoMemory(_) | Reason::Malformed => " are described wrongly",
+        })
+    }
+}
 
 /// Where a device's structures are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
