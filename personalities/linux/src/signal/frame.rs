@@ -4,8 +4,6 @@
 //! debuggers know. What comes back in `rt_sigreturn` is the program's word: all that could harm more
 //! than the program itself is checked.
 
-use alloc::vec;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
 use kiln_object::dispatcher::TrapFrame;
@@ -13,6 +11,7 @@ use kiln_object::layout::USER_END;
 use linux_raw_sys::general as abi;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::state::{StateFormat, StateImage};
 use super::{Action, AlternateStack, Information, UNSTOPPABLE, bit};
 use crate::LINUX;
 use crate::call::{Call, SavedRegisters};
@@ -27,17 +26,6 @@ const RED_ZONE: u64 = 128;
 const UC_FP_XSTATE: u64 = 1;
 const UC_SIGCONTEXT_SS: u64 = 2;
 const UC_STRICT_RESTORE_SS: u64 = 4;
-
-/// Magic words around an extended state (`asm/sigcontext.h`).
-const XSTATE_MAGIC_1: u32 = 0x4650_5853;
-const XSTATE_MAGIC_2: u32 = 0x4650_5845;
-
-/// Bytes of the legacy area, and where in it software may keep what it wants.
-const LEGACY_BYTES: usize = 512;
-const SOFTWARE_OFFSET: usize = 464;
-const XMM_OFFSET: usize = 160;
-const MXCSR_OFFSET: usize = 24;
-const MXCSR_MASK_OFFSET: usize = 28;
 
 /// Flags that a context may choose: status, direction, alignment check, ID, and single step.
 const CONTEXT_FLAGS: u64 = 0x0024_0dd5;
@@ -193,161 +181,6 @@ struct Frame {
 const FRAME_BYTES: u64 = size_of::<Frame>() as u64;
 const _: () = assert!(FRAME_BYTES == 8 + 304 + 128);
 
-/// How the processor saves its vector and floating-point state.
-#[derive(Clone, Copy, Debug)]
-struct StateFormat {
-    /// Bytes of the image; [`LEGACY_BYTES`] without `xsave`.
-    bytes: usize,
-    /// Enabled features (XCR0); zero without `xsave`.
-    features: u64,
-}
-
-impl StateFormat {
-    fn find() -> Self {
-        use core::arch::x86_64::{__cpuid, __cpuid_count};
-        const OSXSAVE: u32 = 1 << 27;
-        if __cpuid(1).ecx & OSXSAVE == 0 {
-            return Self {
-                bytes: LEGACY_BYTES,
-                features: 0,
-            };
-        }
-        let (low, high): (u32, u32);
-        // SAFETY: `xgetbv` of register 0 exists where OSXSAVE is set.
-        unsafe {
-            core::arch::asm!(
-                "xgetbv",
-                in("ecx") 0,
-                out("eax") low,
-                out("edx") high,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-        Self {
-            bytes: __cpuid_count(0xd, 0).ebx as usize,
-            features: u64::from(high) << 32 | u64::from(low),
-        }
-    }
-
-    fn is_extended(self) -> bool {
-        self.features != 0
-    }
-
-    /// Bytes in the frame: an extended state has a second magic word behind it.
-    fn frame_bytes(self) -> u64 {
-        self.bytes as u64 + if self.is_extended() { 4 } else { 0 }
-    }
-}
-
-/// An image of the state, at an address that is a multiple of 64.
-struct StateImage {
-    memory: Vec<u8>,
-    start: usize,
-    format: StateFormat,
-}
-
-impl StateImage {
-    fn new(format: StateFormat) -> Self {
-        let memory = vec![0_u8; format.frame_bytes() as usize + 64];
-        let start = memory.as_ptr().align_offset(64);
-        Self {
-            memory,
-            start,
-            format,
-        }
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        let end = self.start + self.format.frame_bytes() as usize;
-        self.memory.get_mut(self.start..end).unwrap_or_default()
-    }
-
-    fn put(&mut self, at: usize, value: &[u8]) {
-        if let Some(room) = self.bytes().get_mut(at..at + value.len()) {
-            room.copy_from_slice(value);
-        }
-    }
-
-    fn word(&mut self, at: usize) -> u32 {
-        self.bytes()
-            .get(at..)
-            .and_then(|bytes| bytes.first_chunk())
-            .map_or(0, |bytes| u32::from_le_bytes(*bytes))
-    }
-
-    /// Takes the registers' state, the low vector halves from `vectors`.
-    fn capture(format: StateFormat, vectors: &VectorSave) -> Self {
-        let mut image = Self::new(format);
-        let address = image.bytes().as_mut_ptr();
-        // SAFETY: the image is writable, aligned to 64 and as long as the processor says that it
-        // needs; its header is zero.
-        unsafe {
-            if format.is_extended() {
-                core::arch::asm!(
-                    "xsave64 [{}]",
-                    in(reg) address,
-                    in("eax") u32::MAX,
-                    in("edx") u32::MAX,
-                    options(nostack, preserves_flags),
-                );
-            } else {
-                core::arch::asm!(
-                    "fxsave64 [{}]",
-                    in(reg) address,
-                    options(nostack, preserves_flags),
-                );
-            }
-        }
-        image.put(XMM_OFFSET, vectors.0.as_bytes());
-        if format.is_extended() {
-            // The low halves are the program's whatever the processor thought of ours.
-            const SSE: u8 = 2;
-            if let Some(features) = image.bytes().get_mut(LEGACY_BYTES) {
-                *features |= SSE;
-            }
-            let bytes = format.bytes;
-            image.put(SOFTWARE_OFFSET, &XSTATE_MAGIC_1.to_le_bytes());
-            image.put(SOFTWARE_OFFSET + 4, &(bytes as u32 + 4).to_le_bytes());
-            image.put(SOFTWARE_OFFSET + 8, &format.features.to_le_bytes());
-            image.put(SOFTWARE_OFFSET + 16, &(bytes as u32).to_le_bytes());
-            image.put(bytes, &XSTATE_MAGIC_2.to_le_bytes());
-        }
-        image
-    }
-
-    /// Reads an image that the program may have changed, and makes it one that the processor takes.
-    fn read(format: StateFormat, address: u64) -> Result<Self, Errno> {
-        let mut mask = Self::new(format);
-        let mxcsr_mask = {
-            let mut legacy = Self::capture(format, &VectorSave::default());
-            match legacy.word(MXCSR_MASK_OFFSET) {
-                0 => 0xffbf,
-                other => other,
-            }
-        };
-        let image = &mut mask;
-        program_memory::copy_in(address, image.bytes())?;
-        let mxcsr = image.word(MXCSR_OFFSET) & mxcsr_mask;
-        image.put(MXCSR_OFFSET, &mxcsr.to_le_bytes());
-        if format.is_extended() {
-            let is_whole = image.word(SOFTWARE_OFFSET) == XSTATE_MAGIC_1
-                && image.word(SOFTWARE_OFFSET + 16) as usize == format.bytes
-                && image.word(format.bytes) == XSTATE_MAGIC_2;
-            let features = if is_whole {
-                let low = u64::from(image.word(LEGACY_BYTES));
-                let high = u64::from(image.word(LEGACY_BYTES + 4));
-                (high << 32 | low) & format.features
-            } else {
-                // Only the legacy area can be trusted to be there.
-                3
-            };
-            image.put(LEGACY_BYTES, &features.to_le_bytes());
-            image.put(LEGACY_BYTES + 8, &[0; 56]);
-        }
-        Ok(mask)
-    }
-}
-
 /// Bytes of stack that a signal frame may need (`AT_MINSIGSTKSZ`).
 #[must_use]
 pub fn minimum_stack_bytes() -> u64 {
@@ -466,16 +299,22 @@ fn restore(call: &Call<'_>) -> Result<core::convert::Infallible, Errno> {
     stack.flags &= abi::SS_DISABLE;
     *signals.stack.lock() = stack;
     let format = StateFormat::find();
-    let image = match frame.state {
+    let mut image = match frame.state {
         0 => StateImage::capture(format, &VectorSave::default()),
         address => StateImage::read(format, address)?,
     };
+    let mut context = frame.context;
+    if super::is_deliverable() {
+        // What was blocked while the handler ran interrupts the same place again.
+        image.load();
+        super::deliver(&mut context, &image.vectors(), |_, _| {});
+    }
     // One image is kept for all returns, as nothing runs after this that could free it.
     let mut kept = RESTORED.lock();
     let image = kept.insert(image);
     let address = image.bytes().as_ptr();
     drop(kept);
-    resume(&frame.context, address, format.is_extended())
+    resume(&context, address, format.is_extended())
 }
 
 static RESTORED: kiln_runtime::SpinMutex<Option<StateImage>> = kiln_runtime::SpinMutex::new(None);

@@ -9,6 +9,7 @@ mod fault;
 mod frame;
 mod pending;
 mod send;
+mod state;
 mod waiting;
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -153,18 +154,21 @@ pub fn reset_for_execution() {
     *signals.mask_to_restore.lock() = None;
 }
 
-/// Delivers what is deliverable at the end of a system call that answered `rax`.
-#[cold]
-pub fn deliver_after_call(registers: &SavedRegisters, vectors: &mut VectorSave, rax: u64) {
+/// Lets `context` go on in the handlers of what is deliverable; answers whether there is one. Before
+/// the first, `prepare` may change the context that comes back when it has run.
+fn deliver(
+    context: &mut Context,
+    vectors: &VectorSave,
+    mut prepare: impl FnMut(&mut Context, &Action),
+) -> bool {
     time::expire();
     let signals = &LINUX.signal;
-    let mut restarts = rax == Errno::EINTR.register() && can_restart(registers.rax.get());
     let mut handled = false;
-    while let Some(information) = signals
-        .pending
-        .lock()
-        .take(!signals.blocked.load(Relaxed), signals)
-    {
+    loop {
+        let unblocked = !signals.blocked.load(Relaxed);
+        let Some(information) = signals.pending.lock().take(unblocked, signals) else {
+            return handled;
+        };
         let signal = information.signal();
         let action = signals.action(signal);
         if action.ignores(signal) {
@@ -176,33 +180,43 @@ pub fn deliver_after_call(registers: &SavedRegisters, vectors: &mut VectorSave, 
         if action.is_default() {
             terminate(signal);
         }
-        let mut context = Context::of_call(registers);
-        if handled || registers.keep_rax.get() != 0 {
-            // The registers are a handler's already.
-        } else if restarts && action.restarts() {
-            context.rip = rewrite::restart_address(context.rip);
-            context.rax = registers.rax.get();
-        } else {
-            context.rax = rax;
+        if !handled {
+            prepare(context, &action);
         }
-        restarts = false;
         handled = true;
-        if frame::push(&mut context, vectors, &information, &action).is_err() {
+        if frame::push(context, vectors, &information, &action).is_err() {
             terminate(abi::SIGSEGV);
         }
-        context.store_to_call(registers);
     }
-    if !handled {
-        if restarts {
-            // Nothing wanted the interruption after all.
-            registers
-                .rip
-                .set(rewrite::restart_address(registers.rip.get()));
-            registers.keep_rax.set(1);
+}
+
+/// Delivers what is deliverable at the end of a system call that answered `rax`.
+#[cold]
+pub fn deliver_after_call(registers: &SavedRegisters, vectors: &VectorSave, rax: u64) {
+    let signals = &LINUX.signal;
+    let number = registers.rax.get();
+    let restarts = rax == Errno::EINTR.register() && can_restart(number);
+    let mut context = Context::of_call(registers);
+    let handled = deliver(&mut context, vectors, |context, action| {
+        context.rax = rax;
+        if restarts && action.restarts() {
+            context.rip = rewrite::restart_address(context.rip);
+            context.rax = number;
         }
-        if let Some(mask) = signals.mask_to_restore.lock().take() {
-            signals.blocked.store(mask, Relaxed);
-        }
+    });
+    if handled {
+        context.store_to_call(registers);
+        return;
+    }
+    if restarts {
+        // Nothing wanted the interruption after all.
+        registers
+            .rip
+            .set(rewrite::restart_address(registers.rip.get()));
+        registers.keep_rax.set(1);
+    }
+    if let Some(mask) = signals.mask_to_restore.lock().take() {
+        signals.blocked.store(mask, Relaxed);
     }
 }
 
