@@ -128,11 +128,6 @@ impl Driver {
         Self::ALL.into_iter().find(|driver| driver.name() == name)
     }
 
-    /// Whether the kernel has it by now.
-    pub fn is_available(self) -> bool {
-        self != Self::VirtioRng
-    }
-
     /// The symbol that keeps it in the kernel's link.
     pub fn symbol(self) -> String {
         format!("KILN_DRIVER_{}", self.name().to_uppercase())

@@ -125,12 +125,6 @@ fn drivers(value: &Value<'_>) -> Vec<Driver> {
             .one_of("driver", &Driver::NAMES)
             .and_then(Driver::from_name);
         if let Some(driver) = driver {
-            if !driver.is_available() {
-                item.complain(
-                    format!("driver `{}` is not available yet", driver.name()),
-                    "leave it out; random numbers come from the processor meanwhile",
-                );
-            }
             if found.contains(&driver) {
                 item.complain(
                     format!("driver `{}` is named twice", driver.name()),

@@ -61,6 +61,7 @@ pub fn run(
     let program = qemu::find()?;
     let accelerator = Accelerator::choose()?;
     let (image, image_path) = in_memory(write)?;
+    check_memory(&image, settings.memory)?;
     let (messages, messages_end) = std::io::pipe().map_err(RunError::host("make a pipe"))?;
     rustix::io::fcntl_setfd(&messages_end, FdFlags::empty())
         .map_err(|error| RunError::host("pass on a pipe")(error.into()))?;
@@ -122,6 +123,22 @@ fn in_memory(
     write(&mut file).map_err(RunError::host("hold the image in memory"))?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
     Ok((file, path.into()))
+}
+
+/// Refuses a machine into whose memory the image cannot be loaded: QEMU would wait for ever.
+fn check_memory(image: &File, memory: u64) -> Result<(), RunError> {
+    let length = image
+        .metadata()
+        .map_err(RunError::host("look at the image"))?
+        .len();
+    let needed = kiln_image_format::PHYSICAL_BASE.saturating_add(length);
+    if needed < memory {
+        return Ok(());
+    }
+    Err(RunError::TooLittleMemory {
+        needed: needed >> 10,
+        given: memory >> 10,
+    })
 }
 
 fn shown(arguments: &[std::ffi::OsString]) -> String {

@@ -40,6 +40,16 @@ pub enum RunError {
         /// What it can be.
         remedy: &'static str,
     },
+    /// The image does not fit into the machine: no loader could even put it there.
+    #[error(
+        "the image ends at {needed} KiB of the machine's memory, which is {given} KiB\n  = help: give the machine more than that (--mem, or `memory` under [machine])"
+    )]
+    TooLittleMemory {
+        /// Where the loaded image ends, in KiB.
+        needed: u64,
+        /// The machine's memory, in KiB.
+        given: u64,
+    },
     /// The host did not let us.
     #[error("cannot {doing}: {error}")]
     Host {
