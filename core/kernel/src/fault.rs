@@ -12,7 +12,7 @@ use kiln_object::layout::{TRAP_STACK_TOP, USER_END, dispatcher_page};
 use crate::call::{current_dispatcher, run};
 use crate::interrupt::InterruptFrame;
 use crate::memory::address_space::Access;
-use crate::memory::fixup;
+use crate::memory::{fixup, frames};
 use crate::process::Dispatcher;
 
 /// The page-fault exception.
@@ -43,8 +43,19 @@ pub fn exception(frame: &mut InterruptFrame) {
     };
     match in_copy {
         Some(fixup) => frame.rip = fixup,
+        None if cause == fault_cause::NO_MEMORY => out_of_memory(),
         None => deliver(frame, address, cause),
     }
+}
+
+/// Ends the process that needs a page when there is none: its own handlers would need one, too.
+fn out_of_memory() -> ! {
+    const KILLED: u32 = 128 + 9;
+    crate::error!(
+        "out of memory: all {} KiB that the image and the kernel leave are in use",
+        frames::total_bytes() >> 10
+    );
+    run::end_current("needed another page", KILLED)
 }
 
 fn fault_address() -> u64 {
