@@ -333,3 +333,73 @@ fn resume(context: &Context, state: *const u8, extended: bool) -> ! {
 fn resume(_context: &Context, _state: *const u8, _extended: bool) -> ! {
     super::terminate(abi::SIGSEGV)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn a_handler_finds_what_the_abi_promises() {
+        // The test's own memory plays the program's stack.
+        let stack = vec![0xa5_u8; 64 << 10];
+        let top = stack.as_ptr() as u64 + stack.len() as u64;
+        for offset in 0..24 {
+            let mut context = Context {
+                rsp: top - 1000 - offset,
+                rip: 0x1234,
+                rbx: 77,
+                flags: 0x646,
+                ..Context::default()
+            };
+            let interrupted = context;
+            let action = Action {
+                handler: 0x4321,
+                restorer: 0x9999,
+                flags: u64::from(abi::SA_SIGINFO | abi::SA_NODEFER),
+                mask: 0,
+            };
+            let information = Information::fault(abi::SIGSEGV, 1, 0xdead);
+            push(&mut context, &VectorSave::default(), &information, &action).unwrap();
+
+            assert_eq!(
+                (context.rip, context.rdi),
+                (0x4321, u64::from(abi::SIGSEGV))
+            );
+            assert_eq!((context.rsp + 8) % 16, 0);
+            assert_eq!(
+                context.flags, 0x246,
+                "the direction flag is clear in a handler"
+            );
+            let frame: Frame = program_memory::read(context.rsp).unwrap();
+            assert_eq!(frame.restorer, 0x9999);
+            assert_eq!(frame.context.rip, interrupted.rip);
+            assert_eq!(frame.context.rbx, 77);
+            assert_eq!(frame.context.rsp, interrupted.rsp);
+            assert_eq!(frame.context.flags, interrupted.flags);
+            assert_eq!(context.rsi, context.rsp + 8 + 304);
+            assert_eq!(context.rdx, context.rsp + 8);
+            assert_eq!(frame.state % 64, 0);
+            // The red zone and all above it are untouched.
+            let kept = (interrupted.rsp - RED_ZONE - stack.as_ptr() as u64) as usize;
+            assert!(stack[kept..].iter().all(|byte| *byte == 0xa5));
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_not_there_is_an_error() {
+        let mut context = Context {
+            rsp: kiln_object::layout::SYSTEM_START + 0x1000,
+            ..Context::default()
+        };
+        let information = Information::kernel(abi::SIGTERM);
+        let result = push(
+            &mut context,
+            &VectorSave::default(),
+            &information,
+            &Action::DEFAULT,
+        );
+        assert_eq!(result, Err(Errno::EFAULT));
+    }
+}
