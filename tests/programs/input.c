@@ -7,6 +7,7 @@ int main(void)
     char buffer[1000];
     long total = 0, count, sum = 0;
     printf("terminals: %d %d\n", isatty(0), isatty(1));
+    fflush(stdout);
     while ((count = read(0, buffer, sizeof buffer)) > 0) {
         for (long i = 0; i < count; i++)
             sum = sum * 31 + (unsigned char)buffer[i];

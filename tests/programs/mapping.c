@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     memcpy(text, code, sizeof code);
     number("make executable", mprotect(text, 4096, PROT_READ | PROT_EXEC));
     printf("it answers %d\n", ((int (*)(void))(unsigned long)text)());
-    int self = open(argv[0], O_RDONLY);
+    int self = open("/proc/self/exe", O_RDONLY);
     number("open", self);
     char *file = mmap(0, 8192, PROT_READ, MAP_PRIVATE, self, 0);
     result("map a file", file);

@@ -21,7 +21,7 @@ SELECT count(*) FROM large;
 CREATE TRIGGER log AFTER INSERT ON city BEGIN UPDATE city SET people = 0 WHERE id = new.id AND people < 0; END;
 INSERT INTO city (name, country, people) VALUES ('Nirgends', 'XX', -5);
 SELECT name, people FROM city WHERE country = 'XX' AND name LIKE 'N%';
-SELECT json_extract('{"a": [1, 2, {"b": "c"}]}', '$.a[2].b'), upper('größe'), round(2.567, 2), hex(randomblob(0)), typeof(1.0);
+SELECT json_extract('{"a": [1, 2, {"b": "c"}]}', '$.a[2].b'), upper('größe'), round(2.567, 2), hex(zeroblob(2)), typeof(1.0);
 SELECT name, people, rank() OVER (ORDER BY people DESC) AS place FROM city WHERE id <= 5 ORDER BY place;
 INSERT INTO city (id, name) VALUES (1, 'twice');
 PRAGMA integrity_check;

@@ -1,7 +1,7 @@
 //! Child processes with input, a deadline, and everything they said.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,6 +31,7 @@ impl Output {
 pub struct Child {
     command: Command,
     input: Vec<u8>,
+    one_stream: bool,
     limit: Duration,
 }
 
@@ -40,6 +41,7 @@ impl Child {
         Self {
             command: Command::new(program),
             input: Vec::new(),
+            one_stream: false,
             limit: Duration::from_secs(120),
         }
     }
@@ -84,6 +86,14 @@ impl Child {
         self
     }
 
+    /// Makes its standard error the same stream as its standard output, as in an image, where
+    /// both are the console.
+    #[must_use]
+    pub fn one_stream(mut self) -> Self {
+        self.one_stream = true;
+        self
+    }
+
     /// Ends it after `limit`.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
@@ -97,14 +107,20 @@ impl Child {
     /// It could not be started, or was not done in time.
     pub fn run(mut self) -> Result<Output, String> {
         let name = self.command.get_program().to_string_lossy().into_owned();
-        self.command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = self
-            .command
-            .spawn()
-            .map_err(|error| format!("cannot start {name}: {error}"))?;
+        let failed = |error: std::io::Error| format!("cannot start {name}: {error}");
+        self.command.stdin(Stdio::piped());
+        let (out, out_end) = std::io::pipe().map_err(failed)?;
+        let (err, err_end) = std::io::pipe().map_err(failed)?;
+        let second = if self.one_stream {
+            drop(err_end);
+            out_end.try_clone().map_err(failed)?
+        } else {
+            err_end
+        };
+        self.command.stdout(out_end).stderr(second);
+        let mut child = self.command.spawn().map_err(failed)?;
+        // The ends of the pipes that were given away are closed here, so that they have an end.
+        self.command = Command::new("");
         let mut stdin = child.stdin.take();
         let input = std::mem::take(&mut self.input);
         let writer = std::thread::spawn(move || {
@@ -113,8 +129,8 @@ impl Child {
                 let _ = stdin.write_all(&input);
             }
         });
-        let out = collect(child.stdout.take());
-        let err = collect(child.stderr.take());
+        let out = collect(out);
+        let err = collect(err);
         let deadline = Instant::now() + self.limit;
         let mut pause = Duration::from_micros(500);
         let status = loop {
@@ -147,12 +163,10 @@ impl Child {
     }
 }
 
-fn collect(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+fn collect(mut from: PipeReader) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        if let Some(mut from) = from {
-            let _ = from.read_to_end(&mut bytes);
-        }
+        let _ = from.read_to_end(&mut bytes);
         bytes
     })
 }

@@ -197,9 +197,9 @@ fn compare(words: &[&str]) -> Result<(), String> {
     let words: Vec<String> = std::iter::once("/bin/busybox".to_owned())
         .chain(words)
         .collect();
-    let host = Child::new("/bin/sh")
-        .args(["-c", "exec \"$0\" \"$@\" 2>&1"])
-        .args(&words)
+    let host = Child::new("/bin/busybox")
+        .args(words.iter().skip(1))
+        .one_stream()
         .plain_environment()
         .directory(Path::new("/"))
         .input(INPUT)

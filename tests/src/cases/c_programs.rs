@@ -11,11 +11,9 @@ use crate::Tests;
 
 /// The same program with the same words on the host, both streams in one.
 pub fn on_host(program: &Path, words: &[&str]) -> Result<Output, String> {
-    // Both streams of a program in an image lead to its one console.
-    Child::new("/bin/sh")
-        .args(["-c", "exec \"$0\" \"$@\" 2>&1"])
-        .args([program])
+    Child::new(program)
         .args(words)
+        .one_stream()
         .plain_environment()
         .directory(Path::new("/"))
         .run()
@@ -55,25 +53,30 @@ pub fn add(tests: &mut Tests) {
         tests.add(format!("programs::hello::{}", linkage.name()), move || {
             same(&Run::new(), &compile::c("hello", linkage)?, &[])
         });
-        tests.add(format!("programs::environment::{}", linkage.name()), move || {
-            let words = [
-                "two words",
-                "",
-                "größe ☃",
-                "--option=\"quoted\"",
-                "\\",
-                "a\nb",
-            ];
-            same(&Run::new(), &compile::c("environment", linkage)?, &words)
-        });
+        tests.add(
+            format!("programs::environment::{}", linkage.name()),
+            move || {
+                let words = [
+                    "two words",
+                    "",
+                    "größe ☃",
+                    "--option=\"quoted\"",
+                    "\\",
+                    "a\nb",
+                ];
+                same(&Run::new(), &compile::c("environment", linkage)?, &words)
+            },
+        );
     }
     for linkage in [Linkage::Static, Linkage::Dynamic] {
-        tests.add(format!("programs::registers::{}", linkage.name()), move || {
-            registers(linkage, &Run::new())
-        });
-        tests.add(format!("programs::many_calls::{}", linkage.name()), move || {
-            same(&Run::new(), &compile::c("loop", linkage)?, &["50000"])
-        });
+        tests.add(
+            format!("programs::registers::{}", linkage.name()),
+            move || registers(linkage, &Run::new()),
+        );
+        tests.add(
+            format!("programs::many_calls::{}", linkage.name()),
+            move || same(&Run::new(), &compile::c("loop", linkage)?, &["50000"]),
+        );
         tests.add(format!("programs::errors::{}", linkage.name()), move || {
             same(&Run::new(), &compile::c("errors", linkage)?, &[])
         });
