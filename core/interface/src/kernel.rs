@@ -168,6 +168,22 @@ pub trait Log {
     fn line(&self, text: &[u8]) -> Result<(), Error>;
 }
 
+/// The machine's clock. Reading it needs no call: the page that all processes share has it.
+#[interface(name = "kiln.clock")]
+pub trait Clock {
+    /// Nanoseconds since the machine started.
+    #[method(1, right = READ)]
+    fn monotonic(&self) -> Result<u64, Error>;
+
+    /// Nanoseconds since 1970-01-01 UTC.
+    #[method(2, right = READ)]
+    fn wall_clock(&self) -> Result<u64, Error>;
+
+    /// Sets the wall clock, for all processes, to so many nanoseconds since 1970-01-01 UTC.
+    #[method(3, right = CONTROL)]
+    fn set_wall_clock(&self, now: u64) -> Result<(), Error>;
+}
+
 /// Random numbers fit for keys.
 #[interface(name = "kiln.random")]
 pub trait Random {

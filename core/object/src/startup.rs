@@ -27,6 +27,8 @@ pub enum InitialObject {
     RootPages = 5,
     /// The power switch; only with the program (`Machine`).
     Machine = 6,
+    /// The machine's clock; only with the program may it be set (`Clock`).
+    Clock = 7,
 }
 
 /// A server that this process may bind to.

@@ -3,7 +3,8 @@
 //! An object that a process was not given answers `BadReference` to everything.
 
 use kiln_interface::kernel::{
-    AddressSpaceStub, ConsoleStub, FileCacheStub, LogStub, MachineStub, ProcessStub, RandomStub,
+    AddressSpaceStub, ClockStub, ConsoleStub, FileCacheStub, LogStub, MachineStub, ProcessStub,
+    RandomStub,
 };
 use kiln_object::Reference;
 use kiln_object::startup::InitialObject;
@@ -36,4 +37,6 @@ initial_objects! {
     root_pages: FileCacheStub = RootPages;
     /// The power switch; given to the program's process only.
     machine: MachineStub = Machine;
+    /// The clock; to read it, [`time`](crate::time) is quicker.
+    clock: ClockStub = Clock;
 }

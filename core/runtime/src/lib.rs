@@ -35,7 +35,9 @@ pub mod transport;
 pub mod trap;
 
 pub use binding::{bind, bind_server, grant, release};
-pub use kernel_objects::{address_space, console, log, machine, process, random, root_pages};
+pub use kernel_objects::{
+    address_space, clock, console, log, machine, process, random, root_pages,
+};
 pub use root_image::root_image;
 pub use spin_lock::{RawSpinLock, SpinMutex, SpinMutexGuard};
 pub use start_information::{configuration, kernel_information, startup};

@@ -4,6 +4,7 @@
 //! a table of its own, and a name means something only to the process that it was given to.
 
 mod address_space;
+mod clock;
 mod console;
 mod file_cache;
 mod log;
@@ -13,6 +14,7 @@ mod random;
 mod table;
 
 pub use address_space::address_space;
+pub use clock::clock;
 pub use console::console;
 pub use file_cache::file_cache;
 pub use log::log;

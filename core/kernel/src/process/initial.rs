@@ -106,15 +106,7 @@ fn information_page() -> Option<Frame> {
     let frame = frames::allocate_zeroed()?;
     // SAFETY: the frame is fresh, page-aligned, zeroed, never freed, and all fields are atomic.
     let information = unsafe { &*frame.pointer().cast::<KernelInformation>() };
-    let time = crate::time::information();
-    information.tsc_base.store(time.tsc_base, Ordering::Relaxed);
-    information.ns_base.store(time.ns_base, Ordering::Relaxed);
-    information
-        .multiplier
-        .store(time.multiplier, Ordering::Relaxed);
-    information
-        .wall_clock_offset
-        .store(time.wall_offset_ns, Ordering::Relaxed);
+    crate::time::publish(information);
     let cpus = crate::firmware::machine().processors().len().max(1) as u64;
     information.cpus_online.store(cpus, Ordering::Relaxed);
     let features = crate::processor::features();
@@ -230,6 +222,7 @@ impl Image<'_> {
                 InitialObject::Machine,
                 object::machine(),
             )?;
+            give(&mut startup, process, InitialObject::Clock, object::clock())?;
             CONSOLE_OWNER.store(process.id().raw(), Ordering::Release);
         }
         load::startup(process, &startup)?;

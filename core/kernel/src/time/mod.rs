@@ -11,6 +11,8 @@ mod wall;
 
 use core::arch::x86_64::_rdtsc;
 use core::sync::atomic::{AtomicU64, Ordering};
+use kiln_object::startup::KernelInformation;
+use spin::{Mutex, Once};
 
 /// How to make time out of the time stamp counter.
 ///
@@ -75,6 +77,37 @@ pub fn monotonic_ns() -> u64 {
 /// Nanoseconds since 1970, or since the kernel's entry where the machine has no wall clock.
 pub fn wall_clock_ns() -> u64 {
     monotonic_ns().wrapping_add(WALL_OFFSET.load(Ordering::Relaxed))
+}
+
+/// The page that tells all processes, once there is one.
+static PUBLISHED: Once<&'static KernelInformation> = Once::new();
+
+/// One writer at a time: the page's version is a sequence lock.
+static PUBLISHING: Mutex<()> = Mutex::new(());
+
+/// Keeps `page` true from now on.
+pub fn publish(page: &'static KernelInformation) {
+    PUBLISHED.call_once(|| page);
+    write_page();
+}
+
+/// Sets the wall clock, in nanoseconds since 1970, for the kernel and all processes.
+pub fn set_wall_clock(now: u64) {
+    WALL_OFFSET.store(now.wrapping_sub(monotonic_ns()), Ordering::Relaxed);
+    write_page();
+}
+
+fn write_page() {
+    let Some(page) = PUBLISHED.get() else { return };
+    let _writing = PUBLISHING.lock();
+    let time = information();
+    page.version.fetch_add(1, Ordering::AcqRel);
+    page.tsc_base.store(time.tsc_base, Ordering::Relaxed);
+    page.ns_base.store(time.ns_base, Ordering::Relaxed);
+    page.multiplier.store(time.multiplier, Ordering::Relaxed);
+    page.wall_clock_offset
+        .store(time.wall_offset_ns, Ordering::Relaxed);
+    page.version.fetch_add(1, Ordering::Release);
 }
 
 /// Finds out how fast the counter runs and what time it is.

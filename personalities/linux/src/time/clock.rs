@@ -1,6 +1,6 @@
 //! Reading clocks.
 
-use kiln_interface::kernel::Process as _;
+use kiln_interface::kernel::{Clock as _, Process as _};
 use linux_raw_sys::general as abi;
 
 use super::{TimeSpec, TimeValue};
@@ -47,12 +47,17 @@ pub fn clock_getres(call: &Call<'_>) -> Answer {
     Ok(0)
 }
 
-/// `clock_settime(clock, time)`: the clock is the machine's.
+/// `clock_settime(clock, time)`: the wall clock of the whole machine.
 ///
 /// # Errors
-/// `EPERM` always.
-pub fn clock_settime(_call: &Call<'_>) -> Answer {
-    Err(Errno::EPERM)
+/// `EINVAL` for another clock or an impossible time; `EFAULT`.
+pub fn clock_settime(call: &Call<'_>) -> Answer {
+    if call.unsigned(0) != abi::CLOCK_REALTIME {
+        return Err(Errno::EINVAL);
+    }
+    let time: TimeSpec = program_memory::read(call.pointer(1))?;
+    kiln_runtime::clock().set_wall_clock(time.to_ns()?)?;
+    Ok(0)
 }
 
 /// `gettimeofday(time, zone)`.
@@ -66,12 +71,16 @@ pub fn gettimeofday(call: &Call<'_>) -> Answer {
     Ok(0)
 }
 
-/// `settimeofday(time, zone)`.
+/// `settimeofday(time, zone)`. The kernel keeps no time zone.
 ///
 /// # Errors
-/// `EPERM` always.
-pub fn settimeofday(_call: &Call<'_>) -> Answer {
-    Err(Errno::EPERM)
+/// `EINVAL` for an impossible time; `EFAULT`.
+pub fn settimeofday(call: &Call<'_>) -> Answer {
+    if call.pointer(0) != 0 {
+        let time: TimeValue = program_memory::read(call.pointer(0))?;
+        kiln_runtime::clock().set_wall_clock(time.to_ns()?)?;
+    }
+    Ok(0)
 }
 
 /// `time(location)`.
