@@ -1,127 +1,18 @@
 //! The file family's system calls, by number.
 
+use super::call_arguments::{
+    ACCESS, AT, CLOEXEC, COMMAND, EVENT, LOCK, MASK, MEMORY, OPERATION, REMOVE, RENAME, REQUEST,
+    SET, WHENCE,
+};
 use super::{
-    attribute, directory, duplicate, epoll, event, extended, name, open, pipe, poll, position,
-    status, transfer,
+    attribute, directory, duplicate, epoll, event, extended, file_system, name, open, pipe, poll,
+    position, status, transfer,
 };
 use crate::table::Argument::{
-    self, BytesIn, BytesOut, Choice, Descriptor, Directory, Flags, Hexadecimal, Mode, OpenFlags,
-    Pointer, Signed, Text, TextOut, Unsigned,
+    self, BytesIn, BytesOut, Descriptor, Directory, Hexadecimal, Mode, OpenFlags, Pointer, Signed,
+    Text, TextOut, Unsigned,
 };
 use crate::table::SystemCall;
-
-const WHENCE: Argument = Choice(&[
-    (0, "SEEK_SET"),
-    (1, "SEEK_CUR"),
-    (2, "SEEK_END"),
-    (3, "SEEK_DATA"),
-    (4, "SEEK_HOLE"),
-]);
-
-const ACCESS: Argument = Flags(&[(0, "F_OK"), (4, "R_OK"), (2, "W_OK"), (1, "X_OK")]);
-
-const AT: Argument = Flags(&[
-    (0, "0"),
-    (0x100, "AT_SYMLINK_NOFOLLOW"),
-    (0x200, "AT_EACCESS"),
-    (0x400, "AT_SYMLINK_FOLLOW"),
-    (0x800, "AT_NO_AUTOMOUNT"),
-    (0x1000, "AT_EMPTY_PATH"),
-    (0x2000, "AT_STATX_FORCE_SYNC"),
-    (0x4000, "AT_STATX_DONT_SYNC"),
-]);
-
-const REMOVE: Argument = Flags(&[(0, "0"), (0x200, "AT_REMOVEDIR")]);
-
-const RENAME: Argument = Flags(&[
-    (0, "0"),
-    (1, "RENAME_NOREPLACE"),
-    (2, "RENAME_EXCHANGE"),
-    (4, "RENAME_WHITEOUT"),
-]);
-
-const MASK: Argument = Flags(&[(0, "0"), (0xfff, "STATX_ALL"), (0x7ff, "STATX_BASIC_STATS")]);
-
-const CLOEXEC: Argument = Flags(&[
-    (0, "0"),
-    (0x8_0000, "O_CLOEXEC"),
-    (0x800, "O_NONBLOCK"),
-    (0x4000, "O_DIRECT"),
-]);
-
-const EVENT: Argument = Flags(&[
-    (0, "0"),
-    (0x8_0000, "EFD_CLOEXEC"),
-    (0x800, "EFD_NONBLOCK"),
-    (1, "EFD_SEMAPHORE"),
-]);
-
-const SET: Argument = Flags(&[(0, "0"), (0x8_0000, "EPOLL_CLOEXEC")]);
-
-const MEMORY: Argument = Flags(&[
-    (0, "0"),
-    (1, "MFD_CLOEXEC"),
-    (2, "MFD_ALLOW_SEALING"),
-    (8, "MFD_NOEXEC_SEAL"),
-    (16, "MFD_EXEC"),
-]);
-
-const OPERATION: Argument = Choice(&[
-    (1, "EPOLL_CTL_ADD"),
-    (2, "EPOLL_CTL_DEL"),
-    (3, "EPOLL_CTL_MOD"),
-]);
-
-const LOCK: Argument = Flags(&[
-    (1, "LOCK_SH"),
-    (2, "LOCK_EX"),
-    (8, "LOCK_UN"),
-    (4, "LOCK_NB"),
-]);
-
-const COMMAND: Argument = Choice(&[
-    (0, "F_DUPFD"),
-    (1, "F_GETFD"),
-    (2, "F_SETFD"),
-    (3, "F_GETFL"),
-    (4, "F_SETFL"),
-    (5, "F_GETLK"),
-    (6, "F_SETLK"),
-    (7, "F_SETLKW"),
-    (8, "F_SETOWN"),
-    (9, "F_GETOWN"),
-    (36, "F_OFD_GETLK"),
-    (37, "F_OFD_SETLK"),
-    (38, "F_OFD_SETLKW"),
-    (1030, "F_DUPFD_CLOEXEC"),
-    (1031, "F_SETPIPE_SZ"),
-    (1032, "F_GETPIPE_SZ"),
-    (1033, "F_ADD_SEALS"),
-    (1034, "F_GET_SEALS"),
-]);
-
-const REQUEST: Argument = Choice(&[
-    (0x5401, "TCGETS"),
-    (0x5402, "TCSETS"),
-    (0x5403, "TCSETSW"),
-    (0x5404, "TCSETSF"),
-    (0x5409, "TCSBRK"),
-    (0x540b, "TCFLSH"),
-    (0x540e, "TIOCSCTTY"),
-    (0x540f, "TIOCGPGRP"),
-    (0x5410, "TIOCSPGRP"),
-    (0x5413, "TIOCGWINSZ"),
-    (0x5414, "TIOCSWINSZ"),
-    (0x541b, "FIONREAD"),
-    (0x5421, "FIONBIO"),
-    (0x5429, "TIOCGSID"),
-    (0x5450, "FIONCLEX"),
-    (0x5451, "FIOCLEX"),
-    (0x802c_542a, "TCGETS2"),
-    (0x402c_542b, "TCSETS2"),
-    (0x402c_542c, "TCSETSW2"),
-    (0x402c_542d, "TCSETSF2"),
-]);
 
 const fn call(
     number: u32,
@@ -237,8 +128,8 @@ pub const CALLS: &[SystemCall] = &[
     call(95, "umask", attribute::umask, &[Mode]),
     call(132, "utime", attribute::utime, &[Text, Pointer]),
     call(133, "mknod", name::mknod, &[Text, Mode, Hexadecimal]),
-    call(137, "statfs", status::statfs, &[Text, Pointer]),
-    call(138, "fstatfs", status::fstatfs, &[Descriptor, Pointer]),
+    call(137, "statfs", file_system::statfs, &[Text, Pointer]),
+    call(138, "fstatfs", file_system::fstatfs, &[Descriptor, Pointer]),
     call(155, "pivot_root", directory::refuse, &[Text, Text]),
     call(161, "chroot", directory::refuse, &[Text]),
     call(162, "sync", position::sync, &[]),

@@ -6,6 +6,7 @@
 
 pub mod attribute;
 pub mod buffer;
+mod call_arguments;
 mod calls;
 pub mod description;
 pub mod descriptor;
@@ -14,6 +15,9 @@ pub mod duplicate;
 pub mod epoll;
 pub mod event;
 pub mod extended;
+pub mod file_system;
+#[cfg(test)]
+mod image_tests;
 pub mod memory_file;
 mod mounts;
 pub mod name;

@@ -93,28 +93,29 @@ impl Stored {
     }
 
     fn read_by_calls(&self, offset: u64, into: &mut Destination<'_>) -> Result<usize, Errno> {
+        let start = into.stored();
         let mut piece = Scratch::take();
         while into.room() > 0 {
             let wanted = into.room().min(MESSAGE_BYTES);
             let at = offset
-                .checked_add(into.stored() as u64)
+                .checked_add((into.stored() - start) as u64)
                 .ok_or(Errno::EINVAL)?;
             let place = piece.get_mut(..wanted).unwrap_or_default();
             let count = match self.held.file().read(at, place) {
                 Ok(count) => count,
-                Err(_) if into.stored() > 0 => break,
+                Err(_) if into.stored() > start => break,
                 Err(error) => return Err(error.into()),
             };
             let stored = match into.put(place.get(..count).unwrap_or_default()) {
                 Ok(stored) => stored,
-                Err(_) if into.stored() > 0 => break,
+                Err(_) if into.stored() > start => break,
                 Err(error) => return Err(error),
             };
             if stored < wanted {
                 break;
             }
         }
-        Ok(into.stored())
+        Ok(into.stored() - start)
     }
 }
 

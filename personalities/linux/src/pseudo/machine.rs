@@ -63,6 +63,8 @@ fixed! {
     most_descriptors = "1048576";
     /// `sys/fs/pipe-max-size`
     most_pipe_bytes = "1048576";
+    /// `enabled` of `transparent_hugepage`
+    no_large_pages = "always madvise [never]";
     /// `loadavg`
     load = "0.00 0.00 0.00 1/1 1";
     /// `filesystems`

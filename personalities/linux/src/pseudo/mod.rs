@@ -1,7 +1,7 @@
 //! Files that the library makes itself: `/dev`, `/proc`, `/sys`.
 //!
 //! They are a tree of static tables; what a file says is made when it is opened. A name below
-//! `/dev` that is not in the table is looked up in the file systems (`/dev/shm/x`); below `/proc`
+//! `/dev` that is not in the table is looked up in the file systems (`/dev/mqueue/x`); below `/proc`
 //! and `/sys` it does not exist.
 
 mod device;

@@ -32,6 +32,8 @@ const DEVICES: &[Entry] = &[
     entry("full", Node::Device(Device::Full)),
     entry("null", Node::Device(Device::Null)),
     entry("random", Node::Device(Device::Random)),
+    // Shared memory lies among the temporary files, if those can be written.
+    entry("shm", Node::Link(Link::To("/tmp"))),
     entry("stderr", Node::Link(Link::To("/proc/self/fd/2"))),
     entry("stdin", Node::Link(Link::To("/proc/self/fd/0"))),
     entry("stdout", Node::Link(Link::To("/proc/self/fd/1"))),
@@ -51,7 +53,7 @@ pub const PROCESSES: &[Entry] = &[
     entry("self", Node::Link(Link::Process)),
     entry("stat", text!(machine::statistics)),
     entry("sys", Node::Directory(SETTINGS)),
-    entry("thread-self", Node::Link(Link::To("self"))),
+    entry("thread-self", Node::Link(Link::To("self/task/1"))),
     entry("uptime", text!(machine::uptime)),
     entry("version", text!(machine::version)),
 ];
@@ -79,6 +81,16 @@ const PROCESS: &[Entry] = &[
     entry("root", Node::Link(Link::To("/"))),
     entry("stat", text!(process::statistics)),
     entry("statm", text!(process::memory_statistics)),
+    entry("status", text!(process::status)),
+    entry("task", Node::Directory(THREADS)),
+];
+
+const THREADS: &[Entry] = &[entry("1", Node::Directory(THREAD))];
+
+const THREAD: &[Entry] = &[
+    entry("comm", text!(0o644, process::name, Some(process::set_name))),
+    entry("maps", text!(process::maps)),
+    entry("stat", text!(process::statistics)),
     entry("status", text!(process::status)),
 ];
 
@@ -117,13 +129,30 @@ const MEMORY_SETTINGS: &[Entry] = &[
     entry("overcommit_memory", text!(machine::zero)),
 ];
 
-const SYSTEM: &[Entry] = &[entry(
-    "devices",
-    Node::Directory(&[entry(
-        "system",
-        Node::Directory(&[entry("cpu", Node::Directory(PROCESSORS))]),
-    )]),
+const SYSTEM: &[Entry] = &[
+    entry(
+        "devices",
+        Node::Directory(&[entry("system", Node::Directory(SYSTEM_DEVICES))]),
+    ),
+    entry(
+        "kernel",
+        Node::Directory(&[entry("mm", Node::Directory(LARGE_PAGES))]),
+    ),
+];
+
+const SYSTEM_DEVICES: &[Entry] = &[
+    entry("cpu", Node::Directory(PROCESSORS)),
+    entry("node", Node::Directory(MEMORY_NODES)),
+];
+
+const MEMORY_NODES: &[Entry] = &[entry("online", text!(machine::zero))];
+
+const LARGE_PAGES: &[Entry] = &[entry(
+    "transparent_hugepage",
+    Node::Directory(LARGE_PAGE_SETTINGS),
 )];
+
+const LARGE_PAGE_SETTINGS: &[Entry] = &[entry("enabled", text!(machine::no_large_pages))];
 
 const PROCESSORS: &[Entry] = &[
     entry("online", text!(machine::processor_range)),

@@ -184,6 +184,7 @@ impl Terminal {
 
     fn read(&self, into: &mut Destination<'_>) -> Result<usize, Errno> {
         self.pump();
+        let start = into.stored();
         let mut piece = Scratch::take();
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -196,7 +197,7 @@ impl Terminal {
                     Some(0) => Taken::EndOfFile,
                     Some(count) => Taken::Bytes(count),
                 }
-            } else if into.stored() > 0 || state.input.is_readable(&state.settings) {
+            } else if into.stored() > start || state.input.is_readable(&state.settings) {
                 state.input.take(&state.settings, place)
             } else {
                 Taken::Nothing
@@ -212,12 +213,12 @@ impl Terminal {
                     }
                 }
                 Taken::EndOfFile => break,
-                Taken::Nothing if into.stored() > 0 => break,
+                Taken::Nothing if into.stored() > start => break,
                 Taken::Nothing if state.input_is_terminal && at_once(&state.settings) => break,
                 Taken::Nothing => return Err(Errno::EAGAIN),
             }
         }
-        Ok(into.stored())
+        Ok(into.stored() - start)
     }
 
     fn write(&self, from: &mut Source<'_>) -> Result<usize, Errno> {
@@ -229,11 +230,12 @@ impl Terminal {
             return Err(Errno::EAGAIN);
         }
         let mut piece = Scratch::take();
+        let start = from.taken();
         let mut device_bytes = Vec::new();
         while from.left() > 0 {
             let bytes = match from.take(&mut piece) {
                 Ok(bytes) => bytes,
-                Err(_) if from.taken() > 0 => break,
+                Err(_) if from.taken() > start => break,
                 Err(error) => return Err(error),
             };
             if as_terminal {
@@ -246,7 +248,7 @@ impl Terminal {
                 device::write(bytes)?;
             }
         }
-        Ok(from.taken())
+        Ok(from.taken() - start)
     }
 
     fn readiness(&self) -> u32 {
