@@ -17,6 +17,10 @@ pub use server::ImageRoot;
 #[cfg(kiln_freestanding)]
 kiln_runtime::component!(main);
 
+/// Status of a server whose root file system is no file system.
+#[cfg(kiln_freestanding)]
+const UNUSABLE: u32 = 1;
+
 #[cfg(kiln_freestanding)]
 fn main() {
     use alloc::sync::Arc;
@@ -25,7 +29,10 @@ fn main() {
 
     let image = match kiln_erofs::Image::new(root_image()) {
         Ok(image) => image,
-        Err(error) => panic!("{error}"),
+        Err(error) => {
+            kiln_runtime::log_line!("the root file system cannot be used: {error}");
+            kiln_runtime::entry::exit(UNUSABLE)
+        }
     };
     let server = ImageRoot::new(
         image,
