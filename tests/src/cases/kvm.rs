@@ -215,9 +215,8 @@ fn run_all() -> Result<BTreeMap<String, Seen>, String> {
             status: -1,
             complaints: String::new(),
         });
-        // The end of line before the next head is the script's.
         match kind {
-            "console" => seen.console = body.strip_suffix('\n').unwrap_or(body).as_bytes().to_vec(),
+            "console" => seen.console = body.as_bytes().to_vec(),
             "messages" => seen.messages = body.to_owned(),
             "complaints" => seen.complaints = body.to_owned(),
             "status" => {
