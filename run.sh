@@ -102,7 +102,8 @@ target=${CARGO_TARGET_DIR:-target}
 
 build() {
   say "building kiln (the first time takes a few minutes)"
-  cargo build --release --package kiln "$@"
+  # Its failure must be seen also where `set -e` is off.
+  cargo build --release --package kiln "$@" || return 1
   KILN=$(realpath "$target/release/kiln")
   export KILN
 }
