@@ -3,7 +3,7 @@
 use linux_raw_sys::general::{
     F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETLK, F_GETOWN, F_GETPIPE_SZ, F_GETSIG,
     F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW, F_SETOWN,
-    F_SETPIPE_SZ, F_SETSIG, F_UNLCK, F_WRLCK, FD_CLOEXEC, O_CLOEXEC, O_LARGEFILE,
+    F_SETPIPE_SZ, F_SETSIG, F_UNLCK, F_WRLCK, FD_CLOEXEC, O_CLOEXEC,
 };
 use linux_raw_sys::ioctl::{FIGETBSZ, FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -86,7 +86,7 @@ pub fn fcntl(call: &Call<'_>) -> Answer {
         }
         F_GETFL => {
             let description = files.description(descriptor)?;
-            return Ok(u64::from(description.flags() | O_LARGEFILE));
+            return Ok(u64::from(description.flags()));
         }
         _ => {}
     }

@@ -50,7 +50,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kiln_interface::file::kind;
 use kiln_interface::kernel::FileCache;
 use kiln_object::Reference;
-use linux_raw_sys::general::{AT_FDCWD, O_RDONLY, O_RDWR, O_WRONLY};
+use linux_raw_sys::general::{AT_FDCWD, O_LARGEFILE, O_RDONLY, O_RDWR, O_WRONLY};
 use spin::{Mutex, Once};
 
 pub use calls::CALLS;
@@ -257,7 +257,11 @@ pub fn files() -> &'static Files {
 pub fn initialise(files: &Files, terminal: &Terminal, directory: &[u8]) -> Result<(), Errno> {
     let console: Arc<dyn Object> = Arc::new(ConsoleTerminal);
     let path = b"/dev/console";
-    let shared = Arc::new(Description::new(console, O_RDWR, path.to_vec()));
+    let shared = Arc::new(Description::new(
+        console,
+        O_RDWR | O_LARGEFILE,
+        path.to_vec(),
+    ));
     let input = if terminal.input_is_terminal() {
         Arc::clone(&shared)
     } else {

@@ -83,6 +83,10 @@ impl Files {
     fn remove(&self, start: Joined, directory: bool) -> Answer {
         if !directory && start.directory && start.path != b"/" {
             // Something that exists and is no directory cannot be meant; a directory is not removed.
+            let start = Joined {
+                directory: false,
+                ..start
+            };
             let (attributes, _) = self.attributes_of(start, false)?;
             return Err(match attributes.mode & kind::MASK {
                 kind::DIRECTORY => Errno::EISDIR,
@@ -138,23 +142,32 @@ impl Files {
             let mut elsewhere = Scratch::for_path();
             match step(&from, &to, &mut elsewhere) {
                 Ok(()) => return Ok(0),
-                Err(Error::Elsewhere) => {
-                    let target = path_to_go_on_with(&elsewhere).ok_or(Errno::EIO)?;
-                    match target {
-                        [b'/', b'/', ..] => second.go_on(target)?,
-                        _ => first.go_on(target)?,
+                Err(error) => match Failed::from(error) {
+                    Failed::Errno(errno) => return Err(errno),
+                    Failed::Elsewhere => {
+                        let target = path_to_go_on_with(&elsewhere).ok_or(Errno::EIO)?;
+                        match target {
+                            [b'/', b'/', ..] => second.go_on(target)?,
+                            _ => first.go_on(target)?,
+                        }
                     }
-                }
-                Err(error) => return Err(error.into()),
+                },
             }
         }
     }
 
-    fn rename(&self, from: Joined, to: Joined, flags: u32) -> Answer {
+    /// `renameat2`, from and to a path as seen from a directory.
+    fn rename(&self, from: (i32, u64), to: (i32, u64), flags: u32) -> Answer {
         let allowed = RENAME_NOREPLACE | RENAME_EXCHANGE;
         if flags & !allowed != 0 || flags & allowed == allowed {
             return Err(Errno::EINVAL);
         }
+        let (first, second) = (program_memory::path(from.1)?, program_memory::path(to.1)?);
+        let (start, end) = (self.start(from.0, &first)?, self.start(to.0, &second)?);
+        if is_fixed(&first) || is_fixed(&second) {
+            return Err(Errno::EBUSY);
+        }
+        let (from, to) = (start, end);
         // Bits 0 and 1 mean the same to servers.
         self.at_two_names(from, to, |from, to, elsewhere| {
             from.tree()
@@ -190,6 +203,14 @@ impl Files {
 
 fn start(directory: i32, path: u64) -> Result<Joined, Errno> {
     files().start(directory, &program_memory::path(path)?)
+}
+
+/// Whether a path ends in a name that cannot be renamed: `.`, `..`, or none for the root.
+fn is_fixed(path: &[u8]) -> bool {
+    let last = path
+        .rsplit(|byte| *byte == b'/')
+        .find(|name| !name.is_empty());
+    matches!(last, None | Some(b"." | b".."))
 }
 
 /// A new name need not be a directory's even if it ends like one: that is seen when it is made.
@@ -267,20 +288,26 @@ pub fn unlinkat(call: &Call<'_>) -> Answer {
 
 /// rename(2)
 pub fn rename(call: &Call<'_>) -> Answer {
-    let from = start(AT_FDCWD, call.pointer(0))?;
-    files().rename(from, start(AT_FDCWD, call.pointer(1))?, 0)
+    files().rename((AT_FDCWD, call.pointer(0)), (AT_FDCWD, call.pointer(1)), 0)
+}
+
+/// The directories and paths of `renameat` and its like.
+fn both_names(call: &Call<'_>) -> ((i32, u64), (i32, u64)) {
+    (
+        (call.descriptor(0), call.pointer(1)),
+        (call.descriptor(2), call.pointer(3)),
+    )
 }
 
 /// renameat(2)
 pub fn renameat(call: &Call<'_>) -> Answer {
-    let from = start(call.descriptor(0), call.pointer(1))?;
-    files().rename(from, start(call.descriptor(2), call.pointer(3))?, 0)
+    let (from, to) = both_names(call);
+    files().rename(from, to, 0)
 }
 
 /// renameat2(2)
 pub fn renameat2(call: &Call<'_>) -> Answer {
-    let from = start(call.descriptor(0), call.pointer(1))?;
-    let to = start(call.descriptor(2), call.pointer(3))?;
+    let (from, to) = both_names(call);
     files().rename(from, to, call.unsigned(4))
 }
 

@@ -88,6 +88,11 @@ pub trait Object: Any + Send + Sync {
         false
     }
 
+    /// Whether a seek goes somewhere; if not, it succeeds and stays at the start.
+    fn has_positions(&self) -> bool {
+        true
+    }
+
     /// Whether the object is a directory that is kept in a server or made here.
     fn is_directory(&self) -> bool {
         false

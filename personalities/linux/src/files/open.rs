@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use linux_raw_sys::general::{
     AT_FDCWD, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_NOEXEC_SEAL, O_CLOEXEC, O_CREAT,
-    O_PATH, O_RDWR, O_TRUNC, O_WRONLY, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
+    O_LARGEFILE, O_PATH, O_RDWR, O_TRUNC, O_WRONLY, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -134,7 +134,7 @@ pub fn memfd_create(call: &Call<'_>) -> Answer {
             error => error,
         })?;
     let file = Arc::new(MemoryFile::new(&name));
-    let description = Description::new(file, O_RDWR, alloc::vec::Vec::new());
+    let description = Description::new(file, O_RDWR | O_LARGEFILE, alloc::vec::Vec::new());
     Ok(files().add(description, flags & MFD_CLOEXEC != 0)? as u64)
 }
 

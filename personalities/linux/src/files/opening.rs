@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use kiln_interface::file::{Attributes, FileTree, Opened, kind, open as flag};
 use kiln_object::Error;
 use linux_raw_sys::general::{
-    O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE,
-    O_TRUNC, O_WRONLY,
+    O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_LARGEFILE, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR,
+    O_TMPFILE, O_TRUNC, O_WRONLY,
 };
 
 use super::description::Description;
@@ -41,7 +41,11 @@ impl Files {
             Place::Pseudo(node) => Ok(self.open_node(node, flags)?),
             Place::Stored(place) => open_stored(place, wanted, mode, elsewhere).map(Found::New),
         })?;
-        let kept = flags & !AT_OPEN_ONLY;
+        let mut kept = flags & !AT_OPEN_ONLY;
+        if flags & O_PATH == 0 {
+            // Every file may be large to a 64-bit program.
+            kept |= O_LARGEFILE;
+        }
         match opened {
             Found::New(object) => {
                 // A nameless file is at no path.

@@ -14,11 +14,16 @@ use crate::program_memory::{self, Slice};
 /// Most bytes that one call moves (`MAX_RW_COUNT`).
 const MOST_BYTES: u64 = 0x7fff_f000;
 
-fn count(bytes: u64) -> Result<usize, Errno> {
-    if bytes > i64::MAX as u64 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(bytes.min(MOST_BYTES) as usize)
+/// The program's memory as where to, checked as a whole before the length is cut.
+fn destination(address: u64, bytes: u64) -> Result<Destination<'static>, Errno> {
+    program_memory::check(address, bytes)?;
+    Destination::program(address, bytes.min(MOST_BYTES) as usize)
+}
+
+/// The same as where from.
+fn source(address: u64, bytes: u64) -> Result<Source<'static>, Errno> {
+    program_memory::check(address, bytes)?;
+    Source::program(address, bytes.min(MOST_BYTES) as usize)
 }
 
 fn offset(offset: i64) -> Result<u64, Errno> {
@@ -28,14 +33,14 @@ fn offset(offset: i64) -> Result<u64, Errno> {
 /// read(2)
 pub fn read(call: &Call<'_>) -> Answer {
     let description = files().description(call.descriptor(0))?;
-    let mut into = Destination::program(call.pointer(1), count(call.long(2))?)?;
+    let mut into = destination(call.pointer(1), call.long(2))?;
     Ok(description.read(&mut into)? as u64)
 }
 
 /// write(2)
 pub fn write(call: &Call<'_>) -> Answer {
     let description = files().description(call.descriptor(0))?;
-    let mut from = Source::program(call.pointer(1), count(call.long(2))?)?;
+    let mut from = source(call.pointer(1), call.long(2))?;
     Ok(description.write(&mut from)? as u64)
 }
 
@@ -43,7 +48,7 @@ pub fn write(call: &Call<'_>) -> Answer {
 pub fn pread64(call: &Call<'_>) -> Answer {
     let at = offset(call.offset(3))?;
     let description = files().description(call.descriptor(0))?;
-    let mut into = Destination::program(call.pointer(1), count(call.long(2))?)?;
+    let mut into = destination(call.pointer(1), call.long(2))?;
     Ok(description.read_at(at, &mut into)? as u64)
 }
 
@@ -51,7 +56,7 @@ pub fn pread64(call: &Call<'_>) -> Answer {
 pub fn pwrite64(call: &Call<'_>) -> Answer {
     let at = offset(call.offset(3))?;
     let description = files().description(call.descriptor(0))?;
-    let mut from = Source::program(call.pointer(1), count(call.long(2))?)?;
+    let mut from = source(call.pointer(1), call.long(2))?;
     Ok(description.write_at(at, &mut from)? as u64)
 }
 

@@ -99,6 +99,8 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         match error {
             Error::Elsewhere => Failed::Elsewhere,
+            // What must stay where it is, as the interface says.
+            Error::Busy => Failed::Errno(Errno::EBUSY),
             error => Failed::Errno(error.into()),
         }
     }
@@ -169,7 +171,7 @@ impl<'a> Walk<'a> {
             if self.climbs
                 && let Some((before, rest)) = path::split_at_parent_step(&self.path)
             {
-                let above = self.files.canonical(before, self.links + 1)?;
+                let above = self.files.canonical_directory(before, self.links + 1)?;
                 let parent = path::split_last(&above).map_or(&b"/"[..], |(parent, _)| parent);
                 let joined = path::join(parent, rest.strip_prefix(b"/").unwrap_or(b"."))?;
                 self.path = joined.path;
@@ -268,6 +270,19 @@ impl Files {
                 Ok(elsewhere.get(..count).unwrap_or_default().to_vec())
             }
         })
+    }
+
+    /// As [`Files::canonical`], of a directory.
+    ///
+    /// # Errors
+    /// `ENOTDIR` if it is none; those of [`Files::canonical`].
+    fn canonical_directory(&self, path: &[u8], links: usize) -> Result<Vec<u8>, Errno> {
+        let canonical = self.canonical(path, links)?;
+        // Directories are remembered when they are passed.
+        if canonical != b"/" && !self.canonical.lock().0.contains(&canonical) {
+            return Err(Errno::ENOTDIR);
+        }
+        Ok(canonical)
     }
 
     /// The absolute path of the same thing with no link in it; `path` must exist.

@@ -120,6 +120,10 @@ impl Object for OpenDevice {
         true
     }
 
+    fn has_positions(&self) -> bool {
+        false
+    }
+
     fn attributes(&self) -> Result<Attributes, Errno> {
         Ok(Attributes {
             mode: kind::CHARACTER | self.0.mode(),
