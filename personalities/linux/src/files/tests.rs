@@ -242,6 +242,10 @@ fn names_come_and_go() {
     assert_eq!(list("/", 40), [".", "..", "d", "h", "s"]);
     assert_eq!(at_path(__NR_rmdir, "/d", &[]), Err(Errno::ENOTEMPTY));
     assert_eq!(at_path(__NR_rmdir, "/d/.", &[]), Err(Errno::EINVAL));
+    assert_eq!(at_path(__NR_rmdir, "/", &[]), Err(Errno::EBUSY));
+    assert_eq!(at_path(__NR_unlink, "/s/", &[]), Err(Errno::ENOTDIR));
+    assert_eq!(at_paths(__NR_rename, "/d/.", "/e"), Err(Errno::EBUSY));
+    assert_eq!(at_paths(__NR_rename, "/d", "/d/e"), Err(Errno::EINVAL));
     assert_eq!(at_path(__NR_unlink, "/d", &[]), Err(Errno::EISDIR));
     assert_eq!(at_path(__NR_unlink, "/d/f", &[]), Ok(0));
     assert_eq!(at_path(__NR_unlink, "/d/f", &[]), Err(Errno::ENOENT));
@@ -266,6 +270,8 @@ fn walks_cross_links_and_parents() {
     assert_eq!(contents("/loop"), Err(Errno::ELOOP));
     assert_eq!(contents("/loop/../x"), Err(Errno::ELOOP));
     assert_eq!(contents("/none/../usr/lib/l"), Err(Errno::ENOENT));
+    assert_eq!(contents("/usr/lib/l/../l"), Err(Errno::ENOTDIR));
+    assert_eq!(contents("/usr/lib/l/.."), Err(Errno::ENOTDIR));
     assert_eq!(at_path(__NR_chdir, "/bin", &[]), Ok(0));
     assert_eq!(working_directory(), "/usr/bin");
     assert_eq!(contents("../lib/l"), Ok(b"library".to_vec()));
