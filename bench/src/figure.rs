@@ -1,0 +1,273 @@
+//! The figures: what is measured, in what unit, and what it may be at most.
+//!
+//! Less is better for all of them.
+
+use std::collections::BTreeMap;
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Guest instructions, by QEMU's instruction counter.
+    Instructions,
+    /// Bytes of a file or of memory.
+    Bytes,
+    /// Wall time divided by that of QEMU alone.
+    Ratio,
+}
+
+impl Unit {
+    /// Its name in the output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::Bytes => "bytes",
+            Self::Ratio => "ratio",
+        }
+    }
+
+    /// Whether the same sources give the same number on each run.
+    pub fn is_steady(self) -> bool {
+        self != Self::Ratio
+    }
+}
+
+/// How a figure is come by: one measurement gives several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The file sizes of images.
+    Sizes,
+    /// The least memory, by trying.
+    Memory,
+    /// Wall times of whole machines.
+    Wall,
+    /// The counter at the program's first instruction.
+    Boot,
+    /// `programs/calls.c`.
+    Calls,
+    /// The component that stands in a personality's place.
+    Native,
+}
+
+/// One figure.
+#[derive(Debug)]
+pub struct Figure {
+    /// Its name on the command line, in the output and in the baseline.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: Unit,
+    /// What it may be at most, if anything was promised.
+    pub limit: Option<f64>,
+    /// How it is come by.
+    pub source: Source,
+    /// The name of what Linux's number is taken from, if it is another.
+    pub linux: Option<&'static str>,
+    /// What is measured.
+    pub meaning: &'static str,
+}
+
+const fn figure(
+    name: &'static str,
+    unit: Unit,
+    limit: Option<f64>,
+    source: Source,
+    meaning: &'static str,
+) -> Figure {
+    Figure {
+        name,
+        unit,
+        limit,
+        source,
+        linux: None,
+        meaning,
+    }
+}
+
+const fn call(name: &'static str, limit: Option<f64>, meaning: &'static str) -> Figure {
+    figure(name, Unit::Instructions, limit, Source::Calls, meaning)
+}
+
+const fn native(
+    name: &'static str,
+    limit: Option<f64>,
+    linux: &'static str,
+    meaning: &'static str,
+) -> Figure {
+    let mut made = figure(name, Unit::Instructions, limit, Source::Native, meaning);
+    made.linux = Some(linux);
+    made
+}
+
+const MIB: f64 = 1_048_576.0;
+
+/// All figures, in the order in which they are shown.
+pub static FIGURES: &[Figure] = &[
+    figure(
+        "image.hello.bytes",
+        Unit::Bytes,
+        Some(MIB),
+        Source::Sizes,
+        "image of a hello, static with glibc, everything included",
+    ),
+    figure(
+        "image.hello.musl.bytes",
+        Unit::Bytes,
+        None,
+        Source::Sizes,
+        "the same with musl",
+    ),
+    figure(
+        "image.system.bytes",
+        Unit::Bytes,
+        None,
+        Source::Sizes,
+        "image of the hello without its root file system",
+    ),
+    figure(
+        "memory.hello.bytes",
+        Unit::Bytes,
+        Some(6.0 * MIB),
+        Source::Memory,
+        "least -m with which the hello runs (Linux: to a MiB)",
+    ),
+    figure(
+        "wall.hello",
+        Unit::Ratio,
+        Some(1.5),
+        Source::Wall,
+        "QEMU's spawn to its exit, running the hello, by that of an image that ends at once",
+    ),
+    figure(
+        "boot.hello",
+        Unit::Instructions,
+        Some(10e6),
+        Source::Boot,
+        "entry of the kernel to the program's first instruction",
+    ),
+    call("loop.empty", None, "the loop around each call below"),
+    call(
+        "syscall.getppid",
+        Some(60.0),
+        "getppid() of the C library, its call site rewritten",
+    ),
+    call(
+        "syscall.getppid.reflected",
+        Some(300.0),
+        "getppid from a call site that cannot be rewritten",
+    ),
+    call(
+        "syscall.function",
+        None,
+        "getppid by the function syscall()",
+    ),
+    native(
+        "call.null",
+        Some(800.0),
+        "process.round_trip",
+        "null method in another address space and back (Linux: a byte there and back, two pipes)",
+    ),
+    native(
+        "call.kernel",
+        None,
+        "syscall.getppid.reflected",
+        "method of a kernel object (Linux: getppid)",
+    ),
+    call(
+        "file.read4k",
+        Some(2500.0),
+        "read of 4 KiB from a file of the image root, the next page each time",
+    ),
+    call(
+        "file.pread4k",
+        None,
+        "pread of 4 KiB, the same page each time",
+    ),
+    call("file.read1", None, "pread of a byte"),
+    call("file.lseek", None, "lseek to the start"),
+    call("file.fstat", None, "fstat of an open file"),
+    call("file.stat", None, "stat of a path"),
+    call("file.open_close", None, "open for reading and close"),
+    call("dev.null.write1", None, "write of a byte to /dev/null"),
+    call("dev.zero.read1", None, "read of a byte from /dev/zero"),
+    call(
+        "fault.anon",
+        Some(1500.0),
+        "first touch of an anonymous page, 64 KiB from the last one touched",
+    ),
+    call("fault.anon.next", None, "the same, the next page each time"),
+    call(
+        "memory.mmap_munmap",
+        None,
+        "mmap and munmap of 64 KiB, untouched",
+    ),
+    call("memory.brk", None, "brk(0)"),
+    call("time.clock_gettime", None, "clock_gettime of the C library"),
+    call(
+        "time.clock_gettime.call",
+        None,
+        "clock_gettime as a system call",
+    ),
+    call("sched_yield", None, "sched_yield with nobody else to run"),
+];
+
+/// A number, or why there is none.
+pub type Value = Result<f64, String>;
+
+/// Numbers by name.
+#[derive(Debug, Default)]
+pub struct Values(BTreeMap<String, Value>);
+
+impl Values {
+    /// Notes a number; a later one replaces it.
+    pub fn insert(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// The number called `name`.
+    pub fn get(&self, name: &str) -> Value {
+        self.0
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| Err("not measured".to_owned()))
+    }
+
+    /// Adds the lines `name number` or `name ? reason` of a program's output.
+    pub fn read(&mut self, output: &str) {
+        for line in output.lines() {
+            let Some((name, rest)) = line.trim().split_once(' ') else {
+                continue;
+            };
+            if let Some(reason) = rest.strip_prefix("? ") {
+                self.insert(name, Err(reason.to_owned()));
+            } else if let Ok(number) = rest.parse() {
+                self.insert(name, Ok(number));
+            }
+        }
+    }
+
+    /// Gives all of these names the same reason.
+    pub fn fail<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, reason: &str) {
+        for name in names {
+            self.insert(name, Err(reason.to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_takes_back_a_number() {
+        let mut values = Values::default();
+        values.read("kernel: hello there\r\na 5\nb 7\r\na ? rewritten\n");
+        assert_eq!(values.get("b"), Ok(7.0));
+        assert_eq!(values.get("a"), Err("rewritten".to_owned()));
+        assert!(values.get("c").is_err());
+    }
+
+    #[test]
+    fn names_are_different() {
+        let names: std::collections::BTreeSet<_> = FIGURES.iter().map(|f| f.name).collect();
+        assert_eq!(names.len(), FIGURES.len());
+    }
+}
