@@ -116,6 +116,15 @@ fn fail(message: &str) -> ! {
     std::process::exit(1);
 }
 
+/// Where cargo unpacks crates: a directory for each registry, named after it.
+fn registries(home: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(home.join("registry/src"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
+}
+
 /// Compiles one package to a static library and gives back its path.
 fn compile(package: &str, mode: &Mode, target: &Path) -> PathBuf {
     let directory = target.join(mode.directory);
@@ -129,7 +138,9 @@ fn compile(package: &str, mode: &Mode, target: &Path) -> PathBuf {
     let home = std::env::var("CARGO_HOME")
         .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
     if let Ok(home) = home {
-        flags.push(format!("--remap-path-prefix={home}/registry/src=crates"));
+        for registry in registries(Path::new(&home)) {
+            flags.push(format!("--remap-path-prefix={}=crates", registry.display()));
+        }
     }
     let mut cargo = Command::new(variable("CARGO"));
     cargo

@@ -7,7 +7,7 @@ pub mod address_space;
 pub mod cache;
 pub mod fixup;
 pub mod frames;
-mod heap;
+pub mod heap;
 pub mod kernel_space;
 pub mod page_table;
 pub mod region;
@@ -35,8 +35,18 @@ pub const fn direct(physical: u64) -> u64 {
 
 /// Sets up frames, the heap and the kernel's final address space.
 ///
-/// `image_end` is the physical end of the loaded image: what lies below it is never allocated.
+/// `image_end` is the physical end of the loaded image: what lies below it is never allocated. A
+/// machine whose memory ends before the image does, and with it the kernel's own data, is turned
+/// off with a message.
 pub fn initialise(boot: &BootInformation, image_end: u64) {
+    let memory_end = boot.usable_memory().map(|range| range.end).max();
+    if memory_end.is_none_or(|end| end <= image_end) {
+        crate::error!(
+            "too little memory: the image and the kernel's data end at {} KiB",
+            image_end.div_ceil(1024)
+        );
+        crate::power::off(crate::power::ExitStatus::Panic);
+    }
     frames::initialise(boot, image_end);
     kernel_space::initialise(boot);
 }
