@@ -25,7 +25,9 @@ pub use limits::{
     Limits, STACK_BYTES, getpriority, getrlimit, getrusage, prlimit64, setpriority, setrlimit,
     times,
 };
-pub use machine::{getcpu, getrandom, random_bytes, sethostname, sysinfo, uname, uts_field};
+pub use machine::{
+    UtsField, getcpu, getrandom, random_bytes, sethostname, sysinfo, uname, uts_field,
+};
 pub use scheduling::{
     sched_get_priority_max, sched_get_priority_min, sched_getaffinity, sched_getparam,
     sched_getscheduler, sched_setaffinity, sched_setparam, sched_setscheduler, sched_yield,

@@ -9,18 +9,12 @@ use core::arch::x86_64::__cpuid;
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
-use kiln_object::configuration::key;
 use spin::Once;
 
 use super::device::fill_random;
 use crate::errno::Errno;
 use crate::files::Files;
-
-/// The release that programs see: new enough for every C library of today.
-pub const RELEASE: &str = "6.1.0-kiln";
-
-/// The version as `uname` tells it.
-pub const VERSION: &str = "#1 SMP PREEMPT_DYNAMIC Kiln";
+use crate::process::{UtsField, uts_field};
 
 fn put(text: &mut Vec<u8>, what: &str) {
     text.extend_from_slice(what.as_bytes());
@@ -41,10 +35,6 @@ fixed! {
     zero = "0";
     /// `2`
     two = "2";
-    /// `sys/kernel/ostype`
-    system = "Linux";
-    /// `sys/kernel/osrelease`
-    release = RELEASE;
     /// `sys/kernel/pid_max`
     most_processes = "32768";
     /// `sys/kernel/cap_last_cap`
@@ -82,19 +72,33 @@ pub fn command_line(_files: &Files, text: &mut Vec<u8>) {
     text.push(b'\n');
 }
 
+/// A line that says what `uname` says.
+fn put_field(text: &mut Vec<u8>, field: UtsField) {
+    text.extend_from_slice(uts_field(field));
+    text.push(b'\n');
+}
+
 /// `sys/kernel/hostname`
 pub fn host_name(_files: &Files, text: &mut Vec<u8>) {
-    let configuration = kiln_runtime::configuration();
-    text.extend_from_slice(configuration.value(key::HOST_NAME).unwrap_or(b"kiln"));
-    text.push(b'\n');
+    put_field(text, UtsField::Host);
+}
+
+/// `sys/kernel/ostype`
+pub fn system(_files: &Files, text: &mut Vec<u8>) {
+    put_field(text, UtsField::System);
+}
+
+/// `sys/kernel/osrelease`
+pub fn release(_files: &Files, text: &mut Vec<u8>) {
+    put_field(text, UtsField::Release);
 }
 
 /// `version`
 pub fn version(_files: &Files, text: &mut Vec<u8>) {
-    put(
-        text,
-        &format!("Linux version {RELEASE} (kiln@kiln) {VERSION}\n"),
-    );
+    put(text, "Linux version ");
+    text.extend_from_slice(uts_field(UtsField::Release));
+    put(text, " (kiln@kiln) ");
+    put_field(text, UtsField::Version);
 }
 
 /// `uptime`

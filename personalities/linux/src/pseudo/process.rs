@@ -12,11 +12,12 @@ use kiln_object::layout::PAGE_BYTES;
 use crate::errno::Errno;
 use crate::files::Files;
 use crate::memory::{self, Region};
+use crate::process::identity::PROCESS;
 
 /// The process's number: it is the first of its image.
 #[must_use]
 pub const fn process_number() -> i32 {
-    1
+    PROCESS as i32
 }
 
 /// The open descriptors.
@@ -149,7 +150,6 @@ fn mapped() -> (u64, u64) {
 pub fn statistics(files: &Files, text: &mut Vec<u8>) {
     let (all, data) = mapped();
     let number = process_number();
-    let _ = number;
     text.extend_from_slice(alloc::format!("{number} (").as_bytes());
     text.extend_from_slice(&files.program.lock().name);
     let line = alloc::format!(
