@@ -5,6 +5,7 @@
 
 use crate::elf_object::Section;
 use crate::merge::Pools;
+use crate::pieces::ReferredTo;
 use crate::plan::{Class, Extent, Sizes};
 use crate::resolve::{Meaning, Resolution};
 use crate::{Error, Request, naming};
@@ -109,6 +110,7 @@ pub(crate) fn lay_out<'a>(
         .collect();
     let mut chunks: Vec<Chunk> = Vec::new();
     let mut pools = Pools::default();
+    let referred_to = ReferredTo::collect(resolution)?;
     let mut runs: Vec<Run> = Vec::new();
     let mut lists: BTreeMap<&'a str, usize> = BTreeMap::new();
     for (number, object) in (0_u32..).zip(&mut resolution.objects) {
@@ -121,7 +123,10 @@ pub(crate) fn lay_out<'a>(
                 class = Class::Data;
             }
             let list = naming::list_of_section(section.name);
-            if class == Class::Rodata && list.is_none() && pools.add(number, index, section) {
+            if class == Class::Rodata
+                && list.is_none()
+                && pools.add(number, index, section, &referred_to)
+            {
                 continue;
             }
             let chunk = chunks.len() as u32;

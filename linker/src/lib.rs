@@ -19,6 +19,7 @@ mod layout;
 mod linked;
 mod merge;
 mod naming;
+mod pieces;
 mod plan;
 mod reach;
 mod relocate;

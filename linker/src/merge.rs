@@ -1,9 +1,11 @@
 //! Stores equal constants once: strings and fixed-size values of mergeable sections.
 //!
+//! Pieces that nothing refers to are left out.
 //! Only sections whose compiler said that identity does not matter (`SHF_MERGE`), that are read-only
 //! and hold no relocations. A piece keeps its section's alignment.
 
 use crate::elf_object::Section;
+use crate::pieces::ReferredTo;
 use object::elf;
 use std::collections::HashMap;
 
@@ -19,8 +21,9 @@ pub(crate) struct Pool<'a> {
 /// Where the pieces of one section went.
 struct Moved {
     pool: u32,
-    /// Offset in the section and in the pool, of each piece, rising in the first.
-    pieces: Vec<(u64, u64)>,
+    /// Of each piece that is kept, its offset in the section, rising, its offset in the pool, and its
+    /// length.
+    pieces: Vec<(u64, u64, u64)>,
 }
 
 /// All pools, and what went into them.
@@ -32,7 +35,13 @@ pub(crate) struct Pools<'a> {
 
 impl<'a> Pools<'a> {
     /// Takes a section in if it can be merged; says whether it did.
-    pub(crate) fn add(&mut self, object: u32, number: u32, section: &Section<'a>) -> bool {
+    pub(crate) fn add(
+        &mut self,
+        object: u32,
+        number: u32,
+        section: &Section<'a>,
+        referred_to: &ReferredTo,
+    ) -> bool {
         let unit = usize::try_from(section.entry_bytes).unwrap_or(0);
         let mergeable = section.has(elf::SHF_MERGE)
             && !section.has(elf::SHF_WRITE)
@@ -75,8 +84,11 @@ impl<'a> Pools<'a> {
                 unit
             };
             let (piece, after) = rest.split_at(length.min(rest.len()));
-            pieces.push((offset, pool.intern(piece)));
-            offset += piece.len() as u64;
+            let bytes = piece.len() as u64;
+            if referred_to.contains((object, number), offset, bytes) {
+                pieces.push((offset, pool.intern(piece), bytes));
+            }
+            offset += bytes;
             rest = after;
         }
         self.moved.insert(
@@ -92,9 +104,11 @@ impl<'a> Pools<'a> {
     /// The pool, and the offset in it, of an offset in a section that was taken in.
     pub(crate) fn translate(&self, object: u32, section: u32, offset: u64) -> Option<(u32, u64)> {
         let moved = self.moved.get(&(object, section))?;
-        let after = moved.pieces.partition_point(|(start, _)| *start <= offset);
-        let (start, to) = *moved.pieces.get(after.checked_sub(1)?)?;
-        Some((moved.pool, to.wrapping_add(offset.wrapping_sub(start))))
+        let after = moved.pieces.partition_point(|(start, ..)| *start <= offset);
+        let (start, to, bytes) = *moved.pieces.get(after.checked_sub(1)?)?;
+        // The end of a piece is a place in it: some references point behind what they mean.
+        let inside = offset.wrapping_sub(start);
+        (inside <= bytes).then(|| (moved.pool, to.wrapping_add(inside)))
     }
 }
 

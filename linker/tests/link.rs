@@ -370,6 +370,39 @@ fn equal_strings_are_stored_once() {
 }
 
 #[test]
+fn strings_of_what_is_left_out_are_left_out() {
+    let directory = directory("left_out");
+    let source = r#"
+        const char *used(void) { return "wanted string"; }
+        const char *unused(void) { return "unwanted string"; }
+        char first(const char *text) { return text[0]; }
+        char inside(void) { return first("middle of a string" + 7); }
+        void _start(void) { used(); inside(); }
+    "#;
+    let object = compile(&directory, "strings.c", source, &["-O1", "-fno-inline"]);
+    let linked = link(&Request::new(
+        "p",
+        vec![input("strings.o", &object)],
+        Some("_start"),
+    ))
+    .unwrap();
+    let rodata = linked
+        .segments
+        .iter()
+        .find(|segment| segment.class == Class::Rodata)
+        .expect("strings");
+    let holds = |text: &str| {
+        rodata
+            .bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    assert!(holds("wanted string\0"));
+    assert!(holds("of a string\0"));
+    assert!(!holds("unwanted"));
+}
+
+#[test]
 fn sections_that_come_first_start_the_text_in_order() {
     let directory = directory("first");
     let source = "__attribute__((section(\".kiln.stub\"))) void stub(void) {}
