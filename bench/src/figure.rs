@@ -127,7 +127,7 @@ pub static FIGURES: &[Figure] = &[
         Unit::Bytes,
         Some(6.0 * MIB),
         Source::Memory,
-        "least -m with which the hello runs (Linux: to a MiB)",
+        "least -m with which the hello runs (Linux: to 4 MiB)",
     ),
     figure(
         "wall.hello",

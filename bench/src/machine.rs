@@ -10,6 +10,10 @@ use kiln_tests::machine::{Machine, Seen};
 /// restart, which ends QEMU, at the end or on a panic.
 const LINUX_WORDS: &str = "console=ttyS0 quiet mitigations=off reboot=t panic=-1";
 
+/// Added where time is the host's: an emulated timer that is late must not decide how fast the
+/// processor is.
+const LINUX_TIMED_WORDS: &str = "tsc_early_khz=2000000";
+
 /// Memory where it is not what is measured.
 const MEMORY: &str = "-m 64M";
 /// The same for Linux, which needs more.
@@ -47,6 +51,7 @@ impl Machines {
     pub fn count_linux(&self, kernel: &Kernel, files: &Path) -> Result<String, String> {
         let seen = self
             .linux(kernel, files)
+            .option("-append", LINUX_WORDS)
             .with(COUNTED)
             .with(LINUX_MEMORY)
             .run()?;
@@ -60,7 +65,9 @@ impl Machines {
     pub fn linux_with(&self, kernel: &Kernel, files: &Path, mib: u64) -> Result<String, String> {
         let seen = self
             .linux(kernel, files)
+            .option("-append", &timed_words())
             .with(&format!("-m {mib}M"))
+            .limit(Duration::from_secs(30))
             .run()?;
         Ok(String::from_utf8_lossy(&seen.console).into_owned())
     }
@@ -70,7 +77,6 @@ impl Machines {
             .limit(Duration::from_secs(120))
             .option("-kernel", &kernel.image.to_string_lossy())
             .option("-initrd", &files.to_string_lossy())
-            .option("-append", LINUX_WORDS)
     }
 
     /// An image with so much memory, at the speed of the host.
@@ -101,7 +107,7 @@ impl Machines {
         let mut words = self.timed_words(LINUX_MEMORY);
         words.extend(["-kernel".to_owned(), kernel.image.display().to_string()]);
         words.extend(["-initrd".to_owned(), files.display().to_string()]);
-        words.extend(["-append", LINUX_WORDS].map(str::to_owned));
+        words.extend(["-append".to_owned(), timed_words()]);
         words
     }
 
@@ -116,6 +122,10 @@ impl Machines {
         .map(str::to_owned)
         .collect()
     }
+}
+
+fn timed_words() -> String {
+    format!("{LINUX_WORDS} {LINUX_TIMED_WORDS}")
 }
 
 /// The image said nothing of an end but a good one.

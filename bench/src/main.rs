@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use baseline::Baseline;
 use clap::Parser;
 use figure::{FIGURES, Figure, Source};
+use kiln_tests::linux::Kernel;
 use machine::Machines;
 use measure::Measured;
 
@@ -97,8 +98,12 @@ fn run(options: &Options) -> Result<bool, String> {
             values: BTreeMap::new(),
         };
     }
-    let measured = measure(&figures, options);
-    let good = show(&figures, &measured, &kept, options);
+    let kernel = kiln_tests::linux::kernel();
+    if let Err(reason) = &kernel {
+        eprintln!("kiln-bench: no Linux to compare with: {reason}");
+    }
+    let measured = measure(&figures, &kernel, &options.cpu);
+    let good = show(&figures, &measured, &kept, options, kernel.is_ok());
     if options.save {
         for figure in &figures {
             if let Ok(value) = measured.kiln.get(figure.name) {
@@ -110,27 +115,29 @@ fn run(options: &Options) -> Result<bool, String> {
     Ok(good || !options.check)
 }
 
-fn measure(figures: &[&Figure], options: &Options) -> Measured {
+fn measure(figures: &[&Figure], kernel: &Result<Kernel, String>, processor: &str) -> Measured {
     let machines = Machines {
-        processor: options.cpu.clone(),
+        processor: processor.to_owned(),
     };
-    let kernel = kiln_tests::linux::kernel();
-    if let Err(reason) = &kernel {
-        eprintln!("kiln-bench: no Linux to compare with: {reason}");
-    }
     let mut sources: BTreeMap<Source, Vec<&str>> = BTreeMap::new();
     for figure in figures {
         sources.entry(figure.source).or_default().push(figure.name);
     }
     let mut measured = Measured::default();
     for (source, names) in sources {
-        measured.add(source, &machines, &kernel, &names);
+        measured.add(source, &machines, kernel, &names);
     }
     measured
 }
 
 /// Prints the figures; false if one is missing, over its limit or worse than the kept one.
-fn show(figures: &[&Figure], measured: &Measured, kept: &Baseline, options: &Options) -> bool {
+fn show(
+    figures: &[&Figure],
+    measured: &Measured,
+    kept: &Baseline,
+    options: &Options,
+    has_linux: bool,
+) -> bool {
     if !options.json {
         println!("QEMU (TCG), -cpu {}", options.cpu);
         println!("{}", show::head());
@@ -139,6 +146,9 @@ fn show(figures: &[&Figure], measured: &Measured, kept: &Baseline, options: &Opt
     for figure in figures {
         let kiln = measured.kiln.get(figure.name);
         let linux = measured.linux.get(figure.linux.unwrap_or(figure.name));
+        if let (Err(reason), true) = (&linux, has_linux) {
+            eprintln!("kiln-bench: {} of Linux: {reason}", figure.name);
+        }
         if options.json {
             println!("{}", show::line(figure, &kiln, &linux));
         } else {

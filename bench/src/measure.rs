@@ -13,7 +13,9 @@ use crate::{made, wall};
 const STEP_KIB: u64 = 256;
 /// More than anything needs.
 const MOST_KIB: u64 = 32 << 10;
-/// The same for Linux.
+/// The same for Linux, of which each try takes long.
+const LINUX_STEP_MIB: u64 = 4;
+/// More than Linux needs.
 const LINUX_MOST_MIB: u64 = 256;
 
 /// What the hello writes.
@@ -138,12 +140,12 @@ fn memory(
     let linux = || -> Value {
         let kernel = kernel.as_ref().map_err(String::clone)?;
         let files = made::linux_files(&made::boot()?)?;
-        let works = |mib| {
-            let console = machines.linux_with(kernel, &files, mib);
+        let works = |steps| {
+            let console = machines.linux_with(kernel, &files, steps * LINUX_STEP_MIB);
             console.is_ok_and(|console| console.contains(HELLO))
         };
-        least(16, LINUX_MOST_MIB, works)
-            .map(|mib| (mib << 20) as f64)
+        least(4, LINUX_MOST_MIB / LINUX_STEP_MIB, works)
+            .map(|steps| ((steps * LINUX_STEP_MIB) << 20) as f64)
             .ok_or_else(|| format!("Linux does not run in {LINUX_MOST_MIB} MiB either"))
     };
     measured.put("memory.hello.bytes", found, linux());
