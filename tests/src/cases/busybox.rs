@@ -175,6 +175,15 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "n=0; while read -r a b; do n=$((n + 1)); last=$a; done; echo $n $last",
         ],
     ),
+    (
+        "ash_exec",
+        &[
+            "ash",
+            "-c",
+            "cd @/below; X=1 exec /bin/busybox ash -c 'echo $0 $X $PWD; exec /bin/busybox cat nothing lines ../table' name",
+        ],
+    ),
+    ("env", &["env", "-i", "A=b c", "/bin/busybox", "env"]),
     ("ash_error", &["ash", "-c", "echo ${unset?is not set}"]),
 ];
 

@@ -81,6 +81,28 @@ pub fn add(tests: &mut Tests) {
             same(&Run::new(), &compile::c("errors", linkage)?, &[])
         });
     }
+    for linkage in [Linkage::Static, Linkage::Dynamic] {
+        tests.add(
+            format!("programs::signals::{}", linkage.name()),
+            move || same(&Run::new(), &compile::c("signals", linkage)?, &[]),
+        );
+    }
+    tests.add("programs::signals::four_processors", || {
+        same(
+            &Run::new().options(&["--cpus", "4"]),
+            &compile::c("signals", Linkage::Static)?,
+            &[],
+        )
+    });
+    tests.add("programs::no_memory_is_writable_and_executable", || {
+        // Linux allows it; Kiln does not, and says so with an error that programs know.
+        let program = compile::c("writable_code", Linkage::Static)?;
+        let expected = "map: EACCES\nprotect: EACCES\nprotect without writing: done\nruns: 42\n";
+        in_image(&Run::new(), &program, &[])?
+            .expect_text(expected)?
+            .expect_status(0)?;
+        Ok(())
+    });
     tests.add("programs::registers::four_processors", || {
         registers(Linkage::Static, &Run::new().options(&["--cpus", "4"]))
     });

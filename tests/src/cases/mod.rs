@@ -10,6 +10,7 @@ mod image_contents;
 mod kvm;
 mod memory;
 mod streams;
+mod tool;
 mod trace;
 
 use crate::Tests;
@@ -26,5 +27,6 @@ pub fn add(tests: &mut Tests) {
     bad_input::add(tests);
     trace::add(tests);
     image_contents::add(tests);
+    tool::add(tests);
     kvm::add(tests);
 }
