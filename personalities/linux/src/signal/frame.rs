@@ -342,10 +342,10 @@ mod tests {
 
     #[test]
     fn a_handler_finds_what_the_abi_promises() {
-        // The test's own memory plays the program's stack.
-        let stack = vec![0xa5_u8; 64 << 10];
-        let top = stack.as_ptr() as u64 + stack.len() as u64;
         for offset in 0..24 {
+            // The test's own memory plays the program's stack.
+            let stack = vec![0xa5_u8; 64 << 10];
+            let top = stack.as_ptr() as u64 + stack.len() as u64;
             let mut context = Context {
                 rsp: top - 1000 - offset,
                 rip: 0x1234,
