@@ -52,13 +52,16 @@ impl ReferredTo {
     }
 }
 
+/// A section, by object and number, and an offset in it.
+type Place = ((u32, u32), u64);
+
 /// The section that a relocation refers to, and the symbol's offset there.
 fn target(
     resolution: &Resolution<'_>,
     number: u32,
     object: &ElfObject<'_>,
     relocation: &RawRelocation,
-) -> Result<Option<((u32, u32), u64)>, crate::Error> {
+) -> Result<Option<Place>, crate::Error> {
     let index = relocation.r_sym(LE, false) as usize;
     if index == 0 {
         return Ok(None);
