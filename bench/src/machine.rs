@@ -30,7 +30,7 @@ pub struct Machines {
 }
 
 impl Machines {
-    fn new(&self) -> Machine {
+    fn base(&self) -> Machine {
         Machine::new("microvm").option("-cpu", &self.processor)
     }
 
@@ -39,7 +39,7 @@ impl Machines {
     /// # Errors
     /// It did not end, or not well.
     pub fn count(&self, image: &Path) -> Result<Seen, String> {
-        let seen = self.new().with(COUNTED).with(MEMORY).kernel(image).run()?;
+        let seen = self.base().with(COUNTED).with(MEMORY).kernel(image).run()?;
         ended_well(&seen)?;
         Ok(seen)
     }
@@ -73,7 +73,7 @@ impl Machines {
     }
 
     fn linux(&self, kernel: &Kernel, files: &Path) -> Machine {
-        self.new()
+        self.base()
             .limit(Duration::from_secs(120))
             .option("-kernel", &kernel.image.to_string_lossy())
             .option("-initrd", &files.to_string_lossy())
@@ -85,7 +85,7 @@ impl Machines {
     /// It did not end, or not well.
     pub fn run_with(&self, image: &Path, kib: u64) -> Result<Seen, String> {
         let seen = self
-            .new()
+            .base()
             .with(&format!("-m {kib}K"))
             .limit(Duration::from_secs(10))
             .kernel(image)
