@@ -5,11 +5,12 @@
 //! CPU, which alone touches it, with interrupts off.
 
 use core::cell::{Cell, UnsafeCell};
+use core::ptr;
 
 use kiln_object::Error;
 
 use super::extended_state::{Areas, Saved};
-use crate::process::Dispatcher;
+use crate::process::{Dispatcher, Process};
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
 pub const DEPTH: usize = 8;
@@ -57,8 +58,12 @@ pub enum State {
         rsp: u64,
         /// With which thread pointer.
         thread_pointer: u64,
+        /// Its vector state.
+        extended: Saved,
     },
-    /// Its home process has ended.
+    /// The process that it waited in has ended: its innermost caller that lives is told.
+    Stranded,
+    /// No process that it was in lives.
     Ended,
 }
 
@@ -67,6 +72,8 @@ pub struct Activation {
     home: &'static Dispatcher,
     depth: Cell<usize>,
     records: UnsafeCell<[Option<Record>; DEPTH]>,
+    /// Where a record was removed because its caller has ended: the call slot of its callee.
+    orphans: [Cell<Option<u8>>; DEPTH],
     state: Cell<State>,
     areas: Areas,
     busy_ns: Cell<u64>,
@@ -86,6 +93,7 @@ impl Activation {
             home,
             depth: Cell::new(0),
             records: UnsafeCell::new([None; DEPTH]),
+            orphans: [const { Cell::new(None) }; DEPTH],
             state: Cell::new(State::New { entry }),
             areas: Areas::new(),
             busy_ns: Cell::new(0),
@@ -133,7 +141,8 @@ impl Activation {
         self.depth.get() < DEPTH
     }
 
-    /// Hides the caller's vector state from the call that is about to be pushed.
+    /// Hides the running process's vector state from the call that is about to be pushed, or from
+    /// whatever runs while this one waits.
     ///
     /// # Errors
     /// `Exhausted` without memory to keep it.
@@ -153,7 +162,8 @@ impl Activation {
         }
     }
 
-    /// Takes the last call back; `None` if it is in none.
+    /// Takes the last call back; `None` if it is in none, or if its caller has ended: then
+    /// [`Activation::take_orphan`] tells.
     #[inline(always)]
     pub fn pop(&self) -> Option<Record> {
         let depth = self.depth.get().checked_sub(1)?;
@@ -163,5 +173,32 @@ impl Activation {
             .get(depth)
             .copied()
             .flatten()
+    }
+
+    /// The call slot of the callee, if the call that [`Activation::pop`] just failed to answer has lost
+    /// its caller.
+    pub fn take_orphan(&self) -> Option<u8> {
+        self.orphans.get(self.depth.get())?.take()
+    }
+
+    /// Takes every caller out that is `process`, which has ended: nothing may go back there. So
+    /// that the common return need not ask, this is done when a process ends.
+    pub fn forget(&self, process: &Process) {
+        // SAFETY: as in `push`.
+        let records = unsafe { &mut *self.records.get() };
+        for (record, orphan) in records.iter_mut().zip(&self.orphans).take(self.depth.get()) {
+            if let Some(lost) = record.take_if(|record| ptr::eq(record.caller.process(), process)) {
+                orphan.set(Some(lost.slot));
+            }
+        }
+        match self.state.get() {
+            State::New { .. } if ptr::eq(self.home.process(), process) => {
+                self.state.set(State::Ended);
+            }
+            State::Waiting { dispatcher, .. } if ptr::eq(dispatcher.process(), process) => {
+                self.state.set(State::Stranded);
+            }
+            _ => {}
+        }
     }
 }

@@ -8,9 +8,9 @@ use kiln_object::{Error, ProcessId};
 
 use super::activation::Record;
 use super::entry::CallFrame;
-use super::local::{current_activation, set_thread_pointer, thread_pointer};
+use super::local::{current_activation, set_thread_pointer, take_thread_pointer};
 use super::native::{answer_error, clear};
-use super::{current_dispatcher, set_current};
+use super::{current_dispatcher, run, set_current};
 use crate::memory::user_copy;
 use crate::process;
 use crate::processor::PerCpu;
@@ -58,7 +58,7 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
         caller,
         rip: frame.rip,
         rsp: frame.rsp,
-        thread_pointer: thread_pointer(),
+        thread_pointer: take_thread_pointer(),
         output: frame.r15,
         output_bytes: word.output() as u16,
         extended,
@@ -77,12 +77,11 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
 /// Takes the callee's processor back to the caller with the answer.
 #[inline(always)]
 pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
-    let (Some(callee), Some(record)) = (
-        current_dispatcher(),
-        current_activation().and_then(|activation| activation.pop()),
-    ) else {
-        answer_error(frame, Error::BadMethod);
-        return;
+    let (Some(callee), Some(activation)) = (current_dispatcher(), current_activation()) else {
+        return answer_error(frame, Error::BadMethod);
+    };
+    let Some(record) = activation.pop() else {
+        return run::give_back_to_nobody(frame, callee, activation);
     };
     set_current(record.caller);
     set_thread_pointer(record.thread_pointer);

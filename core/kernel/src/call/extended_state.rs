@@ -1,9 +1,10 @@
 //! Vector and floating-point state across a call: no address space sees another's.
 //!
 //! The low halves of xmm0-15 may be clobbered by any native call and are cleared on the way out of
-//! the kernel. What lies beyond (upper halves, x87, AVX-512) is the caller's to keep: it is saved
-//! and put in its initial state for the callee, but only if the processor says that it is in use
-//! (XGETBV with ECX = 1, SDM volume 1, 13.6), which is rare and one instruction to ask.
+//! the kernel. What lies beyond (upper halves, x87, AVX-512, protection keys' rights) is the caller's
+//! to keep: it is saved and put in its initial state for the callee, but only if the processor says
+//! that it is in use (XGETBV with ECX = 1, SDM volume 1, 13.6), which is rare and one instruction to
+//! ask. The rights above all: a callee that inherited them could be denied its own memory.
 
 use core::arch::asm;
 use core::cell::Cell;
@@ -15,15 +16,18 @@ use crate::memory::{PAGE_BYTES, frames};
 use crate::processor::features::{extended_state_bytes, extended_state_components};
 use crate::processor::{Features, features};
 
+/// The x87 state component, the only one kept apart without XSAVE.
+const X87: u64 = 1 << 0;
 /// State component of the low halves, which has its own rule.
 const SSE: u64 = 1 << 1;
-/// State component of the protection keys' rights: the same for all processes.
-const PROTECTION_KEYS: u64 = 1 << 9;
+/// Offset in an area of the bits that tell which components it holds (SDM volume 1, 13.4.2).
+const HELD_COMPONENTS: u64 = 512;
 /// MXCSR with all exceptions masked, rounding to nearest.
 const INITIAL_MXCSR: u32 = 0x1f80;
 
-/// Room for the saved state of each nested call; taken at the first use.
-pub struct Areas([Cell<u64>; DEPTH]);
+/// Room for the saved state of each nested call and of a wait in the innermost; taken at the first
+/// use.
+pub struct Areas([Cell<u64>; DEPTH + 1]);
 
 /// What was saved for a caller.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,7 +56,7 @@ static INITIAL_STATE: InitialState = InitialState {
 impl Areas {
     /// No room taken yet.
     pub const fn new() -> Self {
-        Self([const { Cell::new(0) }; DEPTH])
+        Self([const { Cell::new(0) }; DEPTH + 1])
     }
 
     /// Saves what the caller at `depth` has in use and gives the callee initial state.
@@ -89,18 +93,34 @@ impl Areas {
             place.set(first.pointer() as u64);
         }
         let area = place.get();
+        let initial = &raw const INITIAL_STATE;
         // SAFETY: the area is page-aligned, zeroed at first, as large as all enabled components
-        // need; the masks name enabled components only.
+        // need; the masks name enabled components only. Loading without XSAVE changes the low
+        // halves too, which the clobbers cover.
         unsafe {
-            asm!(
-                "xsave64 [{area}]",
-                "xrstor64 [{initial}]",
-                area = in(reg) area,
-                initial = in(reg) &raw const INITIAL_STATE,
-                in("eax") in_use as u32,
-                in("edx") (in_use >> 32) as u32,
-                options(nostack)
-            );
+            if features().contains(Features::XSAVE) {
+                // XSAVE leaves the bits of components that it is not asked for: those of an earlier
+                // call at this depth, perhaps another process's.
+                ((area + HELD_COMPONENTS) as *mut u64).write_volatile(0);
+                asm!(
+                    "xsave64 [{area}]",
+                    "xrstor64 [{initial}]",
+                    area = in(reg) area,
+                    initial = in(reg) initial,
+                    in("eax") in_use as u32,
+                    in("edx") (in_use >> 32) as u32,
+                    options(nostack)
+                );
+            } else {
+                asm!(
+                    "fxsave64 [{area}]",
+                    "fxrstor64 [{initial}]",
+                    area = in(reg) area,
+                    initial = in(reg) initial,
+                    clobber_abi("sysv64"),
+                    options(nostack)
+                );
+            }
         }
         Ok(area)
     }
@@ -110,26 +130,40 @@ impl Saved {
     /// Gives the caller its state back, whatever the callee did.
     #[inline(always)]
     pub fn reveal(&self) {
-        let components = hidden_components();
-        if components != 0 && (self.area != 0 || in_use() != 0) {
-            let from = if self.area != 0 {
-                self.area
-            } else {
-                &raw const INITIAL_STATE as u64
-            };
-            // SAFETY: either the area that `hide` filled, or the initial state; both are aligned
-            // and well formed, and components that they do not hold become initial.
-            unsafe {
-                asm!(
-                    "xrstor64 [{}]",
-                    in(reg) from,
-                    in("eax") components as u32,
-                    in("edx") (components >> 32) as u32,
-                    options(nostack)
-                );
-            }
+        if self.area != 0 {
+            load(self.area);
+        } else if in_use() != 0 {
+            load(&raw const INITIAL_STATE as u64);
         }
         set_mxcsr(self.mxcsr);
+    }
+}
+
+/// Gives a process that has not run yet its initial state, whatever the processor has.
+pub fn reset() {
+    load(&raw const INITIAL_STATE as u64);
+    set_mxcsr(INITIAL_MXCSR);
+}
+
+/// Loads all components that this module keeps apart from `area`: one that [`Areas::hide`] filled,
+/// or the initial state.
+#[inline(always)]
+fn load(area: u64) {
+    let components = hidden_components();
+    // SAFETY: areas are aligned and well formed, and components that one does not hold become
+    // initial. Loading without XSAVE changes the low halves too, which the clobbers cover.
+    unsafe {
+        if features().contains(Features::XSAVE) {
+            asm!(
+                "xrstor64 [{}]",
+                in(reg) area,
+                in("eax") components as u32,
+                in("edx") (components >> 32) as u32,
+                options(nostack)
+            );
+        } else {
+            asm!("fxrstor64 [{}]", in(reg) area, clobber_abi("sysv64"), options(nostack));
+        }
     }
 }
 
@@ -139,17 +173,17 @@ fn set_mxcsr(value: u32) {
     unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack, preserves_flags)) };
 }
 
-/// The components that this module keeps apart; none without XSAVE.
+/// The components that this module keeps apart.
 #[inline(always)]
 fn hidden_components() -> u64 {
     if features().contains(Features::XSAVE) {
-        extended_state_components() & !(SSE | PROTECTION_KEYS)
+        extended_state_components() & !SSE
     } else {
-        0
+        X87
     }
 }
 
-/// The hidden components that are not in their initial state.
+/// The hidden components that are not in their initial state; all where the processor does not say.
 #[inline(always)]
 fn in_use() -> u64 {
     if !features().contains(Features::XINUSE) {
@@ -160,5 +194,6 @@ fn in_use() -> u64 {
     unsafe {
         asm!("xgetbv", in("ecx") 1, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
     }
-    (u64::from(high) << 32 | u64::from(low)) & hidden_components()
+    // Only components that are enabled, which are those that `enable` chose, show up here.
+    (u64::from(high) << 32 | u64::from(low)) & !SSE
 }

@@ -83,22 +83,30 @@ pub(super) fn clear_current() {
     kernel_space::load(kernel_space::root());
 }
 
-/// The user's FS base.
+/// The user's FS base, which becomes zero: it is no business of whatever runs next.
 #[inline(always)]
-pub(super) fn thread_pointer() -> u64 {
+pub(super) fn take_thread_pointer() -> u64 {
     if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {
         let base: u64;
-        // SAFETY: FSGSBASE is on.
+        // SAFETY: FSGSBASE is on, and the kernel never uses FS.
         unsafe {
-            core::arch::asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags))
+            core::arch::asm!(
+                "rdfsbase {base}",
+                "wrfsbase {zero}",
+                base = out(reg) base,
+                zero = in(reg) 0u64,
+                options(nomem, nostack, preserves_flags)
+            )
         };
         base
     } else {
-        x86_64::registers::model_specific::FsBase::read().as_u64()
+        let base = x86_64::registers::model_specific::FsBase::read().as_u64();
+        set_thread_pointer(0);
+        base
     }
 }
 
-/// Sets the user's FS base; `base` was read by [`thread_pointer`] or checked to be a user address.
+/// Sets the user's FS base; `base` was read by [`take_thread_pointer`] or checked to be a user address.
 #[inline(always)]
 pub fn set_thread_pointer(base: u64) {
     if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {

@@ -11,12 +11,12 @@ use spin::Mutex;
 use super::activation::{Activation, State};
 use super::entry::{CallFrame, USER_FLAGS, enter_user};
 use super::local::{
-    clear_current, current_activation, set_activation, set_thread_pointer, thread_pointer,
+    clear_current, current_activation, set_activation, set_thread_pointer, take_thread_pointer,
 };
-use super::native::clear;
-use super::{current_dispatcher, set_current};
+use super::native::{answer_error, clear};
+use super::{current_dispatcher, extended_state, set_current};
 use crate::power::{self, ExitStatus};
-use crate::process::Process;
+use crate::process::{Dispatcher, Process};
 use crate::{processor, time};
 
 /// Activations of the boot CPU, in starting order. Other CPUs have none yet.
@@ -47,13 +47,18 @@ pub(super) fn wait(frame: &mut CallFrame, deadline: u64) {
     let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
         return;
     };
+    let extended = match activation.hide_extended_state() {
+        Ok(extended) => extended,
+        Err(error) => return answer_error(frame, error),
+    };
     activation.pause(time::monotonic_ns());
     activation.set_state(State::Waiting {
         dispatcher,
         deadline,
         rip: frame.rip,
         rsp: frame.rsp,
-        thread_pointer: thread_pointer(),
+        thread_pointer: take_thread_pointer(),
+        extended,
     });
     next(frame);
 }
@@ -62,8 +67,10 @@ pub(super) fn wait(frame: &mut CallFrame, deadline: u64) {
 fn next(frame: &mut CallFrame) {
     loop {
         if let Some(activation) = ready() {
-            resume(activation, frame);
-            return;
+            if resume(activation, frame) {
+                return;
+            }
+            continue;
         }
         clear_current();
         if let Some(deadline) = earliest_deadline() {
@@ -86,7 +93,7 @@ fn ready() -> Option<&'static Activation> {
         .iter()
         .copied()
         .find(|activation| match activation.state() {
-            State::New { .. } => true,
+            State::New { .. } | State::Stranded => true,
             State::Waiting {
                 dispatcher,
                 deadline,
@@ -107,12 +114,14 @@ fn earliest_deadline() -> Option<u64> {
         .min()
 }
 
-fn resume(activation: &'static Activation, frame: &mut CallFrame) {
+/// Fills `frame` with where the activation goes on; false if there is no such place left.
+fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
     set_activation(activation);
     match activation.state() {
         State::New { entry } => {
             set_current(activation.home());
             set_thread_pointer(0);
+            extended_state::reset();
             frame.rip = entry;
             frame.rsp = MAIN_STACK_TOP;
             clear(frame);
@@ -122,20 +131,28 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) {
             rip,
             rsp,
             thread_pointer,
+            extended,
             ..
         } => {
             set_current(dispatcher);
             set_thread_pointer(thread_pointer);
+            extended.reveal();
             frame.rip = rip;
             frame.rsp = rsp;
             clear(frame);
             frame.rax = ReturnWord::answer(0, 0);
             frame.rdx = dispatcher.page().pending.load(Ordering::Acquire);
         }
-        State::Running | State::Ended => {}
+        State::Stranded => {
+            if !unwind(activation, frame) {
+                return false;
+            }
+        }
+        State::Running | State::Ended => return false,
     }
     activation.begin(time::monotonic_ns());
     activation.set_state(State::Running);
+    true
 }
 
 /// Ends the current process with a status that it chose.
@@ -161,14 +178,14 @@ fn end(process: &'static Process, status: u32) -> ! {
         power::off(ExitStatus::Code((status & 0xff) as u8));
     }
     process.mark_ended(status);
+    for activation in ACTIVATIONS.lock().iter() {
+        activation.forget(process);
+    }
     let mut frame = CallFrame {
         rflags: USER_FLAGS,
         ..CallFrame::default()
     };
-    if !unwind(process, &mut frame) {
-        if let Some(activation) = current_activation() {
-            activation.set_state(State::Ended);
-        }
+    if !current_activation().is_some_and(|activation| unwind(activation, &mut frame)) {
         next(&mut frame);
     }
     process.release();
@@ -176,15 +193,33 @@ fn end(process: &'static Process, status: u32) -> ! {
     unsafe { enter_user(&frame) }
 }
 
-/// Answers the innermost caller that still lives; false if there is none.
-fn unwind(ended: &'static Process, frame: &mut CallFrame) -> bool {
-    let Some(activation) = current_activation() else {
-        return false;
+/// Ends a call whose caller has ended meanwhile: those further out are told.
+#[cold]
+pub(super) fn give_back_to_nobody(
+    frame: &mut CallFrame,
+    callee: &Dispatcher,
+    activation: &'static Activation,
+) {
+    let Some(slot) = activation.take_orphan() else {
+        return answer_error(frame, Error::BadMethod);
     };
-    while let Some(record) = activation.pop() {
-        if core::ptr::eq(record.caller.process(), ended) || record.caller.process().has_ended() {
-            continue;
-        }
+    callee.free_slot(slot);
+    if !unwind(activation, frame) {
+        next(frame);
+    }
+}
+
+/// Answers the innermost caller that still lives; without one the activation has ended.
+fn unwind(activation: &Activation, frame: &mut CallFrame) -> bool {
+    loop {
+        let Some(record) = activation.pop() else {
+            // Its callee has ended with it or was left before: the slot is nobody's.
+            if activation.take_orphan().is_some() {
+                continue;
+            }
+            activation.set_state(State::Ended);
+            return false;
+        };
         set_current(record.caller);
         set_thread_pointer(record.thread_pointer);
         record.extended.reveal();
@@ -194,5 +229,4 @@ fn unwind(ended: &'static Process, frame: &mut CallFrame) -> bool {
         frame.rax = ReturnWord::answer(Error::ServerDied.code(), 0);
         return true;
     }
-    false
 }
