@@ -15,7 +15,8 @@ use x86_64::structures::tss::TaskStateSegment;
 pub const KERNEL_CODE: u16 = 0x08;
 /// Kernel stack selector.
 pub const KERNEL_STACK: u16 = 0x10;
-/// User code selector for compatibility mode; there for SYSRET's arithmetic only.
+/// What would be the user code selector for compatibility mode: for SYSRET's arithmetic only. Its
+/// descriptor is empty, since SYSCALL in that mode enters the kernel at another address (IA32_CSTAR).
 pub const USER_CODE_32: u16 = 0x18 | 3;
 /// User data and stack selector.
 pub const USER_DATA: u16 = 0x20 | 3;
@@ -94,7 +95,7 @@ impl Segments {
                 0,
                 DescriptorFlags::KERNEL_CODE64.bits(),
                 DescriptorFlags::KERNEL_DATA.bits(),
-                DescriptorFlags::USER_CODE32.bits(),
+                0,
                 DescriptorFlags::USER_DATA.bits(),
                 DescriptorFlags::USER_CODE64.bits(),
                 // Type 9, an available 64-bit task state segment.
