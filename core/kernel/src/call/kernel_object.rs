@@ -140,8 +140,10 @@ fn universal_method(
             }
             let [to, wanted, ..] = words;
             let receiver = process::find(ProcessId::from_raw(to)).ok_or(Error::ServerDied)?;
-            let kept = rights & Rights::from_bits_retain(wanted as u32);
-            let name = receiver.objects.insert(object, kept)?;
+            let wanted = u32::try_from(wanted).map_err(|_| Error::BadArgument)?;
+            let kept = rights & Rights::from_bits_retain(wanted);
+            // The giver pays: nobody's share can be used up by what others give him.
+            let name = receiver.objects.insert(object, kept, &caller.share)?;
             Ok(Reply {
                 words: [name.raw(), 0, 0, 0],
                 output: 0,

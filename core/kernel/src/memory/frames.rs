@@ -2,10 +2,14 @@
 //!
 //! Memory that was never used is a few ranges from which pages are cut; returned pages form a list
 //! through their own first word. So set-up touches no memory, and a page costs nothing until used.
-//! Each CPU keeps a few pages of its own and goes to the shared pool for [`BATCH`] at a time.
+//! Each CPU keeps a few pages of its own and goes to the shared pool for [`BATCH`] at a time. When
+//! memory runs low, whoever matters less is refused first (see [`Purpose`]): what a program takes can
+//! neither end the servers nor keep the kernel from answering.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use kiln_object::startup::KernelInformation;
 
 use spin::Mutex;
 
@@ -24,6 +28,30 @@ const RANGES: usize = 32;
 
 /// CPUs that have a cache.
 const CPUS: usize = 64;
+
+/// What a page is for. Each purpose leaves some pages of the pool to those after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// The program's own memory.
+    Program,
+    /// What the system's part of the program's process needs, to say that memory ran out above all.
+    System,
+    /// The kernel's notes about processes, which they can make long.
+    Notes,
+    /// A server's memory.
+    Server,
+    /// What the kernel cannot do without.
+    Kernel,
+}
+
+impl Purpose {
+    /// Pages that this purpose leaves in a pool of `total`: for each of those after it a step, which
+    /// is small in a small machine.
+    fn left_to_others(self, total: u64) -> u64 {
+        let step = (total / 256).clamp(8, 256);
+        (Purpose::Kernel as u64 - self as u64) * step
+    }
+}
 
 /// One page of physical memory, by address. Holding the value proves nothing about ownership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +128,9 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
 static TOTAL: AtomicU64 = AtomicU64::new(0);
 static FREE: AtomicU64 = AtomicU64::new(0);
 
+/// Where all processes read how much is free.
+static INFORMATION: AtomicPtr<KernelInformation> = AtomicPtr::new(core::ptr::null_mut());
+
 struct Cache {
     frames: [u64; CACHE],
     count: usize,
@@ -155,18 +186,17 @@ pub fn initialise(boot: &BootInformation, image_end: u64) {
     FREE.store(total, Ordering::Relaxed);
 }
 
-/// Takes a page; its contents are whatever they were.
+/// Takes a page for the kernel; its contents are whatever they were.
 pub fn allocate() -> Option<Frame> {
+    allocate_for(Purpose::Kernel)
+}
+
+/// Takes a page; its contents are whatever they were.
+#[inline]
+pub fn allocate_for(purpose: Purpose) -> Option<Frame> {
     let cached = with_cache(|cache| {
         if cache.count == 0 {
-            let mut pool = POOL.lock();
-            while cache.count < BATCH
-                && let Some(frame) = pool.take()
-            {
-                cache.frames[cache.count] = frame.0;
-                cache.count += 1;
-            }
-            FREE.fetch_sub(cache.count as u64, Ordering::Relaxed);
+            refill(cache, purpose);
         }
         cache.count = cache.count.checked_sub(1)?;
         Some(Frame(cache.frames[cache.count]))
@@ -174,9 +204,54 @@ pub fn allocate() -> Option<Frame> {
     cached.flatten()
 }
 
-/// Takes a page and fills it with zeroes.
+#[inline(never)]
+fn refill(cache: &mut Cache, purpose: Purpose) {
+    let spare = spare_pages(purpose).min(BATCH as u64) as usize;
+    let mut pool = POOL.lock();
+    while cache.count < spare
+        && let Some(frame) = pool.take()
+    {
+        cache.frames[cache.count] = frame.0;
+        cache.count += 1;
+    }
+    drop(pool);
+    add_to_free(-(cache.count as i64));
+}
+
+/// Pages of the pool that `purpose` may still take.
+#[must_use]
+pub fn spare_pages(purpose: Purpose) -> u64 {
+    let left = purpose.left_to_others(TOTAL.load(Ordering::Relaxed));
+    FREE.load(Ordering::Relaxed).saturating_sub(left)
+}
+
+fn add_to_free(pages: i64) {
+    let before = FREE.fetch_add(pages as u64, Ordering::Relaxed);
+    // SAFETY: null, or what `publish` was given for good.
+    if let Some(information) = unsafe { INFORMATION.load(Ordering::Relaxed).as_ref() } {
+        let bytes = before.wrapping_add(pages as u64) * PAGE_BYTES;
+        information.memory_free.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Keeps the free bytes up to date in the page that all processes read.
+pub fn publish(information: &'static KernelInformation) {
+    information
+        .memory_free
+        .store(free_bytes(), Ordering::Relaxed);
+    let pointer = core::ptr::from_ref(information).cast_mut();
+    INFORMATION.store(pointer, Ordering::Relaxed);
+}
+
+/// Takes a page for the kernel and fills it with zeroes.
 pub fn allocate_zeroed() -> Option<Frame> {
-    let frame = allocate()?;
+    allocate_zeroed_for(Purpose::Kernel)
+}
+
+/// Takes a page and fills it with zeroes.
+#[inline]
+pub fn allocate_zeroed_for(purpose: Purpose) -> Option<Frame> {
+    let frame = allocate_for(purpose)?;
     zero(frame);
     Some(frame)
 }
@@ -210,10 +285,22 @@ pub fn copy(to: Frame, from: Frame) {
     }
 }
 
-/// Takes `pages` pages that lie one after the other.
+/// Takes `pages` pages that lie one after the other, for the kernel. More than one are only found
+/// in memory that was never used.
 pub fn allocate_contiguous(pages: u64) -> Option<Frame> {
+    allocate_contiguous_for(pages, Purpose::Kernel)
+}
+
+/// As [`allocate_contiguous`], for `purpose`.
+pub fn allocate_contiguous_for(pages: u64, purpose: Purpose) -> Option<Frame> {
+    if pages == 1 {
+        return allocate_for(purpose);
+    }
+    if spare_pages(purpose) < pages {
+        return None;
+    }
     let frame = POOL.lock().cut(pages)?;
-    FREE.fetch_sub(pages, Ordering::Relaxed);
+    add_to_free(-(pages as i64));
     Some(frame)
 }
 
@@ -226,7 +313,8 @@ pub fn free(frame: Frame) {
                 cache.count -= 1;
                 pool.give(Frame(cache.frames[cache.count]));
             }
-            FREE.fetch_add(BATCH as u64, Ordering::Relaxed);
+            drop(pool);
+            add_to_free(BATCH as i64);
         }
         cache.frames[cache.count] = frame.0;
         cache.count += 1;
@@ -243,4 +331,26 @@ pub fn total_bytes() -> u64 {
 #[must_use]
 pub fn free_bytes() -> u64 {
     FREE.load(Ordering::Relaxed) * PAGE_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_matter_more_find_more() {
+        let order = [
+            Purpose::Program,
+            Purpose::System,
+            Purpose::Notes,
+            Purpose::Server,
+            Purpose::Kernel,
+        ];
+        for total in [500, 16 << 10, 4 << 20] {
+            let left = order.map(|purpose| purpose.left_to_others(total));
+            assert!(left.is_sorted_by(|more, less| more > less), "{left:?}");
+            assert_eq!(left.last(), Some(&0));
+            assert!(left.iter().all(|left| *left <= total / 12 || *left <= 1024));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Tables are frames of their own. A leaf with [`OWNED`] set holds a frame that belongs to the
 //! mapping and is freed with it; others belong to the image or are pinned elsewhere.
 
-use super::frames::{self, Frame};
+use super::frames::{self, Frame, Purpose};
 
 /// Entry is valid.
 pub const PRESENT: u64 = 1 << 0;
@@ -62,11 +62,19 @@ impl PageTable {
         unsafe { table.pointer().cast::<u64>().add(index as usize) }
     }
 
-    /// The leaf slot of `address`, with missing tables made.
+    /// The leaf slot of `address`, with missing tables made for the kernel.
     ///
     /// # Errors
     /// [`NoMemory`] for a table.
     pub fn slot_for(&mut self, address: u64) -> Result<Slot<'_>, NoMemory> {
+        self.slot_made_for(address, Purpose::Kernel)
+    }
+
+    /// The leaf slot of `address`, with missing tables made for `purpose`.
+    ///
+    /// # Errors
+    /// [`NoMemory`] for a table.
+    pub fn slot_made_for(&mut self, address: u64, purpose: Purpose) -> Result<Slot<'_>, NoMemory> {
         let mut table = self.root;
         for level in [3, 2, 1] {
             let slot = Self::slot(table, address, level);
@@ -75,7 +83,7 @@ impl PageTable {
             table = if entry & PRESENT != 0 {
                 frame_of(entry)
             } else {
-                let new = frames::allocate_zeroed().ok_or(NoMemory)?;
+                let new = frames::allocate_zeroed_for(purpose).ok_or(NoMemory)?;
                 let rights = if address < 1 << 47 { USER } else { 0 };
                 // SAFETY: as above; the new table is zeroed, so it maps nothing yet.
                 unsafe { slot.write(new.physical() | PRESENT | WRITABLE | rights) };
@@ -134,6 +142,42 @@ impl PageTable {
         }
     }
 
+    /// The first leaf in `start..end` that is set, with its entry.
+    pub fn first_set(&mut self, start: u64, end: u64) -> Option<(u64, u64)> {
+        let mut address = start;
+        'tables: while address < end {
+            let mut table = self.root;
+            for level in [3, 2, 1] {
+                // SAFETY: the slot lies in a table of this hierarchy.
+                let entry = unsafe { Self::slot(table, address, level).read() };
+                if entry & PRESENT == 0 {
+                    let span = span(level);
+                    address = (address & !(span - 1)) + span;
+                    continue 'tables;
+                }
+                table = frame_of(entry);
+            }
+            let stop = ((address & !(span(1) - 1)) + span(1)).min(end);
+            while address < stop {
+                // SAFETY: as above.
+                let entry = unsafe { Self::slot(table, address, 0).read_volatile() };
+                if entry != 0 {
+                    return Some((address, entry));
+                }
+                address += super::PAGE_BYTES;
+            }
+        }
+        None
+    }
+
+    /// Frees the tables for addresses in `start..end` of which `free` holds all; in `free`, which is
+    /// user space, no leaf is set. The caller flushes the TLB.
+    pub fn free_empty(&mut self, (start, end): (u64, u64), free: (u64, u64)) {
+        let root = self.root;
+        // SAFETY: the tables are this hierarchy's, which `&mut self` guards.
+        unsafe { free_empty_below(root, 3, 0, (start, end), free) };
+    }
+
     /// Frees every table below the lower half; leaves must have been cleared.
     pub fn free_user_tables(&mut self) {
         fn free_below(table: Frame, level: u32, entries: usize) {
@@ -152,6 +196,56 @@ impl PageTable {
         }
         free_below(self.root, 3, 256);
     }
+}
+
+/// Bytes that an entry of a table of `level` stands for.
+const fn span(level: u32) -> u64 {
+    1 << (12 + 9 * level)
+}
+
+/// Frees the tables below `table`, which is of `level` and starts at `base`, as
+/// [`PageTable::free_empty`] says.
+///
+/// # Safety
+/// The table belongs to a hierarchy that the caller holds exclusively; no leaf is set in `free`.
+unsafe fn free_empty_below(
+    table: Frame,
+    level: u32,
+    base: u64,
+    (start, end): (u64, u64),
+    free: (u64, u64),
+) {
+    let span = span(level);
+    let mut address = start.max(base) & !(span - 1);
+    // The upper half is not reached: its first address is the last that `base` and `end` allow.
+    let stop = end.min(base + 512 * span);
+    while address < stop {
+        let slot = PageTable::slot(table, address, level);
+        // SAFETY: the slot lies in the table, which the caller holds.
+        let entry = unsafe { slot.read() };
+        if entry & PRESENT != 0 {
+            let below = frame_of(entry);
+            if level > 1 {
+                // SAFETY: as for this table.
+                unsafe { free_empty_below(below, level - 1, address, (start, end), free) };
+            }
+            // With all of it free, the calls for what is below have freed what lies in the range;
+            // the rest of it was freed when its last leaf went.
+            if free.0 <= address && address + span <= free.1 && is_empty(below, level) {
+                // SAFETY: as above; nothing is below the table any more.
+                unsafe { slot.write(0) };
+                frames::free(below);
+            }
+        }
+        address += span;
+    }
+}
+
+/// Whether a table that an entry of `level` names has no tables below it; leaves are not looked at.
+fn is_empty(table: Frame, level: u32) -> bool {
+    // SAFETY: the table is live and has 512 entries.
+    level == 1
+        || (0..512).all(|index| unsafe { table.pointer().cast::<u64>().add(index).read() == 0 })
 }
 
 /// One leaf entry.

@@ -4,7 +4,6 @@
 //! data: what it says becomes true in the page tables only when pages are touched.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use kiln_interface::kernel::Protection;
 
@@ -158,44 +157,57 @@ impl RegionMap {
         self.regions.insert(start, region);
     }
 
-    /// Takes `start..end` out of the map; answers the pieces that were there.
-    pub fn remove(&mut self, start: u64, end: u64) -> Vec<(u64, Region)> {
-        let touched: Vec<(u64, Region)> = self
-            .overlapping(start, end)
-            .map(|(from, region)| (from, *region))
-            .collect();
-        let mut removed = Vec::with_capacity(touched.len());
-        for (from, region) in touched {
-            self.regions.remove(&from);
-            if from < start {
-                self.regions.insert(
-                    from,
-                    Region {
-                        end: start,
-                        ..region
-                    },
-                );
-            }
-            if region.end > end {
-                self.regions.insert(
-                    end,
-                    Region {
-                        backing: region.backing.advanced(end - from),
-                        ..region
-                    },
-                );
-            }
-            let piece = from.max(start);
-            removed.push((
-                piece,
-                Region {
-                    end: region.end.min(end),
-                    protection: region.protection,
-                    backing: region.backing.advanced(piece - from),
-                },
-            ));
+    /// Takes the lowest piece of `start..end` out of the map; `None` when nothing is mapped there.
+    ///
+    /// One at a time, since a list of all could be long, and a process chooses how long.
+    pub fn take_first(&mut self, start: u64, end: u64) -> Option<(u64, Region)> {
+        if start >= end {
+            return None;
         }
-        removed
+        let (from, region) = self
+            .overlapping(start, end)
+            .next()
+            .map(|(from, region)| (from, *region))?;
+        self.regions.remove(&from);
+        if from < start {
+            let below = Region {
+                end: start,
+                ..region
+            };
+            self.regions.insert(from, below);
+        }
+        if region.end > end {
+            let above = Region {
+                backing: region.backing.advanced(end - from),
+                ..region
+            };
+            self.regions.insert(end, above);
+        }
+        let piece = from.max(start);
+        let taken = Region {
+            end: region.end.min(end),
+            protection: region.protection,
+            backing: region.backing.advanced(piece - from),
+        };
+        Some((piece, taken))
+    }
+
+    /// Whether a region reaches over `start` or over `end`, so that taking the range splits it.
+    #[must_use]
+    pub fn is_split_by(&self, start: u64, end: u64) -> bool {
+        let inside = |address| self.find(address).is_some_and(|(from, _)| from < address);
+        inside(start) || inside(end)
+    }
+
+    /// The free range around `start..end`, which is free: from the region before to the one after.
+    #[must_use]
+    pub fn gap_around(&self, start: u64, end: u64) -> (u64, u64) {
+        let below = self.regions.range(..start).next_back();
+        let above = self.regions.range(end..).next();
+        (
+            below.map_or(0, |(_, region)| region.end),
+            above.map_or(u64::MAX, |(from, _)| *from),
+        )
     }
 
     /// How many regions there are.
@@ -252,6 +264,17 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_range_has_no_pieces() {
+        let mut map = RegionMap::new();
+        map.insert(0x2000, anonymous(0x6000));
+        assert_eq!(map.take_first(0x4000, 0x4000), None);
+        assert_eq!(map.len(), 1);
+        assert!(!map.is_split_by(0x2000, 0x6000));
+        assert!(map.is_split_by(0x1000, 0x3000) && map.is_split_by(0x5000, 0x7000));
+        assert_eq!(map.gap_around(0x7000, 0x8000), (0x6000, u64::MAX));
+    }
+
+    #[test]
     fn room_is_found_from_the_top() {
         let mut map = RegionMap::new();
         map.insert(0x8000, anonymous(0x9000));
@@ -271,7 +294,17 @@ mod tests {
             let cache = Cache::new(0, 1 << 30);
             for (add, page, pages) in operations {
                 let (start, end) = (page << 12, (page + pages) << 12);
-                map.remove(start, end);
+                let split = map.is_split_by(start, end);
+                let before = map.len();
+                let mut next = start;
+                while let Some((from, region)) = map.take_first(next, end) {
+                    prop_assert!(next <= from && from < region.end && region.end <= end);
+                    next = region.end;
+                }
+                prop_assert!(map.is_free(start, end));
+                prop_assert!(split || map.len() <= before);
+                let (low, high) = map.gap_around(start, end);
+                prop_assert!(map.is_free(low, high) && low <= start && end <= high);
                 if add {
                     map.insert(start, Region {
                         end,

@@ -9,6 +9,7 @@ use kiln_object::{
 };
 
 use crate::memory::cache::Cache;
+use crate::memory::heap;
 use crate::process::{self, Process};
 
 struct Pages(Cache);
@@ -88,9 +89,13 @@ impl FileCache for Pages {
     ) -> Result<Reference<dyn FileCache>, Error> {
         let part = self.0.range(offset, length).ok_or(Error::BadArgument)?;
         let receiver = process::find(owner).ok_or(Error::ServerDied)?;
-        let object: ObjectName = receiver
-            .objects
-            .insert(file_cache(part), Rights::READ | Rights::MAP)?;
+        heap::ensure_room()?;
+        // The receiver pays: it asked the caller for the pages, and could ask without end.
+        let object: ObjectName = receiver.objects.insert(
+            file_cache(part),
+            Rights::READ | Rights::MAP,
+            &receiver.share,
+        )?;
         Ok(Reference::new(RawReference {
             process: ProcessId::KERNEL,
             object,

@@ -21,4 +21,4 @@ pub use log::log;
 pub use machine::machine;
 pub use process::process;
 pub use random::random;
-pub use table::Table;
+pub use table::{Share, Table};

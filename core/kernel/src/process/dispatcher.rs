@@ -10,13 +10,17 @@ use kiln_interface::kernel::{MapFlags, Protection};
 use kiln_object::Error;
 use kiln_object::dispatcher::DispatcherPage;
 use kiln_object::layout::{
-    CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_BYTES, CALL_SLOT_STACK_TOP, CALL_SLOTS,
-    call_slot, dispatcher_page,
+    CALL_SLOT_BASE, CALL_SLOT_BYTES, CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_BYTES,
+    CALL_SLOT_STACK_TOP, CALL_SLOTS, call_slot, dispatcher_page,
 };
 
 use super::Process;
 use crate::memory::frames::{self, Frame};
 use crate::memory::region::Backing;
+
+// A slot's pages share a page table: see `place`.
+const _: () =
+    assert!(CALL_SLOT_BASE.is_multiple_of(CALL_SLOT_BYTES) && (2 << 20) % CALL_SLOT_BYTES == 0);
 
 #[derive(Clone, Copy)]
 struct Pages {
@@ -43,9 +47,11 @@ impl Dispatcher {
     pub(super) fn create(process: &'static Process, cpu: u32) -> Result<Box<Dispatcher>, Error> {
         let page = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
         let address = dispatcher_page(cpu);
-        process
-            .space()
-            .pin(address, page, Protection::READ | Protection::WRITE)?;
+        let protection = Protection::READ | Protection::WRITE;
+        if let Err(error) = process.space().pin(address, page, protection) {
+            frames::free(page);
+            return Err(error);
+        }
         let dispatcher = Dispatcher {
             process,
             cpu,
@@ -115,31 +121,51 @@ impl Dispatcher {
             .flatten()
     }
 
-    /// Gives a slot its stack and message pages.
+    /// Gives a slot its stack and message pages; all of them or none, so that it can be tried again.
     #[cold]
     fn furnish(&self, slot: u8) -> Result<(), Error> {
-        let base = call_slot(self.cpu, usize::from(slot));
-        let mut space = self.process.space();
-        space.map(
-            base + CALL_SLOT_STACK_TOP - CALL_SLOT_STACK_BYTES,
-            CALL_SLOT_STACK_BYTES,
-            Protection::READ | Protection::WRITE,
-            MapFlags::EXACT,
-            Backing::Anonymous,
-        )?;
         let input = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
-        let output = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
-        space.pin(base + CALL_SLOT_INPUT, input, Protection::READ)?;
-        space.pin(
-            base + CALL_SLOT_OUTPUT,
-            output,
-            Protection::READ | Protection::WRITE,
-        )?;
+        let Some(output) = frames::allocate_zeroed() else {
+            frames::free(input);
+            return Err(Error::Exhausted);
+        };
+        if let Err(error) = self.place(call_slot(self.cpu, usize::from(slot)), input, output) {
+            frames::free(input);
+            frames::free(output);
+            return Err(error);
+        }
         // SAFETY: as in `pages`.
         if let Some(place) = unsafe { &mut *self.slots.get() }.get_mut(usize::from(slot)) {
             *place = Some(Pages { input, output });
         }
         Ok(())
+    }
+
+    fn place(&self, base: u64, input: Frame, output: Frame) -> Result<(), Error> {
+        let mut space = self.process.space();
+        if !space.regions().is_free(base, base + CALL_SLOT_BYTES) {
+            return Err(Error::Occupied);
+        }
+        let stack = base + CALL_SLOT_STACK_TOP - CALL_SLOT_STACK_BYTES;
+        space.map(
+            stack,
+            CALL_SLOT_STACK_BYTES,
+            Protection::READ | Protection::WRITE,
+            MapFlags::EXACT,
+            Backing::Anonymous,
+        )?;
+        let pinned = space.pin(base + CALL_SLOT_INPUT, input, Protection::READ);
+        if pinned.is_err() {
+            // It was just mapped whole, so nothing has to be split.
+            let _ = space.unmap(stack, CALL_SLOT_STACK_BYTES);
+            return pinned;
+        }
+        // This cannot fail: the other page made the table, and the place is free.
+        space.pin(
+            base + CALL_SLOT_OUTPUT,
+            output,
+            Protection::READ | Protection::WRITE,
+        )
     }
 
     /// The first `bytes` of a taken slot's page for bytes in.

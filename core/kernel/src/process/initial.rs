@@ -105,7 +105,8 @@ fn prepare() -> Result<(), Problem> {
 fn information_page() -> Option<Frame> {
     let frame = frames::allocate_zeroed()?;
     // SAFETY: the frame is fresh, page-aligned, zeroed, never freed, and all fields are atomic.
-    let information = unsafe { &*frame.pointer().cast::<KernelInformation>() };
+    let information: &'static KernelInformation =
+        unsafe { &*frame.pointer().cast::<KernelInformation>() };
     crate::time::publish(information);
     let cpus = crate::firmware::machine().processors().len().max(1) as u64;
     information.cpus_online.store(cpus, Ordering::Relaxed);
@@ -114,9 +115,7 @@ fn information_page() -> Option<Frame> {
         u64::from(features.contains(crate::processor::Features::FSGSBASE)),
         Ordering::Relaxed,
     );
-    information
-        .memory_free
-        .store(frames::free_bytes(), Ordering::Relaxed);
+    frames::publish(information);
     Some(frame)
 }
 
@@ -288,11 +287,13 @@ fn padded(name: &[u8]) -> [u8; 24] {
 
 fn give(
     startup: &mut Startup,
-    process: &Process,
+    process: &'static Process,
     place: InitialObject,
     object: Arc<dyn Dispatch>,
 ) -> Result<(), Error> {
-    let name: ObjectName = process.objects.insert(object, Rights::ALL)?;
+    let name: ObjectName = process
+        .objects
+        .insert(object, Rights::ALL, &process.share)?;
     if let Some(slot) = startup.objects.get_mut(place as usize) {
         *slot = RawReference {
             process: ProcessId::KERNEL,

@@ -20,7 +20,7 @@ pub use entries::Entries;
 pub use initial::{CONSOLE_OWNER, start};
 
 use crate::memory::address_space::AddressSpace;
-use crate::object::Table;
+use crate::object::{Share, Table};
 
 /// Processes at a time.
 pub const PROCESSES: usize = 1024;
@@ -51,6 +51,8 @@ pub struct Process {
     pub entries: Entries,
     /// Kernel objects that were given to it.
     pub objects: Table,
+    /// The kernel objects that it pays for, whoever has them.
+    pub share: Share,
 }
 
 impl Process {
@@ -71,7 +73,7 @@ impl Process {
             .get(place)
             .ok_or(Error::Exhausted)?
             .fetch_add(1, Ordering::Relaxed);
-        let space = AddressSpace::new()?;
+        let space = AddressSpace::new(program)?;
         let process: &'static Process = Box::leak(Box::new(Process {
             id: ProcessId::new(place as u32, incarnation),
             name,
@@ -82,6 +84,7 @@ impl Process {
             dispatchers: [const { Once::new() }; CPUS],
             entries: Entries::default(),
             objects: Table::new(),
+            share: Share::new(),
         }));
         slot.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
         Ok(process)
@@ -134,15 +137,12 @@ impl Process {
         }
     }
 
-    /// Says that it takes calls.
+    /// Says that it takes calls; of one that has ended it changes nothing.
     pub fn mark_ready(&self) {
-        self.state.store(READY, Ordering::Release);
-    }
-
-    /// Whether it has ended.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.state.load(Ordering::Acquire) == ENDED
+        // An error means that it is ready or has ended.
+        let _ = self
+            .state
+            .compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Ends it: nobody finds it any more.

@@ -3,19 +3,22 @@
 //! The caller holds the process's lock. Requests check their ranges first; what they change is
 //! taken out of the page tables at once and comes back by faults.
 
+mod presence;
+mod relocation;
+
 use kiln_interface::kernel::{MapFlags, Protection};
-use kiln_object::layout::{USER_END, USER_START};
-use kiln_object::{Error, dispatcher::fault_cause};
+use kiln_object::Error;
+use kiln_object::layout::{SYSTEM_END, SYSTEM_START, USER_END, USER_START};
 
 use super::PAGE_BYTES;
-use super::cache::Cache;
-use super::frames::{self, Frame};
-use super::kernel_space;
+use super::frames::{self, Frame, Purpose};
 use super::page_table::{self, NO_EXECUTE, OWNED, PRESENT, PageTable, USER, WRITABLE};
 use super::region::{Backing, Region, RegionMap};
+use super::{heap, kernel_space};
 
-/// Pages of a file that one read fault maps at most, around the touched one.
-const FAULT_AROUND: u64 = 16;
+/// Regions that a process may have, and how many more one request may make of them at most.
+const REGIONS: usize = 65_530;
+const REGIONS_AT_ONCE: usize = 3;
 
 /// Pages that are flushed one by one; above that the whole TLB is.
 const SINGLE_FLUSHES: u64 = 16;
@@ -37,14 +40,18 @@ pub struct AddressSpace {
     regions: RegionMap,
     tables: PageTable,
     resident_pages: u64,
+    /// It is the program's process: others come first when memory runs low.
+    program: bool,
+    /// The tables were given back: nothing is mapped any more.
+    destroyed: bool,
 }
 
 impl AddressSpace {
-    /// An address space that shows only the kernel.
+    /// An address space that shows only the kernel; `program` as in [`Purpose`].
     ///
     /// # Errors
     /// [`Error::Exhausted`] without memory for the root table.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new(program: bool) -> Result<Self, Error> {
         let root = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
         kernel_space::share_with(root);
         // SAFETY: the table is fresh and this is its only owner.
@@ -53,7 +60,40 @@ impl AddressSpace {
             regions: RegionMap::new(),
             tables,
             resident_pages: 0,
+            program,
+            destroyed: false,
         })
+    }
+
+    fn purpose(&self, page: u64) -> Purpose {
+        if !self.program {
+            Purpose::Server
+        } else if (SYSTEM_START..SYSTEM_END).contains(&page) {
+            Purpose::System
+        } else {
+            Purpose::Program
+        }
+    }
+
+    /// Whether regions may still be added, and the kernel has room to note them.
+    fn admit(&self) -> Result<(), Error> {
+        if self.destroyed {
+            return Err(Error::ServerDied);
+        }
+        if self.regions.len() > REGIONS - REGIONS_AT_ONCE {
+            return Err(Error::Exhausted);
+        }
+        heap::ensure_room()
+    }
+
+    /// As [`AddressSpace::admit`], if taking the range out splits a region: to give whole ones back
+    /// must work when nothing else does.
+    fn admit_splitting(&self, start: u64, end: u64) -> Result<(), Error> {
+        if self.regions.is_split_by(start, end) {
+            self.admit()
+        } else {
+            Ok(())
+        }
     }
 
     /// What CR3 is loaded with.
@@ -92,6 +132,10 @@ impl AddressSpace {
         let length = length
             .checked_next_multiple_of(PAGE_BYTES)
             .ok_or(Error::BadArgument)?;
+        if let Backing::File { offset, .. } = backing {
+            offset.checked_add(length).ok_or(Error::BadArgument)?;
+        }
+        self.admit()?;
         let start = if flags.intersects(MapFlags::REPLACE | MapFlags::EXACT) {
             let end = check(address, length)?;
             if flags.contains(MapFlags::REPLACE) {
@@ -148,6 +192,9 @@ impl AddressSpace {
     /// # Errors
     /// `Exhausted` without memory for tables; `Occupied`.
     pub fn pin(&mut self, address: u64, frame: Frame, protection: Protection) -> Result<(), Error> {
+        if self.destroyed {
+            return Err(Error::ServerDied);
+        }
         if !self.regions.is_free(address, address + PAGE_BYTES) {
             return Err(Error::Occupied);
         }
@@ -174,10 +221,24 @@ impl AddressSpace {
         if self.regions.touches_pinned(address, end) {
             return Err(Error::Denied);
         }
-        for (start, region) in self.regions.remove(address, end) {
-            self.clear(start, region.end);
-        }
+        self.admit_splitting(address, end)?;
+        self.take_out(address, end);
         Ok(())
+    }
+
+    /// Removes the regions of the range with their pages, and tables that are not needed any more.
+    fn take_out(&mut self, start: u64, end: u64) {
+        let mut next = start;
+        while let Some((from, region)) = self.regions.take_first(next, end) {
+            next = region.end;
+            self.clear(from, next);
+        }
+        if next == start {
+            return;
+        }
+        let free = self.regions.gap_around(start, end);
+        self.tables.free_empty((start, end), free);
+        flush(start, end);
     }
 
     /// Changes the protection of a range that is mapped throughout.
@@ -200,7 +261,10 @@ impl AddressSpace {
         if !self.regions.is_covered(address, end) {
             return Err(Error::NotFound);
         }
-        for (start, region) in self.regions.remove(address, end) {
+        self.admit_splitting(address, end)?;
+        let mut next = address;
+        while let Some((start, region)) = self.regions.take_first(next, end) {
+            next = region.end;
             self.regions.insert(
                 start,
                 Region {
@@ -226,74 +290,6 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Moves a mapping with its pages; answers the new address.
-    ///
-    /// # Errors
-    /// `NotFound` unless one region covers the old range; as [`AddressSpace::map`].
-    pub fn relocate(
-        &mut self,
-        address: u64,
-        length: u64,
-        new_address: u64,
-        new_length: u64,
-    ) -> Result<u64, Error> {
-        let end = check(address, length)?;
-        let length = end - address;
-        let (start, region) = self.regions.find(address).ok_or(Error::NotFound)?;
-        let region = *region;
-        if region.end < end {
-            return Err(Error::NotFound);
-        }
-        if region.backing == Backing::Pinned {
-            return Err(Error::Denied);
-        }
-        let backing = match region.backing {
-            Backing::File { cache, offset } => Backing::File {
-                cache,
-                offset: offset + (address - start),
-            },
-            other => other,
-        };
-        let flags = if new_address == 0 {
-            MapFlags::empty()
-        } else {
-            MapFlags::REPLACE
-        };
-        if new_address != 0 {
-            let new_end = check(new_address, new_length)?;
-            if new_address < end && address < new_end {
-                return Err(Error::BadArgument);
-            }
-        }
-        let target = self.map(new_address, new_length, region.protection, flags, backing)?;
-        let kept = length.min(new_length.next_multiple_of(PAGE_BYTES));
-        for offset in (0..kept).step_by(PAGE_BYTES as usize) {
-            let Some(mut slot) = self.tables.existing_slot(address + offset) else {
-                continue;
-            };
-            let entry = slot.get();
-            if entry == 0 {
-                continue;
-            }
-            slot.set(0);
-            match self.tables.slot_for(target + offset) {
-                Ok(mut slot) => slot.set(entry),
-                Err(_) => {
-                    // The page is lost with its table; it reads as fresh memory.
-                    if entry & OWNED != 0 {
-                        frames::free(page_table::frame_of(entry));
-                    }
-                    return Err(Error::Exhausted);
-                }
-            }
-        }
-        for (piece, region) in self.regions.remove(address, end) {
-            self.clear(piece, region.end);
-        }
-        flush(address, end);
-        Ok(target)
-    }
-
     /// Gives the range's pages back; the next touch finds zeroes, or the file.
     ///
     /// # Errors
@@ -303,151 +299,15 @@ impl AddressSpace {
         if self.regions.touches_pinned(address, end) {
             return Err(Error::Denied);
         }
-        self.clear(address, end);
-        Ok(())
-    }
-
-    /// Writes `bytes` into private copies of mapped pages, whatever their protection.
-    ///
-    /// # Errors
-    /// `BadBuffer` where nothing is mapped, `Exhausted` without memory for the copy.
-    pub fn patch(&mut self, address: u64, bytes: &[u8]) -> Result<(), Error> {
-        let end = address
-            .checked_add(bytes.len() as u64)
-            .ok_or(Error::BadArgument)?;
-        if end > USER_END || self.regions.touches_pinned(address, end) {
-            return Err(Error::Denied);
-        }
-        let mut done = 0;
-        while done < bytes.len() {
-            let at = address + done as u64;
-            let page = at & !(PAGE_BYTES - 1);
-            let inside = (at - page) as usize;
-            let part = (bytes.len() - done).min(PAGE_BYTES as usize - inside);
-            let frame = self.own_page(page)?;
-            let source = bytes.get(done..done + part).ok_or(Error::BadArgument)?;
-            // SAFETY: the frame is the process's own and `inside + part` stays in the page.
-            unsafe {
-                core::ptr::copy_nonoverlapping(source.as_ptr(), frame.pointer().add(inside), part);
-            }
-            done += part;
-        }
-        flush(address & !(PAGE_BYTES - 1), end);
-        Ok(())
-    }
-
-    /// Makes the mapped page at `page` the process's own, with its protection unchanged.
-    fn own_page(&mut self, page: u64) -> Result<Frame, Error> {
-        let (_, region) = self.regions.find(page).ok_or(Error::BadBuffer)?;
-        let protection = region.protection;
-        if self
-            .tables
-            .existing_slot(page)
-            .is_none_or(|slot| slot.get() & PRESENT == 0)
-        {
-            self.resolve(page, Access::Read)
-                .map_err(|_| Error::BadBuffer)?;
-        }
-        let mut slot = self.tables.slot_for(page).map_err(|_| Error::Exhausted)?;
-        let entry = slot.get();
-        let old = page_table::frame_of(entry);
-        if entry & OWNED != 0 {
-            return Ok(old);
-        }
-        let new = frames::allocate().ok_or(Error::Exhausted)?;
-        frames::copy(new, old);
-        slot.set(new.physical() | rights(protection) | PRESENT | OWNED);
-        self.resident_pages += 1;
-        Ok(new)
-    }
-
-    /// Makes the touched page present, or says why it cannot be (see [`fault_cause`]).
-    ///
-    /// # Errors
-    /// The cause, for the process.
-    pub fn resolve(&mut self, address: u64, access: Access) -> Result<(), u64> {
-        let page = address & !(PAGE_BYTES - 1);
-        let (start, region) = self.regions.find(page).ok_or(fault_cause::UNMAPPED)?;
-        let needed = match access {
-            Access::Read => Protection::READ,
-            Access::Write => Protection::WRITE,
-            Access::Execute => Protection::EXECUTE,
-        };
-        // The processor cannot forbid loads alone, so any mapping that allows something allows them.
-        let allowed = region.protection.contains(needed)
-            || (access == Access::Read && !region.protection.is_empty());
-        if !allowed {
-            return Err(fault_cause::PROTECTION);
-        }
-        let protection = region.protection;
-        match region.backing {
-            Backing::Pinned => Err(fault_cause::PROTECTION),
-            Backing::Anonymous => {
-                let mut slot = self
-                    .tables
-                    .slot_for(page)
-                    .map_err(|_| fault_cause::NO_MEMORY)?;
-                if slot.get() & PRESENT != 0 {
-                    return Ok(());
-                }
-                let frame = frames::allocate_zeroed().ok_or(fault_cause::NO_MEMORY)?;
-                slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
-                self.resident_pages += 1;
-                Ok(())
-            }
-            Backing::File { cache, offset } => {
-                let end = region.end;
-                self.resolve_file((start, end), page, access, protection, cache, offset)
-            }
-        }
-    }
-
-    fn resolve_file(
-        &mut self,
-        (start, end): (u64, u64),
-        page: u64,
-        access: Access,
-        protection: Protection,
-        cache: Cache,
-        offset: u64,
-    ) -> Result<(), u64> {
-        let source = cache
-            .page(offset + (page - start))
-            .ok_or(fault_cause::BEYOND_END)?;
-        if access == Access::Write {
-            let mut slot = self
-                .tables
-                .slot_for(page)
-                .map_err(|_| fault_cause::NO_MEMORY)?;
-            if slot.get() & (PRESENT | OWNED | WRITABLE) == PRESENT | OWNED | WRITABLE {
-                return Ok(());
-            }
-            let frame = frames::allocate().ok_or(fault_cause::NO_MEMORY)?;
-            frames::copy(frame, Frame::at(source));
-            slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
-            self.resident_pages += 1;
-            flush(page, page + PAGE_BYTES);
-            return Ok(());
-        }
-        let around = page & !(FAULT_AROUND * PAGE_BYTES - 1);
-        let first = around.max(start);
-        let last = (around + FAULT_AROUND * PAGE_BYTES).min(end);
-        let rights = (rights(protection) & !WRITABLE) | PRESENT;
-        for address in (first..last).step_by(PAGE_BYTES as usize) {
-            let Some(physical) = cache.page(offset + (address - start)) else {
-                break;
-            };
-            let mut slot = self
-                .tables
-                .slot_for(address)
-                .map_err(|_| fault_cause::NO_MEMORY)?;
-            if slot.get() == 0 {
-                slot.set(physical | rights);
-            }
+        // Nothing is mapped after the end, and the tables are others'.
+        if !self.destroyed {
+            self.clear(address, end);
+            flush(address, end);
         }
         Ok(())
     }
 
+    /// Gives pages back; the caller flushes the TLB before anything else runs.
     fn clear(&mut self, start: u64, end: u64) {
         let mut freed = 0;
         self.tables.for_each(start, end, |_, slot| {
@@ -459,11 +319,15 @@ impl AddressSpace {
             }
         });
         self.resident_pages -= freed;
-        flush(start, end);
     }
 
-    /// Gives everything back: pages, tables and the root. Nothing runs on these tables any more.
+    /// Gives everything back: pages, tables and the root. Nothing runs on these tables any more, but
+    /// whoever was given the object may still ask.
     pub fn destroy(&mut self) {
+        if self.destroyed {
+            return;
+        }
+        self.destroyed = true;
         self.tables.for_each(0, USER_END, |_, slot| {
             let entry = slot.get();
             slot.set(0);

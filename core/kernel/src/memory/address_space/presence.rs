@@ -1,0 +1,167 @@
+//! Making pages present: at the first touch, and as the process's own copy.
+//!
+//! The regions say what may be; the page tables are filled from them here and nowhere else.
+
+use kiln_interface::kernel::Protection;
+use kiln_object::layout::USER_END;
+use kiln_object::{Error, dispatcher::fault_cause};
+
+use super::{Access, AddressSpace, flush, rights};
+use crate::memory::PAGE_BYTES;
+use crate::memory::cache::Cache;
+use crate::memory::frames::{self, Frame};
+use crate::memory::page_table::{self, OWNED, PRESENT, WRITABLE};
+use crate::memory::region::Backing;
+
+/// Pages of a file that one read fault maps at most, around the touched one.
+const FAULT_AROUND: u64 = 16;
+
+impl AddressSpace {
+    /// Writes `bytes` into private copies of mapped pages, whatever their protection.
+    ///
+    /// # Errors
+    /// `BadBuffer` where nothing is mapped, `Exhausted` without memory for the copy.
+    pub fn patch(&mut self, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        let end = address
+            .checked_add(bytes.len() as u64)
+            .ok_or(Error::BadArgument)?;
+        if end > USER_END || self.regions.touches_pinned(address, end) {
+            return Err(Error::Denied);
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = address + done as u64;
+            let page = at & !(PAGE_BYTES - 1);
+            let inside = (at - page) as usize;
+            let part = (bytes.len() - done).min(PAGE_BYTES as usize - inside);
+            let frame = self.own_page(page)?;
+            let source = bytes.get(done..done + part).ok_or(Error::BadArgument)?;
+            // SAFETY: the frame is the process's own and `inside + part` stays in the page.
+            unsafe {
+                core::ptr::copy_nonoverlapping(source.as_ptr(), frame.pointer().add(inside), part);
+            }
+            done += part;
+        }
+        flush(address & !(PAGE_BYTES - 1), end);
+        Ok(())
+    }
+
+    /// Makes the mapped page at `page` the process's own, with its protection unchanged.
+    fn own_page(&mut self, page: u64) -> Result<Frame, Error> {
+        let (_, region) = self.regions.find(page).ok_or(Error::BadBuffer)?;
+        let protection = region.protection;
+        if self
+            .tables
+            .existing_slot(page)
+            .is_none_or(|slot| slot.get() & PRESENT == 0)
+        {
+            self.resolve(page, Access::Read)
+                .map_err(|_| Error::BadBuffer)?;
+        }
+        let purpose = self.purpose(page);
+        let mut slot = self.tables.existing_slot(page).ok_or(Error::BadBuffer)?;
+        let entry = slot.get();
+        let old = page_table::frame_of(entry);
+        if entry & OWNED != 0 {
+            return Ok(old);
+        }
+        let new = frames::allocate_for(purpose).ok_or(Error::Exhausted)?;
+        frames::copy(new, old);
+        slot.set(new.physical() | rights(protection) | PRESENT | OWNED);
+        self.resident_pages += 1;
+        Ok(new)
+    }
+
+    /// Makes the touched page present, or says why it cannot be (see [`fault_cause`]).
+    ///
+    /// # Errors
+    /// The cause, for the process.
+    pub fn resolve(&mut self, address: u64, access: Access) -> Result<(), u64> {
+        let page = address & !(PAGE_BYTES - 1);
+        let (start, region) = self.regions.find(page).ok_or(fault_cause::UNMAPPED)?;
+        let needed = match access {
+            Access::Read => Protection::READ,
+            Access::Write => Protection::WRITE,
+            Access::Execute => Protection::EXECUTE,
+        };
+        // The processor cannot forbid loads alone, so any mapping that allows something allows them.
+        let allowed = region.protection.contains(needed)
+            || (access == Access::Read && !region.protection.is_empty());
+        if !allowed {
+            return Err(fault_cause::PROTECTION);
+        }
+        let protection = region.protection;
+        let purpose = self.purpose(page);
+        match region.backing {
+            Backing::Pinned => Err(fault_cause::PROTECTION),
+            Backing::Anonymous => {
+                let mut slot = self
+                    .tables
+                    .slot_made_for(page, purpose)
+                    .map_err(|_| fault_cause::NO_MEMORY)?;
+                if slot.get() & PRESENT != 0 {
+                    return Ok(());
+                }
+                let frame = frames::allocate_zeroed_for(purpose).ok_or(fault_cause::NO_MEMORY)?;
+                slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
+                self.resident_pages += 1;
+                Ok(())
+            }
+            Backing::File { cache, offset } => {
+                let end = region.end;
+                self.resolve_file((start, end), page, access, protection, cache, offset)
+            }
+        }
+    }
+
+    fn resolve_file(
+        &mut self,
+        (start, end): (u64, u64),
+        page: u64,
+        access: Access,
+        protection: Protection,
+        cache: Cache,
+        offset: u64,
+    ) -> Result<(), u64> {
+        let source = cache
+            .page(offset + (page - start))
+            .ok_or(fault_cause::BEYOND_END)?;
+        let purpose = self.purpose(page);
+        if access == Access::Write {
+            let mut slot = self
+                .tables
+                .slot_made_for(page, purpose)
+                .map_err(|_| fault_cause::NO_MEMORY)?;
+            let entry = slot.get();
+            if entry & OWNED != 0 {
+                // It is the process's own already: a second copy would lose the first.
+                slot.set(entry | PRESENT | WRITABLE);
+                flush(page, page + PAGE_BYTES);
+                return Ok(());
+            }
+            let frame = frames::allocate_for(purpose).ok_or(fault_cause::NO_MEMORY)?;
+            frames::copy(frame, Frame::at(source));
+            slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
+            self.resident_pages += 1;
+            flush(page, page + PAGE_BYTES);
+            return Ok(());
+        }
+        let around = page & !(FAULT_AROUND * PAGE_BYTES - 1);
+        let first = around.max(start);
+        let last = (around + FAULT_AROUND * PAGE_BYTES).min(end);
+        let rights = (rights(protection) & !WRITABLE) | PRESENT;
+        for address in (first..last).step_by(PAGE_BYTES as usize) {
+            let Some(physical) = cache.page(offset + (address - start)) else {
+                break;
+            };
+            let mut slot = self
+                .tables
+                .slot_made_for(address, purpose)
+                .map_err(|_| fault_cause::NO_MEMORY)?;
+            if slot.get() == 0 {
+                slot.set(physical | rights);
+            }
+        }
+        Ok(())
+    }
+}
