@@ -50,21 +50,22 @@ fn compile(
 /// Flags of a static program.
 const STATIC: [&str; 2] = ["-static", "-no-pie"];
 
+/// The plain hello, static with musl.
+///
+/// # Errors
+/// What the compiler said, or that there is none.
+pub fn hello() -> Result<PathBuf, String> {
+    let sources = ["tests/programs/hello.c"];
+    compile("hello", "musl-gcc", &STATIC, &sources)
+        .map_err(|error| format!("{error} (musl-gcc is in the Debian package musl-tools)"))
+}
+
 /// The plain hello, static with glibc.
 ///
 /// # Errors
 /// What the compiler said.
-pub fn hello() -> Result<PathBuf, String> {
-    compile("hello", "gcc", &STATIC, &["tests/programs/hello.c"])
-}
-
-/// The plain hello, static with musl.
-///
-/// # Errors
-/// What the compiler said.
-pub fn hello_musl() -> Result<PathBuf, String> {
-    let sources = ["tests/programs/hello.c"];
-    compile("hello-musl", "musl-gcc", &STATIC, &sources)
+pub fn hello_glibc() -> Result<PathBuf, String> {
+    compile("hello-glibc", "gcc", &STATIC, &["tests/programs/hello.c"])
 }
 
 /// The hello that knows the counter at its first instruction.

@@ -63,6 +63,12 @@ fn length(path: &Path) -> Value {
     Ok(data.len() as f64)
 }
 
+fn file_name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}
+
 fn sizes(
     _: &Machines,
     kernel: &Result<Kernel, String>,
@@ -72,21 +78,23 @@ fn sizes(
         let kernel = kernel.as_ref().map_err(String::clone)?;
         Ok(length(&kernel.image)? + length(&made::linux_files(program)?)?)
     };
+    for (name, hello) in [
+        ("image.hello.bytes", made::hello()),
+        ("image.hello.glibc.bytes", made::hello_glibc()),
+    ] {
+        let kiln = hello
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(|hello| length(&made::image(file_name(hello), hello)?));
+        measured.put(name, kiln, hello.and_then(|hello| linux(&hello)));
+    }
     let hello = made::hello()?;
-    let image = made::image("hello", &hello)?;
-    measured.put("image.hello.bytes", length(&image), linux(&hello));
+    let image = made::image(file_name(&hello), &hello)?;
     let linux_system = kernel
         .as_ref()
         .map_err(String::clone)
         .and_then(|kernel| length(&kernel.image));
     measured.put("image.system.bytes", without_root(&image), linux_system);
-    match made::hello_musl() {
-        Ok(hello) => {
-            let image = made::image("hello-musl", &hello)?;
-            measured.put("image.hello.musl.bytes", length(&image), linux(&hello));
-        }
-        Err(reason) => measured.kiln.insert("image.hello.musl.bytes", Err(reason)),
-    }
     Ok(())
 }
 
@@ -228,7 +236,7 @@ fn native(
     measured: &mut Measured,
 ) -> Result<(), String> {
     linux_calls(machines, kernel, measured);
-    let seen = machines.count(&made::native_image(&made::hello()?)?)?;
+    let seen = machines.count(&made::native_image(&made::calls()?)?)?;
     measured.kiln.read(&String::from_utf8_lossy(&seen.console));
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! The two alternate, so that what else the host does weighs on both.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,18 +33,24 @@ pub fn measure(
     measured: &mut Measured,
 ) -> Result<(), String> {
     let empty = machines.timed(&made::exit_image()?);
-    let image = made::image("hello", &made::hello()?)?;
-    let hello = machines.timed(&image);
-    // The times say nothing of what was done in them.
-    machines.run_with(&image, 64 << 10)?;
-    let kiln = ratio(&hello, &empty, PAIRS, "the hello")?;
-    measured.kiln.insert("wall.hello", Ok(kiln));
+    let run = |name: &str, program: Result<PathBuf, String>| -> Value {
+        let image = made::image(name, &program?)?;
+        // The times say nothing of what was done in them.
+        machines.run_with(&image, 64 << 10)?;
+        ratio(&machines.timed(&image), &empty, PAIRS, name)
+    };
+    let hello = run("hello", made::hello());
+    measured.kiln.insert("wall.hello", hello);
+    let hello_glibc = run("hello-glibc", made::hello_glibc());
+    measured.kiln.insert("wall.hello.glibc", hello_glibc);
     let linux = || -> Value {
         let kernel = kernel.as_ref().map_err(String::clone)?;
         let linux = machines.timed_linux(kernel, &made::linux_files(&made::boot()?)?);
         ratio(&linux, &empty, LINUX_PAIRS, "Linux")
     };
-    measured.linux.insert("wall.hello", linux());
+    let linux = linux();
+    measured.linux.insert("wall.hello", linux.clone());
+    measured.linux.insert("wall.hello.glibc", linux);
     Ok(())
 }
 
