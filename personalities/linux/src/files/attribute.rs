@@ -1,9 +1,10 @@
 //! Changing attributes: permissions, owners, times.
 
-use kiln_interface::file::{Attributes, FileTree, change};
+use kiln_interface::file::{Attributes, FileTree, change, kind};
 use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, UTIME_NOW, UTIME_OMIT};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::description::Description;
 use super::files;
 use super::open::usable;
 use super::path::Joined;
@@ -11,6 +12,7 @@ use super::walk::{Failed, Place, Walk};
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
 use crate::program_memory;
+use crate::pseudo::Node;
 
 /// What is to be changed, to what.
 #[derive(Clone, Copy, Default)]
@@ -58,7 +60,17 @@ impl Change {
     }
 
     fn at_path(&self, start: Joined, follow: bool) -> Answer {
+        if !follow && self.fields & change::MODE != 0 {
+            let (attributes, _) = files().attributes_of(start.clone(), false)?;
+            if attributes.mode & kind::MASK == kind::LINK {
+                return Err(Errno::EOPNOTSUPP);
+            }
+        }
         Walk::new(files(), start, follow).run(|place, elsewhere| match place {
+            Place::Pseudo(Node::Descriptor(descriptor)) if follow => {
+                let description = files().description(*descriptor)?;
+                Ok(self.of_description(&description)?)
+            }
             // What the library makes has no attributes to keep.
             Place::Pseudo(_) => Err(Failed::Errno(Errno::EPERM)),
             Place::Stored(place) => {
@@ -82,11 +94,34 @@ impl Change {
     }
 
     fn of_descriptor(&self, descriptor: i32) -> Answer {
-        let description = usable(descriptor)?;
-        description
-            .object()
-            .set_attributes(&self.attributes, self.fields)?;
-        Ok(0)
+        self.of_description(&*usable(descriptor)?)
+    }
+
+    fn of_description(&self, description: &Description) -> Answer {
+        let object = description.object();
+        let Err(refused) = object.set_attributes(&self.attributes, self.fields) else {
+            return Ok(0);
+        };
+        // What was not opened for writing may be the copy below a writable tree, or a place without
+        // the right to change it. The tree itself changes it, if the name still leads there.
+        if description.path().is_empty() {
+            return Err(refused);
+        }
+        let named = Joined {
+            path: description.path().to_vec(),
+            directory: false,
+            climbs: false,
+        };
+        let (there, opened) = (
+            files().attributes_of(named.clone(), false),
+            object.attributes()?,
+        );
+        match there {
+            Ok((there, _)) if (there.tree, there.number) == (opened.tree, opened.number) => {
+                self.at_path(named, false)
+            }
+            _ => Err(refused),
+        }
     }
 
     fn at(&self, directory: i32, path: &[u8], flags: u32) -> Answer {
@@ -94,7 +129,8 @@ impl Change {
             if directory == AT_FDCWD {
                 return self.at_path(files().start(AT_FDCWD, b".")?, true);
             }
-            return self.of_descriptor(directory);
+            // Unlike a call that takes nothing but a descriptor, this takes one of a mere place.
+            return self.of_description(&*files().description(directory)?);
         }
         let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
         self.at_path(files().start(directory, path)?, follow)

@@ -1,6 +1,7 @@
 //! System calls on files, against the memory file system's server in the same thread.
 
 use std::ffi::CString;
+use std::format;
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
@@ -384,6 +385,24 @@ fn attributes_can_be_changed() {
         at_path(__NR_chmod, "/proc/self/stat", &[0]),
         Err(Errno::EPERM)
     );
+    // As the C library changes what must not be a link.
+    let place = open("/f", O_PATH).expect("is there");
+    assert_eq!(run(__NR_fchmod, &[place, 0o600]), Err(Errno::EBADF));
+    let link = format!("/proc/self/fd/{place}");
+    assert_eq!(at_path(__NR_chmod, &link, &[0o640]), Ok(0));
+    assert_eq!(mode(__NR_stat, "/f"), Ok(kind::REGULAR | 0o640));
+    let empty = text("");
+    let arguments = [place, empty.as_ptr() as u64, 7, 7, AT_EMPTY_PATH.into()];
+    assert_eq!(run(__NR_fchownat, &arguments), Ok(0));
+    let arguments = [at, path.as_ptr() as u64, 0o600, AT_SYMLINK_NOFOLLOW.into()];
+    assert_eq!(run(__NR_fchmodat2, &arguments), Ok(0));
+    assert_eq!(
+        at_path(__NR_symlink, "/f", &[text("/l").as_ptr() as u64]),
+        Ok(0)
+    );
+    let path = text("/l");
+    let arguments = [at, path.as_ptr() as u64, 0o600, AT_SYMLINK_NOFOLLOW.into()];
+    assert_eq!(run(__NR_fchmodat2, &arguments), Err(Errno::EOPNOTSUPP));
     assert_eq!(run(__NR_umask, &[0o77]), Ok(0o22));
     make("/g", b"");
     assert_eq!(mode(__NR_stat, "/g"), Ok(kind::REGULAR | 0o600));
