@@ -124,7 +124,7 @@ print("The sum of the first million squares:", sum(n * n for n in range(1_000_00
     say "a prompt of it (Ctrl-D ends it, Ctrl-A x stops the machine)"
     "$KILN" run --deb python3 --mem 256M -- python3 -q
   fi
-  say "next: $target/release/kiln --help, and docs/index.md"
+  say "next: $target/release/kiln --help, and docs/README.md"
 }
 
 passed=0 failed=0 failures=()

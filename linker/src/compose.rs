@@ -21,6 +21,10 @@ use std::borrow::Cow;
 /// Where every component but the kernel is linked, in its own address space.
 const COMPONENT_BASE: u64 = 0x6000_0000_0000;
 
+/// Bytes from one component's base to the next. They could all have the same one, but a debugger
+/// knows a place by its address alone.
+const COMPONENT_DISTANCE: usize = 1 << 30;
+
 /// Physical addresses that the kernel's static mapping can show.
 const PHYSICAL_LIMIT: u64 = 0x8000_0000;
 
@@ -132,9 +136,10 @@ impl<'a> Composer<'a> {
     pub fn compose(&self) -> Result<Image<'a>, Error> {
         let kernel = Plan::new(&self.kernel)?;
         let mut arrangement = Arrangement::new(&kernel)?;
-        for component in &self.components {
+        let bases = (self.component_base..).step_by(COMPONENT_DISTANCE);
+        for (component, base) in self.components.iter().zip(bases) {
             let plan = Plan::new(&component.request)?;
-            let addresses = Addresses::sequential(self.component_base, &plan.sizes());
+            let addresses = Addresses::sequential(base, &plan.sizes());
             let linked = plan.place(addresses.ok_or_else(too_large)?)?;
             arrangement.add_component(component.kind, linked)?;
         }

@@ -1,14 +1,14 @@
 //! A symbol file for a debugger: the addresses and names of a linked component, without its bytes.
 
 use crate::linked::{Linked, SymbolKind};
-use crate::{Class, Segment};
+use crate::{Class, Segment, naming};
 
 const HEADER_BYTES: u64 = 64;
 const SYMBOL_BYTES: u64 = 24;
 const SECTION_BYTES: u64 = 64;
 
 /// An ELF file for `add-symbol-file` or `symbol-file`: sections without content at their linked
-/// addresses, and the symbols under their raw names.
+/// addresses, and the symbols under the names that a person gave them.
 pub fn debug_elf(linked: &Linked) -> Vec<u8> {
     let mut section_names = vec![0_u8];
     let mut name = |text: &str| {
@@ -40,7 +40,7 @@ pub fn debug_elf(linked: &Linked) -> Vec<u8> {
         symbols.extend_from_slice(&index.map_or(0, |index| index as u16 + 1).to_le_bytes());
         symbols.extend_from_slice(&symbol.address.to_le_bytes());
         symbols.extend_from_slice(&symbol.size.to_le_bytes());
-        strings.extend_from_slice(symbol.raw_name.as_bytes());
+        strings.extend_from_slice(naming::demangled(&symbol.raw_name).as_bytes());
         strings.push(0);
     }
     let symbols_at = HEADER_BYTES;
