@@ -80,12 +80,14 @@ fn list(call: &Call<'_>, form: Form) -> Answer {
     }
     let room = (call.unsigned(2) as usize).min(MOST_BYTES);
     let mut answer = Vec::with_capacity(room.min(4096));
-    let mut position = description.position();
+    let mut held = description.position();
+    // What cannot be handed over is not read: the position moves when the program has the entries.
+    let mut position = *held;
     let mut full = false;
-    if *position < FIRST_COOKIE {
+    if position < FIRST_COOKIE {
         let (own, above) = own_numbers(&description)?;
         for (place, number, name) in [(0, own, &b"."[..]), (1, above, b"..")] {
-            if *position != place {
+            if position != place {
                 continue;
             }
             let entry = Listed {
@@ -95,19 +97,19 @@ fn list(call: &Call<'_>, form: Form) -> Answer {
                 name,
             };
             if append(form, room, &mut answer, place + 1, &entry) {
-                *position = place + 1;
+                position = place + 1;
             } else {
                 full = true;
             }
         }
     }
-    if *position >= FIRST_COOKIE && !full {
-        let cookie = *position - FIRST_COOKIE;
+    if position >= FIRST_COOKIE && !full {
+        let cookie = position - FIRST_COOKIE;
         let listed = description.object().list(cookie, &mut |entry| {
             let after = entry.cookie.saturating_add(FIRST_COOKIE);
             full = !append(form, room, &mut answer, after, &entry);
             if !full {
-                *position = after;
+                position = after;
             }
             !full
         });
@@ -119,6 +121,7 @@ fn list(call: &Call<'_>, form: Form) -> Answer {
         return Err(Errno::EINVAL);
     }
     program_memory::copy_out(call.pointer(1), &answer)?;
+    *held = position;
     Ok(answer.len() as u64)
 }
 
