@@ -88,28 +88,37 @@ fn shortened(text: &str) -> String {
 /// Two outputs are the same.
 ///
 /// # Errors
-/// The first line that differs.
+/// Where they first differ: the line, or the offset if they are not text.
 pub fn same_bytes(found: &[u8], expected: &[u8]) -> Result<(), String> {
     if found == expected {
         return Ok(());
     }
-    let mut pairs = found
-        .split(|byte| *byte == b'\n')
-        .zip(expected.split(|byte| *byte == b'\n'))
+    let lengths = format!("{} bytes instead of {}", found.len(), expected.len());
+    let (Ok(found_text), Ok(expected_text)) = (str::from_utf8(found), str::from_utf8(expected))
+    else {
+        let same = found
+            .iter()
+            .zip(expected)
+            .take_while(|(found, expected)| found == expected);
+        let at = same.count();
+        let after = |bytes: &[u8]| -> Vec<u8> { bytes.iter().copied().skip(at).take(24).collect() };
+        return Err(format!(
+            "{lengths}; from byte {at} on:\n  found    {:02x?}\n  expected {:02x?}",
+            after(found),
+            after(expected)
+        ));
+    };
+    let mut pairs = found_text
+        .split('\n')
+        .zip(expected_text.split('\n'))
         .enumerate();
-    let line = |bytes: &[u8]| shortened(&String::from_utf8_lossy(bytes));
     if let Some((index, (found, expected))) = pairs.find(|(_, (found, expected))| found != expected)
     {
+        let (found, expected) = (shortened(found), shortened(expected));
         return Err(format!(
-            "line {}:\n  found    {}\n  expected {}",
-            index + 1,
-            line(found),
-            line(expected)
+            "line {}:\n  found    {found}\n  expected {expected}",
+            index + 1
         ));
     }
-    Err(format!(
-        "{} bytes instead of {}, the same as far as they go",
-        found.len(),
-        expected.len()
-    ))
+    Err(format!("{lengths}, the same as far as they go"))
 }

@@ -119,6 +119,9 @@ fn list_tree() -> Result<(), String> {
 
 /// A file of `size` MiB that no compression makes small.
 fn large_file(size: usize) -> Result<PathBuf, String> {
+    // Two tests may want the same file at a time, and neither may see half of it.
+    static MAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = MAKING.lock();
     let path = places::made().join(format!("large-{size}"));
     if std::fs::metadata(&path).is_ok_and(|data| data.len() == (size as u64) << 20) {
         return Ok(path);
