@@ -94,6 +94,32 @@ pub fn add(tests: &mut Tests) {
         })?;
         ensure(output.err.contains("memory"), || output.err.clone())
     });
+    tests.add("memory::from_too_little_to_enough", || {
+        // Whatever the size, hello runs or the reason is said; nothing hangs.
+        let program = compile::c("hello", Linkage::Static)?;
+        let mut enough = false;
+        for size in (2560..=6144).step_by(256) {
+            let run = Run::new()
+                .options(&["--mem", &format!("{size}K")])
+                .limit(20);
+            let output = in_image(&run, &program, &[])?;
+            let ran = output.status == 0 && output.text() == "Hello, world\n";
+            let refused = output.status != 0 && output.status != 124 && !output.err.is_empty();
+            ensure(ran || refused, || {
+                format!(
+                    "{size} KiB: status {}: {}{}",
+                    output.status,
+                    output.text(),
+                    output.err
+                )
+            })?;
+            ensure(ran || !enough, || {
+                format!("less is enough, but {size} KiB are not: {}", output.err)
+            })?;
+            enough = ran;
+        }
+        ensure(enough, || "six megabytes are not enough".to_owned())
+    });
     tests.add("files::large_directory_of_the_root", || {
         let tree = kiln_tests::places::made().join("many-names");
         std::fs::create_dir_all(&tree).map_err(|error| error.to_string())?;
