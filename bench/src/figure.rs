@@ -251,6 +251,18 @@ impl Values {
         }
     }
 
+    /// Takes over what is less in `other`, and what is missing there.
+    pub fn take_least(&mut self, other: Self) {
+        for (name, value) in other.0 {
+            let old = self.0.get(&name).unwrap_or(&value);
+            let least = match (old, &value) {
+                (Ok(old), Ok(value)) => Ok(old.min(*value)),
+                (Err(reason), _) | (_, Err(reason)) => Err(reason.clone()),
+            };
+            self.0.insert(name, least);
+        }
+    }
+
     /// Gives all of these names the same reason.
     pub fn fail<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, reason: &str) {
         for name in names {
@@ -270,6 +282,18 @@ mod tests {
         assert_eq!(values.get("b"), Ok(7.0));
         assert_eq!(values.get("a"), Err("rewritten".to_owned()));
         assert!(values.get("c").is_err());
+    }
+
+    #[test]
+    fn the_least_of_runs_counts_if_all_have_it() {
+        let mut least = Values::default();
+        for output in ["a 5\nb 1", "a 4\nb ? no file", "a 6\nb 2"] {
+            let mut values = Values::default();
+            values.read(output);
+            least.take_least(values);
+        }
+        assert_eq!(least.get("a"), Ok(4.0));
+        assert_eq!(least.get("b"), Err("no file".to_owned()));
     }
 
     #[test]

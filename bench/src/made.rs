@@ -1,6 +1,7 @@
 //! What is measured, made from its sources: programs, images, initial file systems.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use kiln_tests::child::Child;
 use kiln_tests::image::{Written, least_manifest};
@@ -44,7 +45,18 @@ fn compile(
             output.status, output.err
         ));
     }
+    set_time(&to)?;
     Ok(to)
+}
+
+/// Gives a file a fixed time: times are in images, and the same sources are to give the same bytes.
+fn set_time(path: &Path) -> Result<(), String> {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    std::fs::File::options()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.set_modified(time))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Flags of a static program.
@@ -100,12 +112,19 @@ pub fn exit_image() -> Result<PathBuf, String> {
     compile("exit.elf", "gcc", &flags, &["exit.S"])
 }
 
+/// Builds a manifest; nothing that was built before can be taken for the image.
+fn build(name: &str, manifest: &str) -> Result<PathBuf, String> {
+    let written = Written::new(name, manifest)?;
+    let _ = std::fs::remove_file(written.path.with_extension("elf"));
+    written.build()
+}
+
 /// The least image of a program.
 ///
 /// # Errors
 /// What the tool said.
 pub fn image(name: &str, program: &Path) -> Result<PathBuf, String> {
-    Written::new(name, &least_manifest(name, program))?.build()
+    build(name, &least_manifest(name, program))
 }
 
 /// The least image of a program with the file that it reads.
@@ -115,12 +134,24 @@ pub fn image(name: &str, program: &Path) -> Result<PathBuf, String> {
 pub fn image_with_pages(name: &str, program: &Path) -> Result<PathBuf, String> {
     let file = place()?.join("pages");
     std::fs::write(&file, pages()).map_err(|error| format!("{}: {error}", file.display()))?;
+    set_time(&file)?;
     let manifest = least_manifest(name, program);
     let files = format!(
         "\nfrom = [{{ files = [{{ from = \"{}\", to = \"/pages\" }}] }}, ",
         file.display()
     );
-    Written::new(name, &manifest.replacen("\nfrom = [", &files, 1))?.build()
+    build(name, &manifest.replacen("\nfrom = [", &files, 1))
+}
+
+/// A copy of an image under a longer name. The loader hands the name to the kernel, which takes a
+/// little longer to read it; where nothing else is random, that gives other random numbers.
+///
+/// # Errors
+/// The disk's.
+pub fn renamed(image: &Path, longer: usize) -> Result<PathBuf, String> {
+    let to = place()?.join(format!("image{:_<longer$}.elf", ""));
+    std::fs::copy(image, &to).map_err(|error| format!("{}: {error}", to.display()))?;
+    Ok(to)
 }
 
 /// The image of the component that measures object calls.
@@ -130,7 +161,7 @@ pub fn image_with_pages(name: &str, program: &Path) -> Result<PathBuf, String> {
 pub fn native_image(program: &Path) -> Result<PathBuf, String> {
     let manifest = least_manifest("native", program);
     let manifest = manifest.replacen("\"linux\"", "\"bench_native\"", 1);
-    Written::new("native", &manifest)?.build()
+    build("native", &manifest)
 }
 
 /// The initial file system in which a program is Linux's first process.

@@ -18,6 +18,10 @@ const LINUX_STEP_MIB: u64 = 4;
 /// More than Linux needs.
 const LINUX_MOST_MIB: u64 = 256;
 
+/// Runs of the program that counts calls. Addresses are random, and what is looked up by address
+/// takes a few instructions more or less: the least of so many runs is that of a lucky layout.
+const LAYOUTS: usize = 8;
+
 /// What the hello writes.
 const HELLO: &str = "Hello, world";
 
@@ -208,9 +212,15 @@ fn calls(
 ) -> Result<(), String> {
     let program = made::calls()?;
     linux_calls(machines, kernel, measured);
-    let seen = machines.count(&made::image_with_pages("calls", &program)?)?;
-    let output = String::from_utf8_lossy(&seen.console);
-    measured.kiln.read(complete(&output)?);
+    let image = made::image_with_pages("calls", &program)?;
+    let mut least = Values::default();
+    for layout in 0..LAYOUTS {
+        let seen = machines.count(&made::renamed(&image, layout)?)?;
+        let mut values = Values::default();
+        values.read(complete(&String::from_utf8_lossy(&seen.console))?);
+        least.take_least(values);
+    }
+    measured.kiln.take_least(least);
     Ok(())
 }
 
