@@ -79,12 +79,19 @@ pub fn run(
     let raw = ends.input_is_terminal.then(RawTerminal::enter).flatten();
     let (events, received) = channel();
     let said = Arc::new(Mutex::new(Said::default()));
-    let pumps = start_pumps(&mut child, messages, &events, &said, settings);
+    let (started, has_started) = channel();
+    let pumps = start_pumps(&mut child, messages, &events, &said, settings, started);
     listen_for_signals(&events)?;
     if let Some(input) = child.stdin.take() {
         let events = events.clone();
         let terminal = ends.input_is_terminal;
-        std::thread::spawn(move || pump_input(input, terminal, &events));
+        std::thread::spawn(move || {
+            // A byte that comes while the serial port is being set up is lost. An error means that
+            // the machine ended without a word: then there is nobody to send to.
+            if has_started.recv().is_ok() {
+                pump_input(input, terminal, &events);
+            }
+        });
     }
     let stopped = wait_for_end(&received, settings);
     if stopped.is_some() {
@@ -202,6 +209,7 @@ fn start_pumps(
     events: &Sender<Event>,
     said: &Arc<Mutex<Said>>,
     settings: &Settings,
+    started: Sender<()>,
 ) -> Pumps {
     let output = child.stdout.take().map(|output| {
         let events = events.clone();
@@ -217,7 +225,7 @@ fn start_pumps(
     let (events, said) = (events.clone(), Arc::clone(said));
     let (strace, verbose) = (settings.strace, settings.verbose);
     let messages = std::thread::spawn(move || {
-        pump_messages(messages, &said, strace, verbose);
+        pump_messages(messages, &said, strace, verbose, &started);
         let _ = events.send(Event::Ended);
     });
     Pumps {
@@ -255,10 +263,19 @@ fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
-fn pump_messages(mut from: impl Read, said: &Mutex<Said>, strace: bool, verbose: bool) {
+/// Shows the messages; the first one says on `started` that the kernel's devices are ready.
+fn pump_messages(
+    mut from: impl Read,
+    said: &Mutex<Said>,
+    strace: bool,
+    verbose: bool,
+    started: &Sender<()>,
+) {
     let mut lines = Lines::default();
     let mut buffer = [0; 16 << 10];
     let mut each = |line: &[u8]| {
+        // Nobody listens any more after the first.
+        let _ = started.send(());
         let status = match Message::parse(line) {
             Message::Exit(status) => Some(status),
             Message::Panic => Some(KILN_FAILED),
