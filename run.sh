@@ -29,6 +29,10 @@ test_needs=(
   sqlite3:sqlite3
 )
 
+bench_needs=(
+  musl-gcc:musl-tools
+)
+
 usage() {
   cat <<'TEXT'
 ./run.sh                        install what is missing, build, and run a Debian program in an image of its own
@@ -221,7 +225,7 @@ run_tests() {
 }
 
 bench() {
-  require "${build_needs[@]}" "${run_needs[@]}"
+  require "${build_needs[@]}" "${run_needs[@]}" "${bench_needs[@]}"
   build --quiet
   cargo run --release --quiet --package kiln-bench -- "$@"
 }
