@@ -39,7 +39,7 @@ const COMMON_FLAGS: [&str; 3] = [
 ];
 
 /// Name in images, package, mode.
-const PARTS: [(&str, &str, &Mode); 6] = [
+const PARTS: [(&str, &str, &Mode); 7] = [
     // Drivers are linked with the kernel, and each is kept only if a manifest names it.
     ("kernel", "kiln-kernel-image", &KERNEL),
     ("name_space", "kiln-name-space", &USER),
@@ -47,10 +47,11 @@ const PARTS: [(&str, &str, &Mode); 6] = [
     ("memory_fs", "kiln-memory-fs", &USER),
     ("linux", "kiln-linux", &USER),
     ("bench_native", "kiln-bench-native", &USER),
+    ("hostile", "kiln-hostile", &USER),
 ];
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "core",
@@ -60,6 +61,7 @@ const SOURCES: [&str; 9] = [
     "fs",
     "personalities",
     "linker/image_format",
+    "tests/hostile",
 ];
 
 fn main() {

@@ -10,23 +10,26 @@ pub enum Personality {
     Linux,
     /// None: in place of a program, object calls are measured.
     BenchNative,
+    /// None: in place of a program, the kernel and the servers are attacked.
+    Hostile,
 }
 
 impl Personality {
     /// Names of all personalities.
-    pub const NAMES: [&'static str; 2] = ["linux", "bench_native"];
+    pub const NAMES: [&'static str; 3] = ["linux", "bench_native", "hostile"];
 
     /// Its name in manifests and images.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linux => "linux",
             Self::BenchNative => "bench_native",
+            Self::Hostile => "hostile",
         }
     }
 
     /// The one called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Linux, Self::BenchNative]
+        [Self::Linux, Self::BenchNative, Self::Hostile]
             .into_iter()
             .find(|personality| personality.name() == name)
     }
@@ -35,7 +38,7 @@ impl Personality {
     pub fn runs_a_program(self) -> bool {
         match self {
             Self::Linux => true,
-            Self::BenchNative => false,
+            Self::BenchNative | Self::Hostile => false,
         }
     }
 }
@@ -146,7 +149,7 @@ impl Driver {
 /// Which servers an image with this personality cannot do without.
 pub fn needed_servers(personality: Personality, writable: bool) -> Vec<Server> {
     match personality {
-        Personality::Linux | Personality::BenchNative => {
+        Personality::Linux | Personality::BenchNative | Personality::Hostile => {
             let mut needed = vec![Server::NameSpace, Server::ImageRoot];
             if writable {
                 needed.push(Server::MemoryFileSystem);

@@ -3,11 +3,15 @@
 use kiln_object::Rights;
 use kiln_object::configuration::{key, write_record};
 
-use crate::components::Server;
+use crate::components::{Personality, Server};
 use crate::manifest::Manifest;
 
 /// Name of a driver in the kernel: for those who look into an image; nothing in it asks.
 pub const DRIVER_KEY: &str = "driver";
+
+/// How many servers the hostile component is, besides being the program, and their name.
+const HOSTILE_SERVERS: usize = 12;
+pub(super) const HOSTILE_SERVER: &str = "hostile_server";
 
 /// What is asked of one image beyond its manifest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +34,12 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
     let personality = manifest.personality.name();
     for (server, _) in &manifest.servers {
         record(key::SERVER, server.name().as_bytes());
+    }
+    if manifest.personality == Personality::Hostile {
+        // The same component again, as servers that misbehave and that nobody may bind to.
+        for _ in 0..HOSTILE_SERVERS {
+            record(key::SERVER, HOSTILE_SERVER.as_bytes());
+        }
     }
     for (server, _) in &manifest.servers {
         // Programs look names up and use files; mounting, and asking in the name of others, is for

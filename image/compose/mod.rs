@@ -11,6 +11,7 @@ use kiln_linker::{ComponentInput, Composer, Image, Input, Kind, Request};
 
 pub use configuration::{DRIVER_KEY, Launch, configuration};
 
+use crate::components::Personality;
 use crate::manifest::Manifest;
 use crate::progress::Progress;
 use crate::{Error, root};
@@ -64,6 +65,10 @@ impl Ingredients {
         }
         let personality = manifest.personality.name();
         components.push((Kind::Personality, personality, parts::part(personality)?));
+        if manifest.personality == Personality::Hostile {
+            let name = configuration::HOSTILE_SERVER;
+            components.push((Kind::Server, name, parts::part(personality)?));
+        }
         Ok(Self {
             root,
             root_summary,

@@ -1,0 +1,172 @@
+//! Exceptions on purpose: a function is run, and what it raised is told.
+//!
+//! The kernel enters the trap entry; if an attempt is being made, the context it saved is sent back
+//! to where the attempt began. Any other exception is one that nobody wanted.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kiln_object::dispatcher::DispatcherPage;
+use kiln_object::startup::InitialObject;
+use kiln_runtime::startup;
+
+/// What an attempt raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trap {
+    /// The processor's number of the exception.
+    pub vector: u64,
+    /// The address of a page fault.
+    pub address: u64,
+    /// Why a page fault was not resolved (`kiln_object::dispatcher::fault_cause`).
+    pub cause: u64,
+    /// Where it happened.
+    pub rip: u64,
+}
+
+/// The stack pointer to go back with; 0 while nothing is attempted.
+static ATTEMPT: AtomicU64 = AtomicU64::new(0);
+static VECTOR: AtomicU64 = AtomicU64::new(0);
+static ADDRESS: AtomicU64 = AtomicU64::new(0);
+static CAUSE: AtomicU64 = AtomicU64::new(0);
+static RIP: AtomicU64 = AtomicU64::new(0);
+
+/// Runs `code` with `argument`; answers its result, or the exception that it raised.
+pub fn attempt(code: unsafe extern "sysv64" fn(u64) -> u64, argument: u64) -> Result<u64, Trap> {
+    let mut trapped = 0;
+    // SAFETY: an exception comes back here with the registers that the convention keeps.
+    let answer = unsafe { run(code, argument, &mut trapped) };
+    ATTEMPT.store(0, Ordering::Relaxed);
+    if trapped == 0 {
+        return Ok(answer);
+    }
+    Err(Trap {
+        vector: VECTOR.load(Ordering::Relaxed),
+        address: ADDRESS.load(Ordering::Relaxed),
+        cause: CAUSE.load(Ordering::Relaxed),
+        rip: RIP.load(Ordering::Relaxed),
+    })
+}
+
+/// Looks at a trap: sends an attempt back, or ends the process.
+#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+extern "sysv64" fn trapped(page: &DispatcherPage) {
+    let trap = &page.trap;
+    let stack = ATTEMPT.load(Ordering::Relaxed);
+    let registers = &trap.registers;
+    let (vector, rip) = (
+        trap.vector.load(Ordering::Relaxed),
+        registers.rip.load(Ordering::Relaxed),
+    );
+    if stack != 0 {
+        VECTOR.store(vector, Ordering::Relaxed);
+        ADDRESS.store(trap.address.load(Ordering::Relaxed), Ordering::Relaxed);
+        CAUSE.store(trap.cause.load(Ordering::Relaxed), Ordering::Relaxed);
+        RIP.store(rip, Ordering::Relaxed);
+        registers.rip.store(back_address(), Ordering::Relaxed);
+        registers.rsp.store(stack, Ordering::Relaxed);
+        registers.rflags.store(0x202, Ordering::Relaxed);
+        return;
+    }
+    if !startup().object(InitialObject::Machine).is_none() {
+        let address = trap.address.load(Ordering::Relaxed);
+        crate::report::failed(format_args!(
+            "exception {vector} at {rip:#x}, address {address:#x}"
+        ));
+    }
+    kiln_runtime::entry::exit(128 + 11)
+}
+
+#[cfg(not(kiln_freestanding))]
+unsafe fn run(
+    _code: unsafe extern "sysv64" fn(u64) -> u64,
+    _argument: u64,
+    _trapped: &mut u64,
+) -> u64 {
+    0
+}
+
+/// Where the kernel enters for traps.
+#[cfg(not(kiln_freestanding))]
+pub fn entry_address() -> u64 {
+    0
+}
+
+#[cfg(not(kiln_freestanding))]
+fn back_address() -> u64 {
+    0
+}
+
+#[cfg(kiln_freestanding)]
+use freestanding::{back_address, run};
+
+#[cfg(kiln_freestanding)]
+pub use freestanding::entry_address;
+
+#[cfg(kiln_freestanding)]
+mod freestanding {
+    use kiln_object::call::Operation;
+
+    use super::ATTEMPT;
+
+    /// Where the kernel enters for traps.
+    pub fn entry_address() -> u64 {
+        entry as *const () as u64
+    }
+
+    #[unsafe(naked)]
+    extern "sysv64" fn entry() -> ! {
+        core::arch::naked_asm!(
+            "xor ebp, ebp",
+            "and rsp, -16",
+            "cld",
+            "call {trapped}",
+            "mov rax, {resume}",
+            "syscall",
+            "ud2",
+            trapped = sym super::trapped,
+            resume = const (Operation::Resume as u64) << 48,
+        );
+    }
+
+    pub fn back_address() -> u64 {
+        unsafe extern "C" {
+            safe static kiln_hostile_back: u8;
+        }
+        (&raw const kiln_hostile_back) as u64
+    }
+
+    #[unsafe(naked)]
+    pub unsafe extern "sysv64" fn run(
+        code: unsafe extern "sysv64" fn(u64) -> u64,
+        argument: u64,
+        trapped: &mut u64,
+    ) -> u64 {
+        core::arch::naked_asm!(
+            "push rbx",
+            "push rbp",
+            "push r12",
+            "push r13",
+            "push r14",
+            "push r15",
+            "push rdx",
+            "mov [rip + {attempt}], rsp",
+            "mov rax, rdi",
+            "mov rdi, rsi",
+            "call rax",
+            "pop rdx",
+            "jmp 2f",
+            ".globl kiln_hostile_back",
+            "kiln_hostile_back:",
+            "pop rdx",
+            "mov qword ptr [rdx], 1",
+            "2:",
+            "pop r15",
+            "pop r14",
+            "pop r13",
+            "pop r12",
+            "pop rbp",
+            "pop rbx",
+            "ret",
+            attempt = sym ATTEMPT,
+        );
+    }
+}
