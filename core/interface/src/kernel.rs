@@ -144,6 +144,12 @@ pub trait Process {
     /// Nanoseconds of processor time that the calling thread of control used, calls included.
     #[method(6, right = READ)]
     fn processor_time(&self) -> Result<u64, Error>;
+
+    /// Raises the soft interrupt `TIMER` at the monotonic time `deadline` (ns; `u64::MAX` for
+    /// never), whether the process runs or waits then. There is one timer: this replaces what was
+    /// set before.
+    #[method(7, right = CONTROL)]
+    fn set_timer(&self, deadline: u64) -> Result<(), Error>;
 }
 
 /// The machine's console.

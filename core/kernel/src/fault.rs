@@ -6,7 +6,7 @@
 
 use core::sync::atomic::Ordering;
 
-use kiln_object::dispatcher::fault_cause;
+use kiln_object::dispatcher::{SOFT_INTERRUPT_VECTOR, fault_cause};
 use kiln_object::layout::{TRAP_STACK_TOP, USER_END, dispatcher_page};
 
 use crate::call::{current_dispatcher, run};
@@ -106,11 +106,30 @@ fn deliver(frame: &mut InterruptFrame, address: u64, cause: u64) {
         );
         run::end_current("could not handle it", 128 + 11);
     }
+    let (vector, error) = (frame.vector, frame.error);
+    enter(frame, dispatcher, entry, [vector, error, address, cause]);
+}
+
+/// Tells the process at its trap entry that soft interrupts are pending; false if it has none or is
+/// in it.
+pub(crate) fn deliver_soft_interrupt(frame: &mut InterruptFrame, dispatcher: &Dispatcher) -> bool {
+    let entry = dispatcher.process().entries.trap();
+    if entry == 0 || dispatcher.page().trap.active.swap(1, Ordering::Relaxed) != 0 {
+        return false;
+    }
+    let told = [SOFT_INTERRUPT_VECTOR, 0, 0, fault_cause::NONE];
+    enter(frame, dispatcher, entry, told);
+    true
+}
+
+/// Saves the context with `told` (vector, error, address, cause), and goes on at `entry`.
+fn enter(frame: &mut InterruptFrame, dispatcher: &Dispatcher, entry: u64, told: [u64; 4]) {
     save(frame, dispatcher);
-    trap.vector.store(frame.vector, Ordering::Relaxed);
-    trap.error.store(frame.error, Ordering::Relaxed);
-    trap.address.store(address, Ordering::Relaxed);
-    trap.cause.store(cause, Ordering::Relaxed);
+    let trap = &dispatcher.page().trap;
+    let words = [&trap.vector, &trap.error, &trap.address, &trap.cause];
+    for (word, value) in words.into_iter().zip(told) {
+        word.store(value, Ordering::Relaxed);
+    }
     let page = dispatcher_page(dispatcher.page().cpu.load(Ordering::Relaxed));
     *frame = InterruptFrame {
         rip: entry,

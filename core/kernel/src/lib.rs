@@ -33,6 +33,7 @@ pub mod processor;
 pub mod random;
 #[cfg(feature = "self-test")]
 mod self_test;
+pub mod soft_interrupt;
 mod start;
 pub mod time;
 #[cfg(kiln_freestanding)]

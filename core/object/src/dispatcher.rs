@@ -16,6 +16,14 @@ pub mod soft_interrupt {
     pub const PREEMPT: u64 = 1 << 2;
 }
 
+/// [`TrapFrame::vector`] of a program that was stopped because `CONSOLE` or `TIMER` is pending; no
+/// exception has this number.
+///
+/// Code in the system's own range of addresses is never stopped so: it is as if soft interrupts
+/// were disabled there, and it looks at [`DispatcherPage::pending`] before it goes back to the
+/// program. The handler clears the bits it has seen to.
+pub const SOFT_INTERRUPT_VECTOR: u64 = 256;
+
 /// General registers of an interrupted context, in the order the kernel saves them.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -47,7 +55,7 @@ pub struct Registers {
 pub struct TrapFrame {
     /// The registers; `Resume` takes them up again, as the process may have changed them.
     pub registers: Registers,
-    /// The processor's exception number.
+    /// The processor's exception number, or [`SOFT_INTERRUPT_VECTOR`].
     pub vector: AtomicU64,
     /// The processor's error code, zero where it has none.
     pub error: AtomicU64,
@@ -85,7 +93,7 @@ pub struct DispatcherPage {
     pub reflected_flags: AtomicU64,
     /// Soft interrupts not yet taken; the kernel sets bits, the runtime clears them.
     pub pending: AtomicU64,
-    /// Not zero while the runtime must not be entered for a soft interrupt.
+    /// Not zero while code outside the system's range must not be stopped for a soft interrupt.
     pub disabled: AtomicU32,
     /// Which CPU this dispatcher is on.
     pub cpu: AtomicU32,

@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use kiln_interface::kernel::Process as _;
-use kiln_object::dispatcher::{DispatcherPage, TrapFrame, fault_cause};
+use kiln_object::dispatcher::{DispatcherPage, SOFT_INTERRUPT_VECTOR, TrapFrame, fault_cause};
 
 /// What looks at a trap.
 pub type Handler = fn(&TrapFrame);
@@ -21,6 +21,11 @@ pub fn set_handler(handler: Handler) {
 /// Runs the handler; called by the trap entry.
 #[cfg_attr(not(kiln_freestanding), allow(dead_code))]
 pub(crate) extern "sysv64" fn trapped(page: &DispatcherPage) {
+    if page.trap.vector.load(Ordering::Relaxed) == SOFT_INTERRUPT_VECTOR {
+        // Components look at the bits when they wait; whoever has other code has its own trap entry.
+        page.pending.store(0, Ordering::Relaxed);
+        return;
+    }
     let handler = HANDLER.load(Ordering::Acquire);
     if handler.is_null() {
         end_process(&page.trap);
@@ -153,6 +158,17 @@ mod tests {
         set_handler(skip);
         trapped(&page);
         assert_eq!(page.trap.registers.rip.load(Relaxed), 102);
+    }
+
+    #[test]
+    fn a_soft_interrupt_is_no_trap() {
+        let page = DispatcherPage::default();
+        page.trap.vector.store(SOFT_INTERRUPT_VECTOR, Relaxed);
+        page.trap.registers.rip.store(100, Relaxed);
+        page.pending.store(3, Relaxed);
+        trapped(&page);
+        assert_eq!(page.trap.registers.rip.load(Relaxed), 100);
+        assert_eq!(page.pending.load(Relaxed), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod c_programs;
 mod debian;
 mod endings;
 mod image_contents;
+mod interruption;
 mod kvm;
 mod memory;
 mod streams;
@@ -20,6 +21,7 @@ pub fn add(tests: &mut Tests) {
     boot::add(tests);
     c_programs::add(tests);
     endings::add(tests);
+    interruption::add(tests);
     streams::add(tests);
     busybox::add(tests);
     debian::add(tests);

@@ -22,7 +22,12 @@ pub(crate) extern "sysv64" fn interrupt(frame: &mut InterruptFrame) {
         2 => crate::panic::non_maskable(frame),
         8 | 18 => crate::panic::exception(frame),
         0..32 => crate::fault::exception(frame),
-        _ => table::dispatch(frame),
+        _ => {
+            table::dispatch(frame);
+            if frame.from_user() {
+                crate::soft_interrupt::after_interrupt(frame);
+            }
+        }
     }
 }
 

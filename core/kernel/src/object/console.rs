@@ -4,11 +4,12 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use kiln_interface::kernel::{Console, ConsoleDispatch};
-use kiln_object::dispatcher::soft_interrupt;
+use kiln_object::dispatcher::soft_interrupt::CONSOLE;
 use kiln_object::{Dispatch, Error, ProcessId};
 
 use crate::device::console as device;
 use crate::process::{self, CONSOLE_OWNER};
+use crate::soft_interrupt;
 
 struct Terminal;
 
@@ -25,10 +26,7 @@ fn input_came() {
     if let Some(process) = process::find(owner)
         && let Ok(dispatcher) = process.dispatcher(0)
     {
-        dispatcher
-            .page()
-            .pending
-            .fetch_or(soft_interrupt::CONSOLE, Ordering::Release);
+        soft_interrupt::raise(dispatcher, CONSOLE);
     }
 }
 

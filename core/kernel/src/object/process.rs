@@ -9,6 +9,8 @@ use kiln_object::{Dispatch, Error};
 use crate::call::kernel_object::{Afterwards, afterwards};
 use crate::call::{current_dispatcher, set_current, set_thread_pointer};
 use crate::process::Process;
+use crate::processor::PerCpu;
+use crate::soft_interrupt;
 
 struct Itself(&'static Process);
 
@@ -50,6 +52,11 @@ impl ProcessInterface for Itself {
     fn ready(&self) -> Result<(), Error> {
         self.0.mark_ready();
         Ok(())
+    }
+
+    fn set_timer(&self, deadline: u64) -> Result<(), Error> {
+        let cpu = PerCpu::here().cpu_number.get();
+        soft_interrupt::set_timer(self.0, cpu, deadline)
     }
 
     fn processor_time(&self) -> Result<u64, Error> {

@@ -15,7 +15,7 @@ use crate::processor::{Features, PerCpu, features};
 const TSC_DEADLINE: u32 = 0x6e0;
 
 /// Number of [`User`]s.
-pub const USERS: usize = 3;
+pub const USERS: usize = 5;
 
 /// Who waits for a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub enum User {
     Starting = 1,
     /// A console device that cannot interrupt.
     Console = 2,
+    /// The timers of processes.
+    Process = 3,
+    /// A soft interrupt that could not be delivered yet.
+    SoftInterrupt = 4,
 }
 
 static HOOKS: [AtomicPtr<()>; USERS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; USERS];

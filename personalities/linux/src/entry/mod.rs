@@ -50,6 +50,9 @@ extern "sysv64" fn system_call(
         table::run(&call)
     };
     let rax = answer.unwrap_or_else(|errno| errno.register());
+    if signal::is_told() {
+        signal::attend();
+    }
     if signal::is_deliverable() {
         signal::deliver_after_call(registers, vectors, rax);
     }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use kiln_object::dispatcher::TrapFrame;
+use kiln_object::dispatcher::{SOFT_INTERRUPT_VECTOR, TrapFrame};
 use kiln_object::layout::{SYSTEM_END, SYSTEM_START};
 
 use super::VectorSave;
@@ -17,6 +17,10 @@ const GENERAL_PROTECTION: u64 = 13;
 pub(super) extern "sysv64" fn handle(frame: &TrapFrame, vectors: &mut VectorSave) {
     let rip = frame.registers.rip.load(Relaxed);
     let vector = frame.vector.load(Relaxed);
+    if vector == SOFT_INTERRUPT_VECTOR {
+        signal::interrupted(frame, vectors);
+        return;
+    }
     if let Some(next) = elsewhere(vector, rip) {
         frame.registers.rip.store(next, Relaxed);
         return;

@@ -24,9 +24,12 @@ pub fn pause(deadline: Option<u64>) -> Result<(), Errno> {
     }
     // These two say nothing that the waiter could miss, and would end every wait at once.
     let stale = soft_interrupt::TIMER | soft_interrupt::PREEMPT;
-    kiln_runtime::dispatcher::page()
+    let told = kiln_runtime::dispatcher::page()
         .pending
         .fetch_and(!stale, Ordering::AcqRel);
+    if told & soft_interrupt::TIMER != 0 {
+        time::arm();
+    }
     let deadline = time::earliest(deadline).unwrap_or(u64::MAX);
     kiln_runtime::process().wait(deadline)?;
     crate::LINUX.terminal.pump();

@@ -1,12 +1,13 @@
 //! Signals: actions, mask, what is pending, and delivery.
 //!
-//! A signal is delivered when a system call ends, or by the trap that caused it. Default actions
-//! are Linux's, without job control: nobody could continue a stopped process, so what would stop it
+//! A signal is delivered when a system call ends, by the trap that caused it, or by the soft interrupt
+//! that announces it while the program computes. Default actions are Linux's, without job control: nobody could continue a stopped process, so what would stop it
 //! is ignored.
 
 mod action;
 mod fault;
 mod frame;
+mod interruption;
 mod pending;
 mod send;
 mod state;
@@ -22,6 +23,7 @@ pub use action::{
 };
 pub use fault::fault;
 pub use frame::{minimum_stack_bytes, rt_sigreturn};
+pub use interruption::{attend, interrupted, is_told};
 pub use pending::{Information, Pending};
 pub use send::{kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send, send_from_terminal, tgkill, tkill};
 pub use waiting::{pause, rt_sigsuspend, rt_sigtimedwait, under_mask};

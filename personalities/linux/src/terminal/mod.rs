@@ -174,6 +174,12 @@ impl Terminal {
         self.state.lock().output_is_terminal
     }
 
+    /// As [`Self::pump`], after the announcement of input was taken from the dispatcher's page.
+    pub fn receive(&self) {
+        self.state.lock().drained = false;
+        self.pump();
+    }
+
     /// Takes in what was typed meanwhile, so that a typed signal takes effect.
     pub fn pump(&self) {
         let signal = self.state.lock().pump();

@@ -1,8 +1,7 @@
 //! Clocks, sleeping, the interval timer.
 //!
-//! All clocks are read from the page that the kernel shares; only waiting enters the kernel. The
-//! interval timer is looked at when a system call ends or waits, so a program that makes no calls
-//! is not interrupted by it.
+//! All clocks are read from the page that the kernel shares; only waiting enters the kernel, and
+//! setting the interval timer: the kernel's timer interrupts the program when it is due.
 
 mod clock;
 mod sleep;
@@ -16,7 +15,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use clock::{clock_getres, clock_gettime, clock_settime, gettimeofday, settimeofday, time};
 pub use sleep::{clock_nanosleep, nanosleep};
-pub use timer::{alarm, earliest, expire, getitimer, is_due, setitimer};
+pub use timer::{alarm, arm, earliest, expire, getitimer, is_due, setitimer};
 
 use crate::errno::Errno;
 use crate::table::{Argument, SystemCall};

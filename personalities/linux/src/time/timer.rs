@@ -38,8 +38,27 @@ pub fn expire() {
     };
     LINUX.time.due.store(next, Relaxed);
     drop(interval);
+    arm();
     signal::send(abi::SIGALRM, signal::Information::kernel(abi::SIGALRM));
 }
+
+/// Sets the kernel's timer to when this one is due, if it is set.
+pub fn arm() {
+    let due = LINUX.time.due.load(Relaxed);
+    if due != u64::MAX {
+        tell(due);
+    }
+}
+
+#[cfg(kiln_freestanding)]
+fn tell(due: u64) {
+    use kiln_interface::kernel::Process as _;
+    // Without the kernel's timer this one is looked at when calls end and wait.
+    let _ = kiln_runtime::process().set_timer(due);
+}
+
+#[cfg(not(kiln_freestanding))]
+fn tell(_due: u64) {}
 
 /// The earlier of the time at which the timer is due and `deadline`.
 #[must_use]
@@ -63,11 +82,15 @@ fn left() -> u64 {
 fn set(after: u64, every: u64) {
     let mut interval = LINUX.time.interval.lock();
     *interval = every;
+    let was_set = LINUX.time.due.load(Relaxed) != u64::MAX;
     let due = match after {
         0 => u64::MAX,
         after => kiln_runtime::time::monotonic_ns().saturating_add(after),
     };
     LINUX.time.due.store(due, Relaxed);
+    if was_set || due != u64::MAX {
+        tell(due);
+    }
 }
 
 /// `alarm(seconds)`: answers the seconds that the previous alarm had left.
