@@ -80,7 +80,10 @@ fn seal(block: &mut [u8]) {
 /// An image whose root file system has bytes changed, in many places in turns.
 fn damaged_root(from: usize, to: usize) -> Result<(), String> {
     let binary = compile::c("hello", Linkage::Dynamic)?;
-    let manifest = Written::new("damaged", &least_manifest("damaged", &binary))?;
+    let manifest = Written::new(
+        &format!("damaged-{from}"),
+        &least_manifest("damaged", &binary),
+    )?;
     let image = std::fs::read(manifest.build()?).map_err(|error| error.to_string())?;
     // The superblock of the root's format lies 1024 bytes behind its start.
     let magic = [0xe2, 0xe1, 0xf5, 0xe0];
