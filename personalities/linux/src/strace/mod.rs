@@ -37,13 +37,14 @@ pub fn run(call: &Call<'_>) -> Answer {
     let mut before = format::before(call, arguments);
     if ends(call.number) {
         let mut line = line(call.number, name, &before);
-        line.push_str(" = ?");
+        push_column(&mut line);
+        line.push('?');
         write(&line);
     }
     let answer = table::run(call);
     format::after(call, arguments, answer, &mut before);
     let mut line = line(call.number, name, &before);
-    line.push_str(" = ");
+    push_column(&mut line);
     push_answer(&mut line, call.number, answer);
     write(&line);
     answer
@@ -58,8 +59,20 @@ pub fn write_success(call: &Call<'_>) {
         call_name(call.number),
         &format::before(call, arguments),
     );
-    line.push_str(" = 0");
+    push_column(&mut line);
+    line.push('0');
     write(&line);
+}
+
+/// Goes to where answers stand: in one column, unless the call is longer.
+fn push_column(line: &mut String) {
+    /// strace's own column.
+    const COLUMN: usize = 40;
+    line.push(' ');
+    while line.len() < COLUMN {
+        line.push(' ');
+    }
+    line.push_str("= ");
 }
 
 /// Writes that a signal is delivered.
@@ -77,6 +90,12 @@ pub fn write_signal(information: &Information) {
             0 => write!(line, ", si_addr=NULL"),
             address => write!(line, ", si_addr={address:#x}"),
         };
+    } else if let Some((timer, overrun, value)) = information.of_timer() {
+        let _ = write!(
+            line,
+            ", si_timerid={timer:#x}, si_overrun={overrun}, si_value={{sival_int={}, sival_ptr={value:#x}}}",
+            value as i32
+        );
     } else if information.code() <= 0 {
         let _ = write!(line, ", si_pid={PROCESS}, si_uid={USER}");
     }
@@ -112,6 +131,7 @@ fn code_name(signal: u32, code: i32) -> Option<&'static str> {
         (_, 0) => "SI_USER",
         (_, 0x80) => "SI_KERNEL",
         (_, -1) => "SI_QUEUE",
+        (_, abi::SI_TIMER) => "SI_TIMER",
         (_, -6) => "SI_TKILL",
         (abi::SIGSEGV, 1) => "SEGV_MAPERR",
         (abi::SIGSEGV, 2) => "SEGV_ACCERR",
@@ -188,7 +208,7 @@ fn line_of(call: &Call<'_>, arguments: &[Argument], answer: Answer) -> String {
     let mut parts = format::before(call, arguments);
     format::after(call, arguments, answer, &mut parts);
     let mut line = line(call.number, call_name(call.number), &parts);
-    line.push_str(" = ");
+    push_column(&mut line);
     push_answer(&mut line, call.number, answer);
     line
 }
@@ -206,6 +226,12 @@ mod tests {
         call.arguments = arguments;
         let kinds = table::find(call.number).map_or(UNKNOWN, |entry| entry.arguments);
         line_of(&call, kinds, answer)
+    }
+
+    #[test]
+    fn answers_stand_in_one_column() {
+        let line = traced(abi::__NR_getpid, [0; 6], Ok(1));
+        assert_eq!(line.find("= 1"), Some(40));
     }
 
     fn address(bytes: &[u8]) -> u64 {
@@ -228,12 +254,15 @@ mod tests {
                 [0x1000, 4096, 0, 0, 0, 0],
                 Err(Errno::ENOMEM)
             ),
-            "mprotect(0x1000, 4096, PROT_NONE) = -1 ENOMEM (Cannot allocate memory)"
+            "mprotect(0x1000, 4096, PROT_NONE)       = -1 ENOMEM (Cannot allocate memory)"
         );
-        assert_eq!(traced(abi::__NR_getpid, [0; 6], Ok(1)), "getpid() = 1");
+        assert_eq!(
+            traced(abi::__NR_getpid, [0; 6], Ok(1)),
+            "getpid()                                = 1"
+        );
         assert_eq!(
             traced(abi::__NR_kill, [1, 15, 0, 0, 0, 0], Ok(0)),
-            "kill(1, SIGTERM) = 0"
+            "kill(1, SIGTERM)                        = 0"
         );
         assert_eq!(
             traced(
@@ -241,7 +270,7 @@ mod tests {
                 [1, 0, 0, 0, 0, 0],
                 Err(Errno::EFAULT)
             ),
-            "clock_gettime(CLOCK_MONOTONIC, NULL) = -1 EFAULT (Bad address)"
+            "clock_gettime(CLOCK_MONOTONIC, NULL)    = -1 EFAULT (Bad address)"
         );
     }
 
@@ -249,11 +278,11 @@ mod tests {
     fn unknown_calls_show_all_arguments() {
         assert_eq!(
             traced(abi::__NR_clone3, [0x10, 88, 0, 0, 0, 0], Err(Errno::ENOSYS)),
-            "clone3(0x10, 0x58, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented)"
+            "clone3(0x10, 0x58, 0, 0, 0, 0)          = -1 ENOSYS (Function not implemented)"
         );
         assert_eq!(
             traced(500, [0; 6], Err(Errno::ENOSYS)),
-            "syscall_0x1f4(0, 0, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented)"
+            "syscall_0x1f4(0, 0, 0, 0, 0, 0)         = -1 ENOSYS (Function not implemented)"
         );
     }
 
@@ -286,11 +315,14 @@ mod tests {
         );
         call.number = u64::from(abi::__NR_read);
         let kinds = [Argument::Descriptor, Argument::BytesOut, Argument::Unsigned];
-        assert_eq!(line_of(&call, &kinds, Ok(3)), "read(1, \"xxx\", 100) = 3");
+        assert_eq!(
+            line_of(&call, &kinds, Ok(3)),
+            "read(1, \"xxx\", 100)                     = 3"
+        );
         assert_eq!(
             line_of(&call, &kinds, Err(Errno::EBADF)),
             alloc::format!(
-                "read(1, {:#x}, 100) = -1 EBADF (Bad file descriptor)",
+                "read(1, {:#x}, 100)            = -1 EBADF (Bad file descriptor)",
                 address(&bytes)
             )
         );
