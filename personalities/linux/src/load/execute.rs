@@ -16,7 +16,7 @@ use crate::entry::TRACING;
 use crate::entry::start::start_program;
 use crate::errno::{Answer, Errno};
 use crate::memory::{self, Break, Names};
-use crate::{LINUX, process, program_memory, rewrite, signal, strace};
+use crate::{LINUX, process, program_memory, rewrite, signal, strace, time};
 
 /// Most strings that `execve` takes; their bytes are bounded by the stack.
 const STRINGS: usize = 1 << 18;
@@ -117,4 +117,5 @@ fn leave_old_program() {
     open_files().close_for_execution();
     signal::reset_for_execution();
     process::reset_for_execution();
+    time::reset_for_execution();
 }

@@ -25,7 +25,10 @@ pub use fault::fault;
 pub use frame::{minimum_stack_bytes, rt_sigreturn};
 pub use interruption::{attend, interrupted, is_told};
 pub use pending::{Information, Pending};
-pub use send::{kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send, send_from_terminal, tgkill, tkill};
+pub use send::{
+    kill, rt_sigqueueinfo, rt_tgsigqueueinfo, send, send_from_terminal, send_of_timer, tgkill,
+    tkill,
+};
 pub use waiting::{pause, rt_sigsuspend, rt_sigtimedwait, under_mask};
 
 use crate::call::SavedRegisters;

@@ -47,6 +47,15 @@ impl Information {
         information
     }
 
+    /// As a timer sends it that the program created.
+    #[must_use]
+    pub const fn timer(signal: u32, timer: i32, overrun: u32, value: u64) -> Self {
+        let mut information = Self::new(signal, abi::SI_TIMER);
+        information.fields[0] = timer as u32 as u64 | (overrun as u64) << 32;
+        information.fields[1] = value;
+        information
+    }
+
     /// As a fault at `address` sends it.
     #[must_use]
     pub const fn fault(signal: u32, code: i32, address: u64) -> Self {
@@ -85,6 +94,13 @@ impl Information {
             abi::SIGSEGV | abi::SIGBUS | abi::SIGILL | abi::SIGFPE | abi::SIGTRAP
         ) && (1..0x80).contains(&self.code);
         is_fault.then_some(self.fields[0])
+    }
+
+    /// The timer, its overrun and its value, if a created timer sent the signal.
+    #[must_use]
+    pub fn of_timer(&self) -> Option<(u32, u32, u64)> {
+        let [first, value, ..] = self.fields;
+        (self.code == abi::SI_TIMER).then_some((first as u32, (first >> 32) as u32, value))
     }
 
     /// The same for another signal number.
@@ -126,6 +142,19 @@ impl Pending {
         self.queue.push_back(information);
         signals.waiting.fetch_or(bit, Relaxed);
         Ok(())
+    }
+
+    /// Counts more expirations on the signal of a created timer; `None` if none waits, else how many
+    /// it counts by now.
+    pub(super) fn add_overrun(&mut self, signal: u32, timer: i32, times: u64) -> Option<u64> {
+        let waiting = self.queue.iter_mut().find(|waiting| {
+            (waiting.signal(), waiting.code) == (signal, abi::SI_TIMER)
+                && waiting.fields[0] as i32 == timer
+        })?;
+        let overrun = (waiting.fields[0] >> 32).saturating_add(times);
+        let overrun = overrun.min(i32::MAX as u64);
+        waiting.fields[0] = waiting.fields[0] & u64::from(u32::MAX) | overrun << 32;
+        Some(overrun)
     }
 
     /// Takes the first instance of the lowest signal in `wanted`.
@@ -173,6 +202,21 @@ mod tests {
         assert_eq!(order, [15, 34, 34]);
         assert_eq!(signals.waiting.load(Relaxed), bit(2));
         pending.drop_all(2, &signals);
+        assert!(pending.take(!0, &signals).is_none());
+    }
+
+    #[test]
+    fn a_timer_has_one_signal_that_counts() {
+        let signals = Signals::new();
+        let mut pending = Pending::new();
+        assert_eq!(pending.add_overrun(40, 3, 1), None);
+        let information = Information::timer(40, 3, 2, 9);
+        pending.add(information, &signals).unwrap();
+        assert_eq!(pending.add_overrun(40, 4, 1), None);
+        assert_eq!(pending.add_overrun(40, 3, 5), Some(7));
+        assert_eq!(pending.add_overrun(40, 3, u64::MAX), Some(i32::MAX as u64));
+        let taken = pending.take(!0, &signals).unwrap();
+        assert_eq!(taken.fields[..2], [3 | (i32::MAX as u64) << 32, 9]);
         assert!(pending.take(!0, &signals).is_none());
     }
 

@@ -34,6 +34,21 @@ fn enqueue(signal: u32, information: Information) -> Result<(), Errno> {
     signals.pending.lock().add(information, signals)
 }
 
+/// Lets the signal of a created timer wait for delivery: the timer has run out `times` times. If its
+/// signal waits already, that one counts them. Answers how often it ran out without a signal.
+pub fn send_of_timer(signal: u32, timer: i32, value: u64, times: u64) -> u64 {
+    let signals = &LINUX.signal;
+    if let Some(overrun) = signals.pending.lock().add_overrun(signal, timer, times) {
+        return overrun;
+    }
+    let overrun = times - 1;
+    send(
+        signal,
+        Information::timer(signal, timer, overrun as u32, value),
+    );
+    overrun
+}
+
 /// A key typed at the terminal means `signal`.
 pub fn send_from_terminal(signal: i32) {
     let signal = signal as u32;

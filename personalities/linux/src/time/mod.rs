@@ -1,9 +1,11 @@
-//! Clocks, sleeping, the interval timer.
+//! Clocks, sleeping, timers.
 //!
 //! All clocks are read from the page that the kernel shares; only waiting enters the kernel, and
-//! setting the interval timer: the kernel's timer interrupts the program when it is due.
+//! setting timers: the kernel's timer interrupts the program when the next one is due.
 
 mod clock;
+mod created;
+mod setting;
 mod sleep;
 mod timer;
 
@@ -14,8 +16,9 @@ use linux_raw_sys::general as abi;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use clock::{clock_getres, clock_gettime, clock_settime, gettimeofday, settimeofday, time};
+pub use created::{timer_create, timer_delete, timer_getoverrun, timer_gettime, timer_settime};
 pub use sleep::{clock_nanosleep, nanosleep};
-pub use timer::{alarm, arm, earliest, expire, getitimer, is_due, setitimer};
+pub use timer::{alarm, arm, earliest, expire, getitimer, is_due, reset_for_execution, setitimer};
 
 use crate::errno::Errno;
 use crate::table::{Argument, SystemCall};
@@ -109,10 +112,9 @@ pub const fn clock_ticks(ns: u64) -> u64 {
 /// This family's state.
 #[derive(Debug)]
 pub struct Time {
-    /// When the interval timer is due, monotonic ns; `u64::MAX` for never.
+    /// When the next timer is due, monotonic ns; `u64::MAX` for never.
     due: AtomicU64,
-    /// Its interval in ns; zero for once. Held while it is set.
-    interval: SpinMutex<u64>,
+    timers: SpinMutex<timer::Timers>,
 }
 
 impl Time {
@@ -121,7 +123,7 @@ impl Time {
     pub const fn new() -> Self {
         Self {
             due: AtomicU64::new(u64::MAX),
-            interval: SpinMutex::new(0),
+            timers: SpinMutex::new(timer::Timers::new()),
         }
     }
 }
@@ -160,7 +162,7 @@ const SLEEP_NAMES: &[(u64, &str)] = &[(0, "0"), (abi::TIMER_ABSTIME as u64, "TIM
 
 /// The calls of this family.
 pub const CALLS: &[SystemCall] = {
-    use Argument::{Choice, Flags, Pointer, Unsigned};
+    use Argument::{Choice, Flags, Pointer, Signed, Unsigned};
     &[
         SystemCall::new(
             abi::__NR_clock_gettime,
@@ -217,6 +219,36 @@ pub const CALLS: &[SystemCall] = {
             "setitimer",
             setitimer,
             &[Choice(TIMER_NAMES), Pointer, Pointer],
+        ),
+        SystemCall::new(
+            abi::__NR_timer_create,
+            "timer_create",
+            timer_create,
+            &[Choice(CLOCK_NAMES), Pointer, Pointer],
+        ),
+        SystemCall::new(
+            abi::__NR_timer_settime,
+            "timer_settime",
+            timer_settime,
+            &[Signed, Flags(SLEEP_NAMES), Pointer, Pointer],
+        ),
+        SystemCall::new(
+            abi::__NR_timer_gettime,
+            "timer_gettime",
+            timer_gettime,
+            &[Signed, Pointer],
+        ),
+        SystemCall::new(
+            abi::__NR_timer_getoverrun,
+            "timer_getoverrun",
+            timer_getoverrun,
+            &[Signed],
+        ),
+        SystemCall::new(
+            abi::__NR_timer_delete,
+            "timer_delete",
+            timer_delete,
+            &[Signed],
         ),
     ]
 };

@@ -1,14 +1,50 @@
-//! The interval timer of real time, which is also the alarm.
+//! When timers are due, and the interval timer of real time, which is also the alarm.
+//!
+//! All timers are set under one lock. The earliest of their times is kept beside it, so that a
+//! system call that ends looks at one number; the kernel's timer is set to the same time.
 
+use alloc::collections::BTreeMap;
 use core::sync::atomic::Ordering::Relaxed;
 
 use linux_raw_sys::general as abi;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::created::Created;
+use super::setting::Setting;
 use super::{NS_PER_SECOND, TimeValue};
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
 use crate::{LINUX, program_memory, signal};
+
+/// All timers of the process.
+#[derive(Debug)]
+pub(super) struct Timers {
+    /// The interval timer of real time.
+    real: Setting,
+    /// Those that the program created, by number.
+    pub(super) created: BTreeMap<i32, Created>,
+}
+
+impl Timers {
+    pub(super) const fn new() -> Self {
+        Self {
+            real: Setting::OFF,
+            created: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps when the next timer is due, and tells the kernel if that has changed.
+    pub(super) fn note_earliest(&self) {
+        let due = self
+            .created
+            .values()
+            .map(Created::due)
+            .fold(self.real.due(), u64::min);
+        if LINUX.time.due.swap(due, Relaxed) != due {
+            tell(due);
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -17,7 +53,7 @@ struct TimerValue {
     left: TimeValue,
 }
 
-/// Whether the timer has run out since somebody looked.
+/// Whether a timer has run out since somebody looked.
 #[must_use]
 #[inline]
 pub fn is_due() -> bool {
@@ -25,24 +61,23 @@ pub fn is_due() -> bool {
     due != u64::MAX && kiln_runtime::time::monotonic_ns() >= due
 }
 
-/// Sends the timer's signal if it has run out, and sets it again if it is periodic.
+/// Sends the signals of timers that have run out, and sets those again that are periodic.
 pub fn expire() {
     if !is_due() {
         return;
     }
-    let interval = LINUX.time.interval.lock();
-    let next = match *interval {
-        0 => u64::MAX,
-        // Periods that nobody looked at count as one.
-        interval => kiln_runtime::time::monotonic_ns().saturating_add(interval),
-    };
-    LINUX.time.due.store(next, Relaxed);
-    drop(interval);
-    arm();
-    signal::send(abi::SIGALRM, signal::Information::kernel(abi::SIGALRM));
+    let mut timers = LINUX.time.timers.lock();
+    let now = kiln_runtime::time::monotonic_ns();
+    if timers.real.run_out(now) > 0 {
+        signal::send(abi::SIGALRM, signal::Information::kernel(abi::SIGALRM));
+    }
+    for (number, timer) in &mut timers.created {
+        timer.expire(*number, now);
+    }
+    timers.note_earliest();
 }
 
-/// Sets the kernel's timer to when this one is due, if it is set.
+/// Sets the kernel's timer to when the next one is due, if one is set.
 pub fn arm() {
     let due = LINUX.time.due.load(Relaxed);
     if due != u64::MAX {
@@ -60,7 +95,7 @@ fn tell(due: u64) {
 #[cfg(not(kiln_freestanding))]
 fn tell(_due: u64) {}
 
-/// The earlier of the time at which the timer is due and `deadline`.
+/// The earlier of the time at which a timer is due and `deadline`.
 #[must_use]
 pub fn earliest(deadline: Option<u64>) -> Option<u64> {
     match LINUX.time.due.load(Relaxed) {
@@ -69,28 +104,32 @@ pub fn earliest(deadline: Option<u64>) -> Option<u64> {
     }
 }
 
+/// Forgets the timers that the program created: another one is executed. The interval timer stays.
+pub fn reset_for_execution() {
+    let mut timers = LINUX.time.timers.lock();
+    timers.created.clear();
+    timers.note_earliest();
+}
+
 fn left() -> u64 {
-    match LINUX.time.due.load(Relaxed) {
-        u64::MAX => 0,
-        // A timer that is set never has zero left.
-        due => due
-            .saturating_sub(kiln_runtime::time::monotonic_ns())
-            .max(1000),
+    let now = kiln_runtime::time::monotonic_ns();
+    match LINUX.time.timers.lock().real.left(now) {
+        0 => 0,
+        // In µs, too, a timer that is set never has zero left.
+        left => left.max(1000),
     }
 }
 
 fn set(after: u64, every: u64) {
-    let mut interval = LINUX.time.interval.lock();
-    *interval = every;
-    let was_set = LINUX.time.due.load(Relaxed) != u64::MAX;
-    let due = match after {
-        0 => u64::MAX,
-        after => kiln_runtime::time::monotonic_ns().saturating_add(after),
+    let mut timers = LINUX.time.timers.lock();
+    timers.real = match after {
+        0 => Setting::OFF,
+        after => Setting::at(
+            kiln_runtime::time::monotonic_ns().saturating_add(after),
+            every,
+        ),
     };
-    LINUX.time.due.store(due, Relaxed);
-    if was_set || due != u64::MAX {
-        tell(due);
-    }
+    timers.note_earliest();
 }
 
 /// `alarm(seconds)`: answers the seconds that the previous alarm had left.
@@ -114,7 +153,7 @@ fn only_real(which: u32) -> Result<(), Errno> {
 
 fn value() -> TimerValue {
     TimerValue {
-        interval: TimeValue::from_ns(*LINUX.time.interval.lock()),
+        interval: TimeValue::from_ns(LINUX.time.timers.lock().real.interval()),
         left: TimeValue::from_ns(left()),
     }
 }
