@@ -3,15 +3,15 @@
 //! No call is made to grow it; the range is given to the allocator a step at a time, because the
 //! allocator writes at the end of what it owns and would touch memory far from any use.
 
-use core::alloc::Layout;
-use core::ptr::{NonNull, with_exposed_provenance_mut};
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{NonNull, null_mut, with_exposed_provenance_mut};
 
 use kiln_object::layout::{HEAP_BASE, HEAP_BYTES};
 use talc::base::Talc;
-use talc::base::binning::Binning;
+use talc::base::binning::{Binning, DefaultBinning};
 use talc::source::Source;
 
-use crate::RawSpinLock;
+use crate::SpinMutex;
 
 /// How much the heap grows at once, at least.
 const STEP_BYTES: usize = 512 << 10;
@@ -19,13 +19,204 @@ const STEP_BYTES: usize = 512 << 10;
 /// What the allocator may add to a request for its own use, generously.
 const OVERHEAD_BYTES: usize = 4096;
 
+/// Blocks are kept by size in steps of this, so that each fills what talc hands out.
+const CLASS_BYTES: usize = 32;
+
+/// Requests of fewer bytes than `CLASSES * CLASS_BYTES` are served from lists.
+const CLASSES: usize = 32;
+
+/// The largest alignment that is served from lists.
+const CLASS_ALIGN: usize = 16;
+
+/// Bytes that a list keeps at most, if that is not less than four blocks.
+const LIST_BYTES: usize = 4096;
+
+/// Blocks that a list keeps at most.
+const LIST_BLOCKS: usize = 32;
+
 /// The allocator: in the real build that of all Rust code.
 #[cfg_attr(kiln_freestanding, global_allocator)]
-pub static HEAP: talc::TalcLock<RawSpinLock, GrowingHeap> = talc::TalcLock::new(GrowingHeap {
+pub static HEAP: Heap<GrowingHeap> = Heap::new(GrowingHeap {
     next: HEAP_BASE as usize,
     limit: (HEAP_BASE + HEAP_BYTES) as usize,
     end: None,
 });
+
+/// Lists of free small blocks, one for each size, in front of talc.
+///
+/// What was freed last is used again first, in a dozen instructions instead of a merge and a split.
+/// A list is short; what does not fit in it is talc's again.
+#[derive(Debug)]
+pub struct Heap<S: Source>(SpinMutex<Inner<S>>);
+
+#[derive(Debug)]
+struct Inner<S: Source> {
+    lists: [Option<NonNull<Free>>; CLASSES],
+    /// How many blocks each list still takes.
+    room: [u8; CLASSES],
+    talc: Talc<S, DefaultBinning>,
+}
+
+/// A block in a list.
+#[derive(Debug)]
+struct Free {
+    next: Option<NonNull<Free>>,
+}
+
+// SAFETY: the lists name free blocks, which nobody else uses.
+unsafe impl<S: Source + Send> Send for Inner<S> {}
+
+/// The list that serves `layout`, if one does.
+#[inline(always)]
+fn class_of(layout: Layout) -> Option<usize> {
+    let class = layout.size() / CLASS_BYTES;
+    (class < CLASSES && layout.align() <= CLASS_ALIGN).then_some(class)
+}
+
+/// What all blocks of the list `class` were allocated with.
+const fn block_layout(class: usize) -> Layout {
+    // One byte less than the next class: it is what talc needs itself.
+    match Layout::from_size_align(class * CLASS_BYTES + CLASS_BYTES - 1, CLASS_ALIGN) {
+        Ok(layout) => layout,
+        Err(_) => panic!("classes are small"),
+    }
+}
+
+impl<S: Source> Heap<S> {
+    /// An empty heap over `source`.
+    const fn new(source: S) -> Self {
+        let mut room = [0; CLASSES];
+        let mut class = 0;
+        while class < CLASSES {
+            let blocks = LIST_BYTES / ((class + 1) * CLASS_BYTES);
+            room[class] = if blocks < LIST_BLOCKS {
+                blocks
+            } else {
+                LIST_BLOCKS
+            } as u8;
+            class += 1;
+        }
+        Self(SpinMutex::new(Inner {
+            lists: [None; CLASSES],
+            room,
+            talc: Talc::new(source),
+        }))
+    }
+}
+
+impl<S: Source> Inner<S> {
+    /// # Safety
+    /// The size is not zero.
+    #[cold]
+    #[inline(never)]
+    unsafe fn allocate(&mut self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
+        let mut found = unsafe { self.talc.allocate(layout) };
+        if found.is_none() {
+            self.give_back();
+            // SAFETY: as the caller promises.
+            found = unsafe { self.talc.allocate(layout) };
+        }
+        found.map_or(null_mut(), NonNull::as_ptr)
+    }
+
+    /// # Safety
+    /// `block` was given by talc for `layout` and is not used any more.
+    #[cold]
+    #[inline(never)]
+    unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { self.talc.deallocate(block, layout) }
+    }
+
+    /// Gives what is in the lists back to talc.
+    fn give_back(&mut self) {
+        for (class, list) in self.lists.iter_mut().enumerate() {
+            while let Some(block) = *list {
+                // SAFETY: a block in a list begins with a `Free`, is nobody's, and was allocated
+                // with the layout of its list.
+                unsafe {
+                    *list = block.as_ref().next;
+                    self.talc
+                        .deallocate(block.as_ptr().cast(), block_layout(class));
+                }
+                if let Some(room) = self.room.get_mut(class) {
+                    *room += 1;
+                }
+            }
+        }
+    }
+}
+
+// SAFETY: a block is talc's, in a list, or the caller's; it is used by one of them at a time. Small
+// ones are always at least as large as `block_layout` says, and freed with that.
+unsafe impl<S: Source + Send> GlobalAlloc for Heap<S> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let mut inner = self.0.lock();
+        let Some(class) = class_of(layout) else {
+            // SAFETY: as the caller promises.
+            return unsafe { inner.allocate(layout) };
+        };
+        match inner.lists[class] {
+            Some(block) => {
+                // SAFETY: a block in a list begins with a `Free` and is nobody's.
+                inner.lists[class] = unsafe { block.as_ref().next };
+                inner.room[class] += 1;
+                block.as_ptr().cast()
+            }
+            // SAFETY: the size of a block's layout is not zero.
+            None => unsafe { inner.allocate(block_layout(class)) },
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let mut inner = self.0.lock();
+        let Some(class) = class_of(layout) else {
+            // SAFETY: as the caller promises; it did not come from a list.
+            return unsafe { inner.free(block, layout) };
+        };
+        let Some(room) = inner.room[class].checked_sub(1) else {
+            // SAFETY: blocks of this size are allocated with the layout of their list.
+            return unsafe { inner.free(block, block_layout(class)) };
+        };
+        inner.room[class] = room;
+        let free = block.cast::<Free>();
+        let next = inner.lists[class];
+        // SAFETY: the block is the heap's again, large enough and aligned for a `Free`.
+        unsafe { free.write(Free { next }) };
+        inner.lists[class] = NonNull::new(free);
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Ok(wanted) = Layout::from_size_align(size, layout.align()) else {
+            return null_mut();
+        };
+        match (class_of(layout), class_of(wanted)) {
+            (Some(old), Some(new)) if old == new => return block,
+            (None, None) => {
+                // SAFETY: the block is talc's with this layout; the new size is not zero.
+                let stays = unsafe { self.0.lock().talc.try_realloc_in_place(block, layout, size) };
+                if stays {
+                    return block;
+                }
+            }
+            _ => {}
+        }
+        // SAFETY: the new size is not zero, as the caller promises.
+        let moved = unsafe { self.alloc(wanted) };
+        if !moved.is_null() {
+            // SAFETY: both blocks are as large as what is copied, and apart from each other; the
+            // old one is the caller's to free.
+            unsafe {
+                moved.copy_from_nonoverlapping(block, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+        }
+        moved
+    }
+}
+
+const _: () = assert!(size_of::<Free>() < CLASS_BYTES && align_of::<Free>() <= CLASS_ALIGN);
 
 /// A range of which the part below `next` is the allocator's.
 #[derive(Debug)]
@@ -69,45 +260,144 @@ unsafe impl Source for GrowingHeap {
 
 #[cfg(test)]
 mod tests {
+    use alloc::boxed::Box;
     use alloc::vec;
-    use core::alloc::{GlobalAlloc as _, Layout};
+    use alloc::vec::Vec;
 
     use super::*;
 
-    #[test]
-    fn it_grows_by_steps_to_its_limit_and_reuses_what_is_freed() {
-        let mut memory = vec![0u8; 4 << 20];
+    /// A heap over some of the host's memory, and where that starts.
+    fn heap(bytes: usize) -> (Heap<GrowingHeap>, usize) {
+        let memory = Box::leak(vec![0u8; bytes + 4096].into_boxed_slice());
         let base = memory
             .as_mut_ptr()
             .expose_provenance()
             .next_multiple_of(4096);
-        let heap = talc::TalcLock::<RawSpinLock, _>::new(GrowingHeap {
+        let source = GrowingHeap {
             next: base,
-            limit: base + (3 << 20),
+            limit: base + bytes,
             end: None,
-        });
-        let layout = Layout::from_size_align(100_000, 64).expect("a layout");
-        let huge = Layout::from_size_align(2 << 20, 4096).expect("a layout");
+        };
+        (Heap::new(source), base)
+    }
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).expect("a layout")
+    }
+
+    #[test]
+    fn it_grows_by_steps_to_its_limit_and_reuses_what_is_freed() {
+        let (heap, base) = heap(3 << 20);
+        let layout = layout(100_000, 64);
+        let huge = self::layout(2 << 20, 4096);
         // SAFETY: no layout is of size zero; each block is freed with its layout.
         unsafe {
             let first = heap.alloc(layout);
             assert!(!first.is_null() && first.addr() % 64 == 0);
             assert!((base..base + STEP_BYTES).contains(&first.addr()));
-            assert_eq!(heap.lock().source.next, base + STEP_BYTES);
+            assert_eq!(heap.0.lock().talc.source.next, base + STEP_BYTES);
             let big = heap.alloc(huge);
             assert!(!big.is_null() && big.addr() % 4096 == 0);
             assert!(heap.alloc(huge).is_null(), "the limit holds");
-            let grown = heap.lock().source.next;
+            let grown = heap.0.lock().talc.source.next;
             for _ in 0..100 {
                 heap.dealloc(big, huge);
                 assert_eq!(heap.alloc(huge), big);
             }
             assert_eq!(
-                heap.lock().source.next,
+                heap.0.lock().talc.source.next,
                 grown,
                 "what is freed is used again"
             );
             heap.dealloc(first, layout);
         }
+    }
+    #[test]
+    fn small_blocks_are_used_again_and_given_back_for_large_ones() {
+        let (heap, _) = heap(1 << 20);
+        let small = layout(1000, 8);
+        // SAFETY: no layout is of size zero; each block is freed with its layout.
+        unsafe {
+            let block = heap.alloc(small);
+            heap.dealloc(block, small);
+            assert_eq!(heap.alloc(layout(993, 1)), block, "of the same list");
+            heap.dealloc(block, small);
+            let blocks: Vec<_> = (0..)
+                .map(|_| heap.alloc(small))
+                .take_while(|block| !block.is_null())
+                .collect();
+            assert!(blocks.len() > 900, "{}", blocks.len());
+            for block in blocks {
+                heap.dealloc(block, small);
+            }
+            let large = layout(900 << 10, 4096);
+            let block = heap.alloc(large);
+            assert!(!block.is_null(), "nothing is kept back");
+            heap.dealloc(block, large);
+        }
+    }
+
+    #[test]
+    fn what_is_moved_keeps_its_bytes() {
+        let (heap, _) = heap(1 << 20);
+        // SAFETY: no layout is of size zero; each block is freed with its layout, and read and
+        // written within its size.
+        unsafe {
+            let mut size = 1;
+            let mut block = heap.alloc(layout(size, 8));
+            block.write(0);
+            for next in [
+                8, 31, 32, 40, 1023, 1024, 5000, 9000, 1500, 1000, 64, 63, 3, 2000, 7,
+            ] {
+                block = heap.realloc(block, layout(size, 8), next);
+                for at in 0..size.min(next) {
+                    assert_eq!(block.add(at).read(), at as u8);
+                }
+                for at in 0..next {
+                    block.add(at).write(at as u8);
+                }
+                size = next;
+            }
+        }
+    }
+
+    #[test]
+    fn threads_never_share_a_block() {
+        let (heap, _) = heap(8 << 20);
+        std::thread::scope(|scope| {
+            for mark in 1..=4u8 {
+                let heap = &heap;
+                scope.spawn(move || {
+                    let mut random = u64::from(mark);
+                    let mut held: Vec<(*mut u8, Layout)> = Vec::new();
+                    for _ in 0..20_000 {
+                        random = random
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1);
+                        let pick = (random >> 33) as usize;
+                        if held.len() > 60 || (pick & 1 == 0 && !held.is_empty()) {
+                            let (block, layout) = held.swap_remove(pick % held.len());
+                            // SAFETY: the block is this thread's and was allocated so.
+                            unsafe {
+                                for at in 0..layout.size() {
+                                    assert_eq!(block.add(at).read(), mark);
+                                }
+                                heap.dealloc(block, layout);
+                            }
+                        } else {
+                            let layout = layout(1 + pick % 1100, 1 << (pick % 6));
+                            // SAFETY: the size is not zero, and the block this thread's.
+                            unsafe {
+                                let block = heap.alloc(layout);
+                                assert!(!block.is_null());
+                                assert!(block.addr().is_multiple_of(layout.align()));
+                                block.write_bytes(mark, layout.size());
+                                held.push((block, layout));
+                            }
+                        }
+                    }
+                });
+            }
+        });
     }
 }
