@@ -47,9 +47,10 @@ impl<'a> Image<'a> {
     pub fn lookup(&self, directory: &Inode, name: &[u8]) -> Result<Nid> {
         let pieces = self.directory_pieces(directory)?;
         // The block that may hold the name is the last whose first name is not greater.
-        let block = search(block_count(&pieces), |index| {
-            Ok(Block::at(&pieces, index)?.name(0)?.cmp(name))
-        })?;
+        let block = match block_count(&pieces) {
+            1 => Some(0),
+            count => search(count, |index| Ok(Block::at(&pieces, index)?.name(0)?.cmp(name)))?,
+        };
         let block = Block::at(&pieces, block.ok_or(Error::NotFound)?)?;
         let entry = search(block.count, |index| Ok(block.name(index)?.cmp(name)))?;
         let entry = entry.ok_or(Error::NotFound)?;
@@ -137,7 +138,7 @@ impl<'a> Block<'a> {
     fn name_offset(&self, index: usize) -> Result<usize> {
         le16(self.region.bytes, Self::field_offset(index, dirent::NAME_OFFSET))
             .map(usize::from)
-            .ok_or(self.broken("a directory entry", index))
+            .ok_or_else(|| self.broken("a directory entry", index))
     }
 
     fn name(&self, index: usize) -> Result<&'a [u8]> {
@@ -145,17 +146,17 @@ impl<'a> Block<'a> {
         let following = index.saturating_add(1);
         let last = following >= self.count;
         let end = if last { self.region.bytes.len() } else { self.name_offset(following)? };
-        let broken = self.broken("a directory entry's name", index);
+        let broken = || self.broken("a directory entry's name", index);
         if start < self.count.saturating_mul(DIRENT_SIZE) {
-            return Err(broken);
+            return Err(broken());
         }
-        let mut name = self.region.bytes.get(start..end).ok_or(broken)?;
+        let mut name = self.region.bytes.get(start..end).ok_or_else(broken)?;
         if last && let Some(length) = name.iter().position(|&byte| byte == 0) {
             // Only the last name of a block may be followed by zeroes up to the block's end.
-            name = name.get(..length).ok_or(broken)?;
+            name = name.get(..length).ok_or_else(broken)?;
         }
         if name.is_empty() || name.len() > NAME_MAX {
-            return Err(broken);
+            return Err(broken());
         }
         Ok(name)
     }
@@ -163,7 +164,7 @@ impl<'a> Block<'a> {
     fn nid(&self, index: usize) -> Result<Nid> {
         le64(self.region.bytes, Self::field_offset(index, dirent::NID))
             .map(Nid)
-            .ok_or(self.broken("a directory entry", index))
+            .ok_or_else(|| self.broken("a directory entry", index))
     }
 }
 
@@ -185,7 +186,7 @@ impl<'a> Entries<'a> {
             Some(0) => self.image.inode(nid)?.kind,
             code => code
                 .and_then(Kind::from_directory_code)
-                .ok_or(read.broken("a directory entry's file type", index))?,
+                .ok_or_else(|| read.broken("a directory entry's file type", index))?,
         };
         let following = index.saturating_add(1);
         let (next_block, next_index) =

@@ -7,12 +7,17 @@ use kiln_file_server::{Entry, Tree};
 use kiln_interface::file::Attributes;
 use kiln_object::Error;
 
+use crate::names::Names;
+
 /// The image, the number of its tree, and where its pages are to be had.
 #[derive(Debug)]
 pub struct Contents<C> {
     pub image: Image<'static>,
     pub tree: u64,
     pub pages: C,
+    pub names: Names,
+    /// Where walks start; if it cannot be read, why.
+    pub root: Result<Inode, Error>,
 }
 
 /// What to answer when the image does not give what was wanted.
@@ -58,7 +63,7 @@ impl<C> Tree for Contents<C> {
     type Leaf = Inode;
 
     fn root(&self) -> Self::Directory {
-        self.image.inode(self.image.root()).map_err(refusal)
+        self.root
     }
 
     fn lookup(
@@ -67,8 +72,10 @@ impl<C> Tree for Contents<C> {
         name: &[u8],
     ) -> Result<Entry<Self::Directory, Inode>, Error> {
         let directory = directory.as_ref().map_err(|error| *error)?;
-        let number = self.image.lookup(directory, name).map_err(refusal)?;
-        let inode = self.image.inode(number).map_err(refusal)?;
+        let inode = self.names.find(directory.nid, name, || {
+            let number = self.image.lookup(directory, name)?;
+            self.image.inode(number)
+        })?;
         Ok(match inode.kind {
             Kind::Directory => Entry::Directory(Ok(inode)),
             _ => Entry::Leaf(inode),

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod contents;
 mod file;
+mod names;
 mod recent;
 mod server;
 

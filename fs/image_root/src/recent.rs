@@ -105,7 +105,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// FNV-1a.
-fn hash(bytes: &[u8]) -> usize {
+pub fn hash(bytes: &[u8]) -> usize {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
     });

@@ -14,6 +14,7 @@ use kiln_object::{Error, ProcessId, Reference, Rights};
 
 use crate::contents::{Contents, refusal};
 use crate::file::OpenFile;
+use crate::names::Names;
 use crate::recent::Recent;
 
 /// Flags that have a meaning.
@@ -31,7 +32,13 @@ impl<C: FileCache + Send + Sync + 'static> ImageRoot<C> {
     /// Serves `image`, whose bytes are those of `pages`, as the tree of number `tree`.
     pub fn new(image: Image<'static>, tree: u64, pages: C, export: Export) -> Self {
         Self {
-            contents: Arc::new(Contents { image, tree, pages }),
+            contents: Arc::new(Contents {
+                image,
+                tree,
+                pages,
+                names: Names::new(),
+                root: image.inode(image.root()).map_err(refusal),
+            }),
             recent: Recent::new(),
             export,
         }
