@@ -118,10 +118,16 @@ pub mod open {
 pub struct Opened {
     /// The file; answered by whichever server keeps it.
     pub file: Reference<dyn File>,
-    /// Its mode.
+    /// Its mode, perhaps with [`Opened::FIXED`].
     pub mode: u32,
     /// Its length when it was opened.
     pub length: u64,
+}
+
+impl Opened {
+    /// In `mode`: what `file` answers as its attributes is the same as long as it is open, so that
+    /// they need be asked for but once.
+    pub const FIXED: u32 = 1 << 31;
 }
 
 impl Wire for Opened {

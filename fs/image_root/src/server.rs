@@ -99,7 +99,7 @@ impl<C: FileCache + Send + Sync + 'static> ImageRoot<C> {
         let reference = (self.export)(Arc::new(FileDispatch(file)), owner, rights)?;
         Ok(Opened {
             file: Reference::new(reference),
-            mode: u32::from(inode.mode),
+            mode: u32::from(inode.mode) | Opened::FIXED,
             length: inode.size,
         })
     }

@@ -50,6 +50,8 @@ pub struct Stored {
     /// As it was when the file was opened: no more than a hint.
     length: u64,
     reading: Mutex<Reading>,
+    /// What the server answered, if it would answer the same again.
+    attributes: Mutex<Option<Attributes>>,
 }
 
 impl Stored {
@@ -65,6 +67,7 @@ impl Stored {
                 view: View::NONE,
                 again: false,
             }),
+            attributes: Mutex::new(None),
         }
     }
 
@@ -224,11 +227,18 @@ impl Object for Stored {
     }
 
     fn attributes(&self) -> Result<Attributes, Errno> {
+        let mut kept = self.attributes.lock();
+        if let Some(attributes) = &*kept {
+            return Ok(*attributes);
+        }
         let mut attributes = Attributes::default();
         let room = attributes.as_mut_bytes();
         let wanted = room.len();
         if self.held.file().attributes(room)? != wanted {
             return Err(Errno::EIO);
+        }
+        if self.mode & Opened::FIXED != 0 {
+            *kept = Some(attributes);
         }
         Ok(attributes)
     }
