@@ -155,8 +155,9 @@ pub trait Process {
 /// The machine's console.
 #[interface(name = "kiln.console")]
 pub trait Console {
-    /// Writes as much of `bytes` as the device takes now, and answers how much that is;
-    /// `WouldBlock` if it takes nothing.
+    /// Writes as much of `bytes` as the device and the room before it take now, and answers how much
+    /// that is; `WouldBlock` if they take nothing, in which case the soft interrupt `CONSOLE_OUTPUT`
+    /// will tell when they do, unless a later write tells before.
     #[method(1, right = WRITE)]
     fn write(&self, bytes: &[u8]) -> Result<usize, Error>;
 

@@ -14,6 +14,8 @@ pub mod soft_interrupt {
     pub const TIMER: u64 = 1 << 1;
     /// The kernel asks the dispatcher to give way.
     pub const PREEMPT: u64 = 1 << 2;
+    /// The console takes bytes again, after it took none from this dispatcher.
+    pub const CONSOLE_OUTPUT: u64 = 1 << 3;
 }
 
 /// [`TrapFrame::vector`] of a program that was stopped because `CONSOLE` or `TIMER` is pending; no

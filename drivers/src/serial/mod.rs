@@ -1,27 +1,29 @@
 //! Driver `serial`: the first serial port as the program's console.
 //!
-//! Received bytes come by interrupt, or are looked for by a timer where no interrupt controller has
-//! the line. If nobody reads them they stay in the device, which holds its sender back.
+//! Bytes come and go by interrupt, or by a timer where no interrupt controller has the line. Those
+//! that nobody reads stay in the device, which holds its sender back.
 
+#[cfg(test)]
+mod made_up;
+mod port;
 mod registers;
+#[cfg(test)]
+mod tests;
 
-use core::sync::atomic::{AtomicBool, Ordering};
-
-use kiln_kernel::device::console::{self, ConsoleDevice};
+use kiln_kernel::device::console;
 use kiln_kernel::device::{Outcome, Stage};
-use kiln_kernel::interrupt::{InterruptFrame, io_apic, local_apic, table};
+use kiln_kernel::interrupt::{io_apic, local_apic, table};
 use kiln_kernel::log::{self, Rank};
+use kiln_kernel::processor::PerCpu;
 use kiln_kernel::time::{self, timer};
-use registers::{Registers, Uart};
-use spin::Mutex;
+use port::{Alarm, Serial};
+use registers::Registers;
 use x86_64::instructions::port::Port;
 
 /// First port of COM1.
 const BASE: u16 = 0x3f8;
 /// ISA interrupt request of COM1.
 const LINE: u8 = 4;
-/// How often the port is looked at where it cannot interrupt.
-const POLL_NS: u64 = 4_000_000;
 
 kiln_kernel::driver!("KILN_DRIVER_SERIAL", 2, "serial", start);
 
@@ -53,98 +55,41 @@ impl Registers for Ports {
     }
 }
 
-/// Receiving and sending use different registers, so each direction has a lock of its own.
-struct Serial {
-    sending: Mutex<Uart<Ports>>,
-    receiving: Mutex<Uart<Ports>>,
-    polled: AtomicBool,
-}
-
-static SERIAL: Serial = Serial {
-    sending: Mutex::new(Uart(Ports)),
-    receiving: Mutex::new(Uart(Ports)),
-    polled: AtomicBool::new(false),
-};
-
-impl ConsoleDevice for Serial {
-    fn write(&self, bytes: &[u8]) -> usize {
-        self.sending.lock().send(bytes)
-    }
-
-    fn resume(&self) {
-        if !self.polled.load(Ordering::Relaxed) {
-            self.receiving.lock().interrupt_on_receive(true);
-        }
-    }
-
-    fn drain(&self) {
-        // At the machine's end the lock's holder may have been stopped.
-        if let Some(uart) = self.sending.try_lock() {
-            uart.drain();
-        }
+impl Alarm for Ports {
+    fn set(&self, ns: u64) {
+        timer::arm_for(
+            timer::User::Console,
+            time::monotonic_ns().saturating_add(ns),
+        );
     }
 }
+
+static SERIAL: Serial<Ports> = Serial::new(Ports);
 
 extern "sysv64" fn start(stage: Stage) -> Outcome {
-    let uart = SERIAL.receiving.lock();
     match stage {
         Stage::Channel => {
-            if !uart.is_present() {
+            if !SERIAL.uart().is_present() {
                 return Outcome::Absent;
             }
-            uart.initialise(|uart| {
-                console::receive(|| uart.receive(console::overflow));
-            });
+            SERIAL.initialise();
             console::register(&SERIAL);
-            log::register(log_line, Rank::Shared);
+            log::register(console::write_through, Rank::Shared);
         }
-        Stage::Device if uart.is_present() => {
-            let route = table::allocate(interrupt).ok().and_then(|vector| {
-                let here = u8::try_from(local_apic::identifier()).ok()?;
-                io_apic::route_isa(LINE, vector, here).ok()
+        Stage::Device if SERIAL.uart().is_present() => {
+            let route = table::allocate(|_| SERIAL.interrupt())
+                .ok()
+                .and_then(|vector| {
+                    let here = u8::try_from(local_apic::identifier()).ok()?;
+                    io_apic::route_isa(LINE, vector, here).ok()
+                });
+            timer::on_expiry_for(timer::User::Console, || {
+                SERIAL.expired(PerCpu::number() == 0);
             });
-            if route.is_some() {
-                // What came before raises the interrupt as well.
-                uart.interrupt_on_receive(true);
-            } else {
-                SERIAL.polled.store(true, Ordering::Relaxed);
-                timer::on_expiry_for(timer::User::Console, poll);
-                timer::arm_for(timer::User::Console, time::monotonic_ns() + POLL_NS);
-            }
+            SERIAL.go_live(route.is_some());
         }
         // Said at the first stage.
         Stage::Device => {}
     }
     Outcome::Ready
-}
-
-/// Lines of the kernel may come from anywhere, even while this processor holds the lock.
-fn log_line(bytes: &[u8]) {
-    match SERIAL.sending.try_lock() {
-        Some(uart) => uart.send(bytes),
-        None => Uart(Ports).send(bytes),
-    };
-}
-
-fn interrupt(_: &mut InterruptFrame) {
-    take();
-}
-
-fn poll() {
-    take();
-    timer::arm_for(timer::User::Console, time::monotonic_ns() + POLL_NS);
-}
-
-/// Moves what the device has to the console.
-fn take() {
-    let uart = SERIAL.receiving.lock();
-    let received = console::receive(|| uart.receive(console::overflow));
-    if received.full {
-        // Under the lock, so that a reader who makes room right now turns it on again after this.
-        uart.interrupt_on_receive(false);
-    }
-    drop(uart);
-    if received.any {
-        console::notify();
-    }
 }

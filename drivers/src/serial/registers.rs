@@ -16,25 +16,36 @@ pub(super) trait Registers {
     }
 }
 
-const DATA: u8 = 0;
-const INTERRUPT_ENABLE: u8 = 1;
-const FIFO_CONTROL: u8 = 2;
-const LINE_CONTROL: u8 = 3;
+/// Number of the register for bytes.
+pub(super) const DATA: u8 = 0;
+/// Number of the register that says what interrupts.
+pub(super) const INTERRUPT_ENABLE: u8 = 1;
+/// Number of the register that turns the queues on.
+pub(super) const FIFO_CONTROL: u8 = 2;
+/// Number of the register with the format, and the divisor's access.
+pub(super) const LINE_CONTROL: u8 = 3;
 const MODEM_CONTROL: u8 = 4;
-const LINE_STATUS: u8 = 5;
-const SCRATCH: u8 = 7;
+/// Number of the register that says what can be done.
+pub(super) const LINE_STATUS: u8 = 5;
+/// Number of the register without a meaning.
+pub(super) const SCRATCH: u8 = 7;
 
-const RECEIVED: u8 = 1 << 0;
-const OVERRUN: u8 = 1 << 1;
-const TRANSMIT_EMPTY: u8 = 1 << 5;
-const IDLE: u8 = 1 << 6;
+/// [`LINE_STATUS`]: a byte waits to be read.
+pub(super) const RECEIVED: u8 = 1 << 0;
+/// [`LINE_STATUS`]: bytes were lost.
+pub(super) const OVERRUN: u8 = 1 << 1;
+/// [`LINE_STATUS`]: the queue for sending is empty.
+pub(super) const TRANSMIT_EMPTY: u8 = 1 << 5;
+/// [`LINE_STATUS`]: the last byte is on the line.
+pub(super) const IDLE: u8 = 1 << 6;
+
+/// [`INTERRUPT_ENABLE`]: a byte was received.
+pub(super) const ON_RECEIVE: u8 = 1 << 0;
+/// [`INTERRUPT_ENABLE`]: the queue for sending is empty.
+pub(super) const ON_EMPTY: u8 = 1 << 1;
 
 /// Bytes that an empty transmitter takes without being asked again.
 pub(super) const BURST: usize = 16;
-
-/// Readings of the line status before a transmitter is taken to be stuck for now: some
-/// milliseconds, in which even a slow line empties its queue.
-const PATIENCE: u32 = 20_000;
 
 /// A 16550 and its registers.
 pub(super) struct Uart<R>(pub(super) R);
@@ -65,9 +76,10 @@ impl<R: Registers> Uart<R> {
         self.0.write(FIFO_CONTROL, 0x81);
     }
 
-    /// Interrupts for received bytes, on or off.
-    pub(super) fn interrupt_on_receive(&self, on: bool) {
-        self.0.write(INTERRUPT_ENABLE, u8::from(on));
+    /// What interrupts: [`ON_RECEIVE`], [`ON_EMPTY`]. Turning one on whose condition holds
+    /// interrupts at once (section 8.4, and what every maker has done since).
+    pub(super) fn interrupt_on(&self, sources: u8) {
+        self.0.write(INTERRUPT_ENABLE, sources);
     }
 
     /// The next received byte; `overrun` is called if bytes were lost before it.
@@ -79,149 +91,26 @@ impl<R: Registers> Uart<R> {
         (status & RECEIVED != 0 && status != 0xff).then(|| self.0.read(DATA))
     }
 
-    fn wait_for(&self, bit: u8) -> bool {
-        (0..PATIENCE).any(|_| self.0.read(LINE_STATUS) & bit != 0)
+    /// Whether [`Uart::send`] would take a byte now.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.read(LINE_STATUS) & TRANSMIT_EMPTY != 0
     }
 
-    /// Sends bytes, a queueful at a time; how many the transmitter took.
+    /// Whether the last byte is on the line.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.read(LINE_STATUS) & IDLE != 0
+    }
+
+    /// Sends bytes, a queueful at a time, until the transmitter is busy; how many it took.
     pub(super) fn send(&self, bytes: &[u8]) -> usize {
         let mut sent = 0;
         for burst in bytes.chunks(BURST) {
-            if !self.wait_for(TRANSMIT_EMPTY) {
+            if !self.has_room() {
                 break;
             }
             self.0.burst(burst);
             sent += burst.len();
         }
         sent
-    }
-
-    /// Waits until the last byte is on the line, or no longer.
-    pub(super) fn drain(&self) {
-        self.wait_for(IDLE);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use std::cell::RefCell;
-    use std::vec::Vec;
-
-    /// A device that takes a queueful and needs some readings to send it.
-    #[derive(Default)]
-    struct Device {
-        state: RefCell<State>,
-    }
-
-    #[derive(Default)]
-    struct State {
-        queue: usize,
-        busy: u32,
-        stuck: bool,
-        scratch: u8,
-        divisor: bool,
-        sent: Vec<u8>,
-        received: Vec<u8>,
-        lost: bool,
-    }
-
-    impl Registers for Device {
-        fn read(&self, register: u8) -> u8 {
-            let mut state = self.state.borrow_mut();
-            match register {
-                DATA => state.received.remove(0),
-                LINE_STATUS => {
-                    if !state.stuck {
-                        state.busy = state.busy.saturating_sub(1);
-                    }
-                    if state.busy == 0 {
-                        state.queue = 0;
-                    }
-                    let mut status = if state.busy == 0 {
-                        TRANSMIT_EMPTY | IDLE
-                    } else {
-                        0
-                    };
-                    status |= u8::from(!state.received.is_empty()) * RECEIVED;
-                    status |= u8::from(core::mem::take(&mut state.lost)) * OVERRUN;
-                    status
-                }
-                SCRATCH => state.scratch,
-                _ => 0,
-            }
-        }
-
-        fn write(&self, register: u8, value: u8) {
-            let mut state = self.state.borrow_mut();
-            match register {
-                DATA if state.divisor => {}
-                DATA => {
-                    assert!(state.queue < BURST, "a byte was written to a full queue");
-                    state.queue += 1;
-                    state.busy = 50;
-                    state.sent.push(value);
-                }
-                SCRATCH => state.scratch = value,
-                FIFO_CONTROL => state.received.clear(),
-                // With the divisor's register selected, register 0 sends nothing.
-                LINE_CONTROL => state.divisor = value & 0x80 != 0,
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn bytes_are_sent_in_order_without_overfilling_the_queue() {
-        let uart = Uart(Device::default());
-        assert!(uart.is_present());
-        let bytes: Vec<u8> = (0..100).collect();
-        assert_eq!(uart.send(&bytes), 100);
-        uart.drain();
-        assert_eq!(uart.0.state.borrow().sent, bytes);
-    }
-
-    #[test]
-    fn bytes_received_before_the_start_are_kept() {
-        let uart = Uart(Device::default());
-        uart.0.state.borrow_mut().received = Vec::from(*b"x");
-        let mut saved = None;
-        uart.initialise(|uart| saved = uart.receive(|| {}));
-        assert_eq!(saved, Some(b'x'));
-    }
-
-    #[test]
-    fn a_stuck_transmitter_is_given_up() {
-        let uart = Uart(Device::default());
-        uart.0.state.borrow_mut().stuck = true;
-        assert_eq!(uart.send(&[0; 40]), BURST);
-        assert_eq!(uart.send(&[0; 40]), 0);
-    }
-
-    #[test]
-    fn received_bytes_and_losses_are_told() {
-        let uart = Uart(Device::default());
-        uart.0.state.borrow_mut().received = Vec::from(*b"ab");
-        uart.0.state.borrow_mut().lost = true;
-        let mut losses = 0;
-        assert_eq!(uart.receive(|| losses += 1), Some(b'a'));
-        assert_eq!(uart.receive(|| losses += 1), Some(b'b'));
-        assert_eq!(uart.receive(|| losses += 1), None);
-        assert_eq!(losses, 1);
-    }
-
-    #[test]
-    fn nothing_at_the_port_is_no_device() {
-        struct Nothing;
-        impl Registers for Nothing {
-            fn read(&self, _: u8) -> u8 {
-                0xff
-            }
-            fn write(&self, _: u8, _: u8) {}
-        }
-        let uart = Uart(Nothing);
-        assert!(!uart.is_present());
-        assert_eq!(uart.receive(|| panic!("no losses either")), None);
     }
 }

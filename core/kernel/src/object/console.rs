@@ -4,11 +4,12 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use kiln_interface::kernel::{Console, ConsoleDispatch};
-use kiln_object::dispatcher::soft_interrupt::CONSOLE;
+use kiln_object::dispatcher::soft_interrupt::{CONSOLE, CONSOLE_OUTPUT};
 use kiln_object::{Dispatch, Error, ProcessId};
 
 use crate::device::console as device;
 use crate::process::{self, CONSOLE_OWNER};
+use crate::processor::{self, PerCpu};
 use crate::soft_interrupt;
 
 struct Terminal;
@@ -17,22 +18,36 @@ struct Terminal;
 #[must_use]
 pub fn console() -> Arc<dyn Dispatch> {
     device::on_receive(input_came);
+    device::on_room(room_came);
     Arc::new(ConsoleDispatch(Terminal))
 }
 
 /// Tells the console's owner, on the boot CPU, where the program runs.
 fn input_came() {
+    tell(0, CONSOLE);
+}
+
+/// Tells the console's owner on a CPU that found no room.
+fn room_came(cpu: u32) {
+    tell(cpu, CONSOLE_OUTPUT);
+}
+
+/// Raises a soft interrupt for the console's owner on a CPU, which may be another than this.
+fn tell(cpu: u32, bit: u64) {
     let owner = ProcessId::from_raw(CONSOLE_OWNER.load(Ordering::Acquire));
     if let Some(process) = process::find(owner)
-        && let Ok(dispatcher) = process.dispatcher(0)
+        && let Ok(dispatcher) = process.dispatcher(cpu)
     {
-        soft_interrupt::raise(dispatcher, CONSOLE);
+        soft_interrupt::raise(dispatcher, bit);
+        if cpu != PerCpu::number() {
+            processor::wake(cpu);
+        }
     }
 }
 
 impl Console for Terminal {
     fn write(&self, bytes: &[u8]) -> Result<usize, Error> {
-        match device::write(bytes) {
+        match device::write_as(PerCpu::number(), bytes) {
             0 if !bytes.is_empty() => Err(Error::WouldBlock),
             count => Ok(count),
         }

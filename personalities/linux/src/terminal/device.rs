@@ -9,7 +9,7 @@ pub use real::{announced, raise, read, write};
 mod real {
     use core::sync::atomic::Ordering;
 
-    use kiln_interface::kernel::Console as _;
+    use kiln_interface::kernel::{Console as _, Process as _};
     use kiln_object::Error;
     use kiln_object::call::MESSAGE_BYTES;
     use kiln_object::dispatcher::soft_interrupt;
@@ -19,11 +19,16 @@ mod real {
 
     /// Whether the kernel said that there is input; asking takes the announcement back.
     pub fn announced() -> bool {
+        take_pending(soft_interrupt::CONSOLE) != 0
+    }
+
+    /// Takes soft interrupts back; those of `bits` that were pending.
+    fn take_pending(bits: u64) -> u64 {
         let pending = &kiln_runtime::dispatcher::page().pending;
-        pending.load(Ordering::Relaxed) & soft_interrupt::CONSOLE != 0
-            && pending.fetch_and(!soft_interrupt::CONSOLE, Ordering::AcqRel)
-                & soft_interrupt::CONSOLE
-                != 0
+        if pending.load(Ordering::Relaxed) & bits == 0 {
+            return 0;
+        }
+        pending.fetch_and(!bits, Ordering::AcqRel) & bits
     }
 
     /// What was typed; `None` if nothing is there, in which case it will be announced.
@@ -34,22 +39,47 @@ mod real {
         }
     }
 
-    /// How long to let a line drain that takes no more, in ns: some tens of bytes at 115,200 baud.
-    const DRAIN_NS: u64 = 1_000_000;
+    /// How long to wait, in ns, for the kernel to tell that there is room: it always does, so this
+    /// is for the case that it is wrong.
+    const FALLBACK_NS: u64 = 100_000_000;
 
     /// Writes all of `bytes`, waiting for a line that is slower than the program.
     pub fn write(bytes: &[u8]) -> Result<(), Errno> {
-        for piece in bytes.chunks(MESSAGE_BYTES) {
-            let mut rest = piece;
-            while !rest.is_empty() {
-                match kiln_runtime::console().write(rest) {
-                    Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                    Err(Error::WouldBlock) => {
-                        kiln_runtime::thread::sleep_until(time::monotonic_ns() + DRAIN_NS);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+        let mut put_aside = 0;
+        let done = bytes
+            .chunks(MESSAGE_BYTES)
+            .try_for_each(|piece| write_piece(piece, &mut put_aside));
+        // Whoever looks for these next still finds them. That there is room concerns nobody any
+        // more and must not end another wait.
+        let others = put_aside & !soft_interrupt::CONSOLE_OUTPUT;
+        if put_aside != 0 {
+            take_pending(soft_interrupt::CONSOLE_OUTPUT);
+            kiln_runtime::dispatcher::page()
+                .pending
+                .fetch_or(others, Ordering::AcqRel);
+        }
+        done
+    }
+
+    fn write_piece(piece: &[u8], put_aside: &mut u64) -> Result<(), Errno> {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            match kiln_runtime::console().write(rest) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(Error::WouldBlock) => wait_for_room(put_aside)?,
+                Err(error) => return Err(error.into()),
             }
+        }
+        Ok(())
+    }
+
+    /// Waits until the kernel says that the console takes bytes again. What else it says would end
+    /// the wait at once and is put aside.
+    fn wait_for_room(put_aside: &mut u64) -> Result<(), Errno> {
+        let told = take_pending(!0);
+        *put_aside |= told | soft_interrupt::CONSOLE_OUTPUT;
+        if told & soft_interrupt::CONSOLE_OUTPUT == 0 {
+            kiln_runtime::process().wait(time::monotonic_ns().saturating_add(FALLBACK_NS))?;
         }
         Ok(())
     }
