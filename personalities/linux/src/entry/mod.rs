@@ -10,6 +10,9 @@ pub mod direct;
 mod gate;
 pub mod start;
 pub mod trap;
+pub mod vdso;
+#[cfg(test)]
+mod vdso_tests;
 pub mod vectors;
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +21,7 @@ use crate::call::{Call, SavedRegisters};
 use crate::{rewrite, signal, strace, table};
 
 #[cfg(kiln_freestanding)]
-pub use gate::resume_with_state;
+pub use gate::{called, resume_with_state};
 pub use vectors::VectorSave;
 
 /// Free word of the dispatcher page with the top of the library's stack.

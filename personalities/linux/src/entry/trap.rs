@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use kiln_object::dispatcher::{SOFT_INTERRUPT_VECTOR, TrapFrame};
 use kiln_object::layout::{SYSTEM_END, SYSTEM_START};
 
-use super::VectorSave;
+use super::{VectorSave, vdso};
 use crate::{program_memory, rewrite, signal};
 
 const INVALID_INSTRUCTION: u64 = 6;
@@ -25,7 +25,7 @@ pub(super) extern "sysv64" fn handle(frame: &TrapFrame, vectors: &mut VectorSave
         frame.registers.rip.store(next, Relaxed);
         return;
     }
-    if (SYSTEM_START..SYSTEM_END).contains(&rip) {
+    if (SYSTEM_START..SYSTEM_END).contains(&rip) && !vdso::range().contains(&rip) {
         // A fault of the library itself: nothing of it can be trusted any more.
         kiln_runtime::trap::end_process(frame);
     }

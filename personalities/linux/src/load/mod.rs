@@ -49,7 +49,7 @@ const PROGRAM_SPREAD: u64 = 1 << 40;
 const BREAK_SPREAD: u64 = 1 << 25;
 
 /// Entries that [`auxiliary_vector`] makes.
-const AUXILIARY_ENTRIES: usize = 16;
+const AUXILIARY_ENTRIES: usize = 17;
 
 /// Why the program cannot be started.
 #[derive(Debug)]
@@ -375,7 +375,13 @@ fn auxiliary_vector(
     use core::arch::x86_64::__cpuid;
     /// `AT_HWCAP2`: FSGSBASE may be used in user mode.
     const HWCAP2_FSGSBASE: u64 = 2;
+    // While system calls are traced, clocks are read by them.
+    let shared_object = match crate::entry::TRACING.load(Relaxed) {
+        true => (auxvec::AT_IGNORE, 0),
+        false => (auxvec::AT_SYSINFO_EHDR, crate::entry::vdso::range().start),
+    };
     [
+        shared_object,
         (auxvec::AT_HWCAP, u64::from(__cpuid(1).edx)),
         (auxvec::AT_PAGESZ, PAGE_BYTES),
         (auxvec::AT_CLKTCK, time::TICKS_PER_SECOND),

@@ -99,7 +99,11 @@ pub fn limits(_files: &Files, text: &mut Vec<u8>) {
 
 /// `maps`
 pub fn maps(_files: &Files, text: &mut Vec<u8>) {
+    let mut shared_object = Some(crate::entry::vdso::region());
     for region in memory::regions() {
+        if let Some(before) = shared_object.take_if(|object| object.start < region.start) {
+            write_region(&before, text);
+        }
         write_region(&region, text);
     }
 }
