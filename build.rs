@@ -18,6 +18,8 @@ struct Mode {
     /// Its target directory: flags that differ must not share one.
     directory: &'static str,
     flags: &'static [&'static str],
+    /// Optimisation level: the kernel's paths are short and taken often, the rest is large.
+    optimisation: &'static str,
 }
 
 const KERNEL: Mode = Mode {
@@ -27,10 +29,12 @@ const KERNEL: Mode = Mode {
         "-Ccode-model=kernel",
         "-Cno-redzone=yes",
     ],
+    optimisation: "2",
 };
 const USER: Mode = Mode {
     directory: "user",
     flags: &["-Crelocation-model=pic"],
+    optimisation: "s",
 };
 const COMMON_FLAGS: [&str; 3] = [
     "-Cpanic=abort",
@@ -187,7 +191,7 @@ fn compile(package: &str, mode: &Mode, target: &Path) -> PathBuf {
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", mode.optimisation);
     let output = cargo
         .output()
         .unwrap_or_else(|error| fail(&format!("cannot run cargo: {error}")));
