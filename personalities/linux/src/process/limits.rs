@@ -171,34 +171,6 @@ pub fn times(call: &Call<'_>) -> Answer {
     Ok(clock_ticks(kiln_runtime::time::monotonic_ns()))
 }
 
-/// `getpriority(which, who)`: answers 20 minus the nice value.
-///
-/// # Errors
-/// `EINVAL` for unknown `which`; `ESRCH`.
-pub fn getpriority(call: &Call<'_>) -> Answer {
-    check_priority(call)?;
-    Ok(20)
-}
-
-/// `setpriority(which, who, priority)`: accepted; there is nobody to give way to.
-///
-/// # Errors
-/// As [`getpriority`].
-pub fn setpriority(call: &Call<'_>) -> Answer {
-    check_priority(call)?;
-    Ok(0)
-}
-
-fn check_priority(call: &Call<'_>) -> Result<(), Errno> {
-    const PRIO_PROCESS: u32 = 0;
-    const PRIO_USER: u32 = 2;
-    match call.unsigned(0) {
-        PRIO_USER if call.integer(1) == 0 => Ok(()),
-        which if which > PRIO_USER => Err(Errno::EINVAL),
-        PRIO_PROCESS.. => this_process(call.integer(1)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

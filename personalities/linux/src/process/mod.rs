@@ -7,6 +7,7 @@ mod control;
 pub mod identity;
 mod limits;
 mod machine;
+mod priority;
 mod scheduling;
 
 use kiln_runtime::SpinMutex;
@@ -21,13 +22,11 @@ pub use identity::{
     getresgid, getresuid, getsid, gettid, getuid, setfsgid, setfsuid, setgid, setgroups, setpgid,
     setregid, setresgid, setresuid, setreuid, setsid, setuid,
 };
-pub use limits::{
-    Limits, STACK_BYTES, getpriority, getrlimit, getrusage, prlimit64, setpriority, setrlimit,
-    times,
-};
+pub use limits::{Limits, STACK_BYTES, getrlimit, getrusage, prlimit64, setrlimit, times};
 pub use machine::{
     UtsField, getcpu, getrandom, random_bytes, sethostname, sysinfo, uname, uts_field,
 };
+pub use priority::{Priorities, getpriority, ioprio_get, ioprio_set, setpriority};
 pub use scheduling::{
     sched_get_priority_max, sched_get_priority_min, sched_getaffinity, sched_getparam,
     sched_getscheduler, sched_setaffinity, sched_setparam, sched_setscheduler, sched_yield,
@@ -41,6 +40,8 @@ use crate::table::{Argument, SystemCall};
 pub struct Process {
     /// Resource limits.
     pub limits: SpinMutex<Limits>,
+    /// Priorities.
+    pub priorities: Priorities,
     /// Whether `prctl(PR_SET_DUMPABLE)` and the like were asked for; remembered, without effect.
     pub settings: SpinMutex<control::Settings>,
 }
@@ -51,6 +52,7 @@ impl Process {
     pub const fn new() -> Self {
         Self {
             limits: SpinMutex::new(Limits::new()),
+            priorities: Priorities::new(),
             settings: SpinMutex::new(control::Settings::new()),
         }
     }
@@ -274,6 +276,18 @@ pub const CALLS: &[SystemCall] = {
             "setpriority",
             setpriority,
             &[Signed, Signed, Signed],
+        ),
+        SystemCall::new(
+            abi::__NR_ioprio_get,
+            "ioprio_get",
+            ioprio_get,
+            &[Signed, Signed],
+        ),
+        SystemCall::new(
+            abi::__NR_ioprio_set,
+            "ioprio_set",
+            ioprio_set,
+            &[Signed, Signed, Hexadecimal],
         ),
         SystemCall::new(abi::__NR_uname, "uname", uname, &[Pointer]),
         SystemCall::new(
