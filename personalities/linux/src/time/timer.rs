@@ -152,8 +152,10 @@ fn only_real(which: u32) -> Result<(), Errno> {
 }
 
 fn value() -> TimerValue {
+    // The lock is given back before `left` takes it.
+    let interval = LINUX.time.timers.lock().real.interval();
     TimerValue {
-        interval: TimeValue::from_ns(LINUX.time.timers.lock().real.interval()),
+        interval: TimeValue::from_ns(interval),
         left: TimeValue::from_ns(left()),
     }
 }
