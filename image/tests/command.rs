@@ -177,9 +177,10 @@ fn input_is_escaped_and_its_end_is_told() {
         return;
     }
     let place = Scratch::new("input");
-    // Echoes until DLE EOT.
+    // Says that it is up, for it gets no input before, and echoes until DLE EOT.
     let code = format!(
-        "1: mov %bl, %bh\n call key\n mov %al, %bl\n out %al, %dx\n cmp $0x1004, %bx\n jne 1b\n{}",
+        "{} 1: mov %bl, %bh\n call key\n mov %al, %bl\n out %al, %dx\n cmp $0x1004, %bx\n jne 1b\n{}",
+        message("kiln:info:up"),
         message("kiln:exit:0")
     );
     let image = machine(&place, &code);
