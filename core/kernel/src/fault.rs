@@ -34,7 +34,7 @@ pub fn exception(frame: &mut InterruptFrame) {
         crate::panic::exception(frame);
     }
     let cause = if frame.vector == PAGE_FAULT {
-        match resolve(address, frame.error) {
+        match resolve(address, frame.error, frame.from_user()) {
             Ok(()) => return,
             Err(cause) => cause,
         }
@@ -68,13 +68,20 @@ fn fault_address() -> u64 {
 }
 
 /// Makes the page present if the process may touch it so. Error code bits: SDM volume 3, 4.7.
-fn resolve(address: u64, error: u64) -> Result<(), u64> {
+fn resolve(address: u64, error: u64, from_user: bool) -> Result<(), u64> {
+    const PRESENT: u64 = 1 << 0;
     const WRITE: u64 = 1 << 1;
+    const USER: u64 = 1 << 2;
     const RESERVED: u64 = 1 << 3;
     const FETCH: u64 = 1 << 4;
     const KEY: u64 = 1 << 5;
     if address >= USER_END || error & (RESERVED | KEY) != 0 {
         return Err(fault_cause::UNMAPPED);
+    }
+    if from_user && error & (PRESENT | USER) == PRESENT {
+        // User code whose access counts as the kernel's (emulators do so with far returns): the page is
+        // there and will be refused again, for ever if it were tried.
+        return Err(fault_cause::PROTECTION);
     }
     let access = if error & WRITE != 0 {
         Access::Write

@@ -86,11 +86,11 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
     set_current(record.caller);
     set_thread_pointer(record.thread_pointer);
     record.extended.reveal();
-    let bytes = word.output().min(usize::from(record.output_bytes));
+    let mut bytes = word.output().min(usize::from(record.output_bytes));
     let mut status = word.status();
     if bytes != 0 && user_copy::copy_out(record.output, callee.output(record.slot, bytes)).is_err()
     {
-        status = Error::BadBuffer.code();
+        (status, bytes) = (Error::BadBuffer.code(), 0);
     }
     callee.free_slot(record.slot);
     let (rdx, r8, r9, r10) = (frame.rdx, frame.r8, frame.r9, frame.r10);

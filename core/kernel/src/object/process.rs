@@ -14,6 +14,16 @@ use crate::soft_interrupt;
 
 struct Itself(&'static Process);
 
+impl Itself {
+    /// Refuses what a process can only do to itself: others may have been given the object.
+    fn only_itself(&self) -> Result<(), Error> {
+        match current_dispatcher() {
+            Some(dispatcher) if core::ptr::eq(dispatcher.process(), self.0) => Ok(()),
+            _ => Err(Error::Denied),
+        }
+    }
+}
+
 /// The object for `process`.
 #[must_use]
 pub fn process(process: &'static Process) -> Arc<dyn Dispatch> {
@@ -22,6 +32,7 @@ pub fn process(process: &'static Process) -> Arc<dyn Dispatch> {
 
 impl ProcessInterface for Itself {
     fn exit(&self, status: u32) -> Result<(), Error> {
+        self.only_itself()?;
         afterwards(Afterwards::Exit(status));
         Ok(())
     }
@@ -36,11 +47,13 @@ impl ProcessInterface for Itself {
     }
 
     fn wait(&self, deadline: u64) -> Result<u64, Error> {
+        self.only_itself()?;
         afterwards(Afterwards::Wait(deadline));
         Ok(0)
     }
 
     fn set_thread_pointer(&self, address: u64) -> Result<(), Error> {
+        self.only_itself()?;
         if address >= USER_END {
             return Err(Error::BadArgument);
         }
