@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kiln_object::dispatcher::DispatcherPage;
+use kiln_object::dispatcher::{DispatcherPage, SOFT_INTERRUPT_VECTOR};
 use kiln_object::startup::InitialObject;
 use kiln_runtime::startup;
 
@@ -50,6 +50,10 @@ pub fn attempt(code: unsafe extern "sysv64" fn(u64) -> u64, argument: u64) -> Re
 #[cfg_attr(not(kiln_freestanding), allow(dead_code))]
 extern "sysv64" fn trapped(page: &DispatcherPage) {
     let trap = &page.trap;
+    if trap.vector.load(Ordering::Relaxed) == SOFT_INTERRUPT_VECTOR {
+        page.pending.store(0, Ordering::Relaxed);
+        return;
+    }
     let stack = ATTEMPT.load(Ordering::Relaxed);
     let registers = &trap.registers;
     let (vector, rip) = (

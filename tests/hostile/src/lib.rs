@@ -50,7 +50,7 @@ fn main() {
     attacks::all();
     let calls = storm::run(seed, setting("calls").unwrap_or(CALLS));
     attacks::last(seed);
-    report::line(format_args!("{calls} calls, seed {seed}: ok"));
+    report::line(format_args!("\n{calls} calls, seed {seed}: ok"));
     // It does not come back.
     let _ = machine().power_off(0);
 }
@@ -63,4 +63,12 @@ fn setting(name: &str) -> Option<u64> {
         .filter_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .filter_map(|digits| core::str::from_utf8(digits).ok()?.parse().ok())
         .next_back()
+}
+
+/// Whether the command line has that word.
+fn is_set(word: &str) -> bool {
+    startup()
+        .command_line()
+        .split(|byte| *byte == b' ')
+        .any(|found| found == word.as_bytes())
 }

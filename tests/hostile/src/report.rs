@@ -33,11 +33,7 @@ pub fn line(text: fmt::Arguments<'_>) {
 /// Notes which attack runs from here on.
 pub fn attack(name: &'static str) {
     *ATTACK.lock() = name;
-    if kiln_runtime::startup()
-        .command_line()
-        .split(|byte| *byte == b' ')
-        .any(|word| word == b"verbose")
-    {
+    if crate::is_set("verbose") {
         line(format_args!("- {name}"));
     }
 }

@@ -3,7 +3,7 @@
 use kiln_interface::kernel::{AddressSpace as _, AddressSpaceStub, MapFlags, Process as _};
 use kiln_interface::kernel::{ProcessStub, Protection};
 use kiln_object::{Error, ObjectName, RawReference, Reference};
-use kiln_runtime::{Far, process, startup, time};
+use kiln_runtime::{Far, process, release, startup, time};
 
 use super::{command, kernel, server, still_well};
 use crate::memory::ARENA;
@@ -80,6 +80,10 @@ fn with_its_objects_given_away() {
     let memory = AddressSpaceStub::new(Reference::new(kernel(ObjectName::from_raw(memory))), Far);
     let itself = ProcessStub::new(Reference::new(kernel(ObjectName::from_raw(itself))), Far);
     let bits = Protection::READ.bits() | Protection::WRITE.bits();
+    // What a process does to itself nobody else does to it, nor to himself by its object.
+    expect(itself.exit(1), Err(Error::Denied));
+    expect(itself.wait(0), Err(Error::Denied));
+    expect(itself.set_thread_pointer(0), Err(Error::Denied));
     // While it lives its memory can be changed by whoever was given it.
     for _ in 0..3 {
         expect(
@@ -116,6 +120,9 @@ fn with_its_objects_given_away() {
     // It must not rise again.
     let _ = itself.ready();
     let _ = itself.set_entries(0x1000, 0x1000, 0x1000);
+    expect(itself.exit(1), Err(Error::Denied));
+    expect(release(memory.reference()), Ok(()));
+    expect(release(itself.reference()), Ok(()));
     is_dead(EXITS);
 }
 

@@ -12,7 +12,7 @@ use kiln_object::startup::InitialObject;
 use kiln_object::{Caller, Error, RawReference, Reference};
 use kiln_runtime::{Far, address_space, process, release, startup, time};
 
-use super::{bound, command, own, server};
+use super::{bound, command, itself, own, server};
 use crate::memory::{ARENA, READ_WRITE, map, region, text, unmap};
 use crate::report::{attack, ensure, expect, failed};
 use crate::server::Command;
@@ -54,7 +54,7 @@ fn write_and_execute() {
             Err(Error::BadArgument),
         );
         expect(
-            space.map_anonymous(ARENA, PAGE, 1, bits << 1),
+            space.map_anonymous(ARENA, PAGE, 1, bits << 1 | 16),
             Err(Error::BadArgument),
         );
     }
@@ -64,11 +64,7 @@ fn write_and_execute() {
 fn pinned() {
     attack("the kernel's pages in this process");
     let slot = call_slot(0, 0);
-    // A call to itself, so that the first call slot is there.
-    let itself = RawReference {
-        process: startup().process,
-        object: server(0).object,
-    };
+    let itself = itself();
     expect(command(itself, Command::Show, [0; 6]), Ok([0; 4]));
     let space = address_space();
     for place in [
@@ -274,7 +270,7 @@ fn files() {
 fn moves() {
     attack("moving mappings");
     let space = address_space();
-    let huge = 40 << 40;
+    let huge = 32 << 40;
     expect(map(ARENA, huge, READ_WRITE, MapFlags::EXACT), Ok(ARENA));
     let marks = [0, PAGE, 5 << 30, huge - PAGE];
     for offset in marks {
@@ -283,7 +279,7 @@ fn moves() {
     }
     // A range of terabytes moves in no time, since only pages that are there are looked for.
     let before = time::monotonic_ns();
-    let target = ARENA + (44 << 40);
+    let target = ARENA + (34 << 40);
     expect(space.relocate(ARENA, huge, target, huge), Ok(target));
     let passed = time::monotonic_ns() - before;
     ensure(passed < 500_000_000, "moving terabytes takes too long");

@@ -26,6 +26,11 @@ pub const MARK: u64 = 0xa77a_0000_a77a_0001;
 
 /// All attacks that leave enough servers for the random calls.
 pub fn all() {
+    // Calls to itself, as deep as they go, so that their stacks are there: they are vital, too.
+    expect(
+        command(itself(), Command::Nest, [0; CALL_WORDS]),
+        Ok([7, 0, 0, 0]),
+    );
     crate::memory::remember();
     names::all();
     buffers::all();
@@ -103,6 +108,14 @@ pub fn server(number: u32) -> RawReference {
     let place = startup().process.index() - servers + number;
     RawReference {
         process: ProcessId::new(place, 1),
+        object: ObjectName::BOOTSTRAP,
+    }
+}
+
+/// This process, as the server that it also is.
+pub fn itself() -> RawReference {
+    RawReference {
+        process: startup().process,
         object: ObjectName::BOOTSTRAP,
     }
 }

@@ -13,7 +13,6 @@ use kiln_runtime::startup;
 
 use crate::memory::ARENA;
 use crate::random::Random;
-use crate::registers::Registers;
 
 /// Room for bytes in and out, which nothing else needs.
 #[repr(align(4096))]
@@ -54,7 +53,7 @@ const PATHS: [&[u8]; 24] = [
 ];
 
 /// An address: of memory that attacks own, of what is not theirs, of nothing.
-fn address(random: &mut Random) -> u64 {
+pub fn address(random: &mut Random) -> u64 {
     let places: [u64; 24] = [
         0,
         USER_START,
@@ -97,7 +96,7 @@ fn address(random: &mut Random) -> u64 {
 }
 
 /// Bytes of memory.
-fn size(random: &mut Random) -> u64 {
+pub fn size(random: &mut Random) -> u64 {
     match random.below(12) {
         0..8 => random.below(20) * PAGE_BYTES,
         8 => random.below(1 << 16),
@@ -200,33 +199,23 @@ pub fn output(random: &mut Random) -> u64 {
     }
 }
 
-/// Makes the bytes in one path or two, with the word that says where the second begins.
-pub fn name_files(random: &mut Random, method: u16, registers: &mut Registers) {
+/// The address of the bytes in that are this module's to fill.
+pub fn own_input() -> u64 {
+    INPUT.0.get() as u64
+}
+
+/// Makes the bytes in one path or two; answers the length of the first, and of all.
+pub fn path_input(random: &mut Random, two: bool) -> (u64, u64) {
     // SAFETY: see `Scratch`; no other reference to it is in use.
     let bytes = unsafe { &mut *INPUT.0.get() };
-    let mut used = 0;
-    let mut add = |random: &mut Random| {
-        let path = random.choose(&PATHS);
-        bytes[used..used + path.len()].copy_from_slice(path);
-        used += path.len();
-        path.len() as u64
-    };
-    let first = add(random);
-    match method {
-        6 => registers.r8 = first,
-        7 | 8 => registers.rdx = first,
-        // An `Attributes` follows the path.
-        10 => registers.r9 = first,
-        _ => {}
+    let first = random.choose(&PATHS);
+    let second = if two { random.choose(&PATHS) } else { b"" };
+    let all = first.len() + second.len();
+    bytes[..first.len()].copy_from_slice(first);
+    bytes[first.len()..all].copy_from_slice(second);
+    // What follows is the rest of earlier paths and noise: an `Attributes`, perhaps.
+    for byte in &mut bytes[all..all + 8] {
+        *byte = random.word() as u8;
     }
-    match method {
-        6..=8 => {
-            add(random);
-        }
-        10 => used += 80,
-        1 | 12 => registers.r9 = startup().process.raw(),
-        _ => {}
-    }
-    registers.r14 = INPUT.0.get() as u64;
-    registers.rax = registers.rax & !(0xffff << 32) | (used as u64) << 32;
+    (first.len() as u64, all as u64)
 }

@@ -6,6 +6,7 @@
 
 mod choices;
 mod files;
+mod shapes;
 mod survival;
 
 use alloc::vec::Vec;
@@ -14,8 +15,9 @@ use kiln_interface::file::FileTree;
 use kiln_interface::name_space::NameSpace;
 use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, Operation, universal};
 use kiln_object::layout::PAGE_BYTES;
+use kiln_object::startup::InitialObject;
 use kiln_object::{ObjectName, ProcessId, RawReference};
-use kiln_runtime::{startup, time};
+use kiln_runtime::{log_line, startup, time};
 
 use crate::attacks;
 use crate::memory;
@@ -40,12 +42,12 @@ pub fn run(seed: u64, calls: u64) -> u64 {
     attack("random calls");
     let mut random = Random::new(seed);
     let mut caller = Caller::new(false);
-    let (mut done, mut batches, mut settled) = (0, 0, 0);
+    let (mut done, mut batches, mut settled) = (0, 0, 0u64);
     while done < calls {
-        for _ in 0..BATCH {
+        while caller.made < (batches + 1) * BATCH {
             caller.call(&mut random);
         }
-        done += BATCH;
+        done = caller.made;
         batches += 1;
         caller.give_back();
         files::remove_all();
@@ -63,7 +65,7 @@ pub fn run(seed: u64, calls: u64) -> u64 {
         }
         if batches % 10 == 0 {
             line(format_args!(
-                "{done} calls, {} of them answered, {} KiB free, {} ms",
+                "\n{done} calls, {} of them answered, {} KiB free, {} ms",
                 caller.answered,
                 free >> 10,
                 time::monotonic_ns() / 1_000_000
@@ -91,9 +93,12 @@ struct Held {
 /// Who makes the calls, with what it was given meanwhile.
 struct Caller {
     reckless: bool,
+    /// Each call is logged.
+    traced: bool,
     held: Vec<Held>,
     own: Vec<RawReference>,
-    /// Calls that succeeded.
+    /// Calls that were made, and that succeeded.
+    made: u64,
     answered: u64,
 }
 
@@ -114,8 +119,10 @@ impl Caller {
         }
         Self {
             reckless,
+            traced: crate::is_set("trace"),
             held: Vec::with_capacity(HELD + 1),
             own,
+            made: 0,
             answered: 0,
         }
     }
@@ -127,7 +134,7 @@ impl Caller {
             0 => choices::operation(random),
             _ => Operation::Call as u16,
         };
-        let method = choices::method(random);
+        let mut method = choices::method(random);
         let word = CallWord::new(method, choices::length(random), choices::length(random));
         let mut registers = Registers::call(target.process, target.object, word, random.word());
         let held = |random: &mut Random| match self.held.len() {
@@ -138,11 +145,12 @@ impl Caller {
         registers.set_words([(); 6].map(|()| choices::word(random, reference)));
         registers.r14 = choices::input(random);
         registers.r15 = choices::output(random);
-        if random.one_in(2) {
-            choices::name_files(random, method, &mut registers);
+        let object = self.object(target);
+        if !random.one_in(4) {
+            method = shapes::shape(random, object, reference, &mut registers);
+            registers.rax = registers.rax & !0xffff | u64::from(method);
         }
         registers.rax = registers.rax & !(0xffff << 48) | u64::from(operation) << 48;
-        let object = self.object(target);
         let fits = if self.reckless {
             survival::comes_back(operation, target, method)
         } else {
@@ -151,7 +159,11 @@ impl Caller {
         if !fits {
             return;
         }
+        if self.traced {
+            log_line!("{operation:#x} {target:?} ({object:?}) {method:#x} {registers:x?}");
+        }
         let before = registers;
+        self.made += 1;
         registers.cross();
         if !self.reckless
             && let Some(name) = registers.unexpected(&before)
@@ -162,6 +174,9 @@ impl Caller {
         }
         if registers.answer().status() == 0 && operation == Operation::Call as u16 {
             self.answered += 1;
+            if method == universal::RELEASE {
+                self.held.retain(|held| held.reference != target);
+            }
             self.keep(target, object, method, &before, &registers);
         }
     }
@@ -176,7 +191,12 @@ impl Caller {
 
     /// Which object is called: mostly one that is there.
     fn target(&self, random: &mut Random) -> RawReference {
-        let own = random.choose(&self.own);
+        // Memory and files have the most that can go wrong; the last is a tree, if there is one.
+        let own = match (random.below(3), self.own.last()) {
+            (0, Some(last)) => *last,
+            (1, _) => startup().object(InitialObject::AddressSpace),
+            _ => random.choose(&self.own),
+        };
         match random.below(16) {
             0..8 => own,
             8..13 => match self.held.len() {
