@@ -16,12 +16,15 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 struct Bump;
-static mut ROOM: [u8; 1 << 20] = [0; 1 << 20];
+struct Room(core::cell::UnsafeCell<[u8; 1 << 20]>);
+// SAFETY: `NEXT` gives each allocation bytes of its own.
+unsafe impl Sync for Room {}
+static ROOM: Room = Room(core::cell::UnsafeCell::new([0; 1 << 20]));
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let size = layout.size() + layout.align();
-        let start = (&raw mut ROOM).cast::<u8>().wrapping_add(NEXT.fetch_add(size, Ordering::Relaxed));
+        let start = ROOM.0.get().cast::<u8>().wrapping_add(NEXT.fetch_add(size, Ordering::Relaxed));
         start.wrapping_add(start.align_offset(layout.align()))
     }
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
