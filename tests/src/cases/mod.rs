@@ -6,6 +6,7 @@ mod busybox;
 mod c_programs;
 mod debian;
 mod endings;
+mod hostile;
 mod image_contents;
 mod interruption;
 mod kvm;
@@ -29,6 +30,7 @@ pub fn add(tests: &mut Tests) {
     bad_input::add(tests);
     trace::add(tests);
     image_contents::add(tests);
+    hostile::add(tests);
     tool::add(tests);
     kvm::add(tests);
 }
