@@ -11,11 +11,9 @@ use spin::Mutex;
 
 use super::registers::{BURST, ON_EMPTY, ON_RECEIVE, Registers, Uart};
 
-/// How often a port that cannot interrupt is looked at.
-pub(super) const RECEIVE_POLL_NS: u64 = 4_000_000;
-/// How often it is looked at while bytes wait to be sent: at 115,200 baud and ten bits for each
-/// byte, a queueful has left meanwhile.
-pub(super) const SEND_POLL_NS: u64 = BURST as u64 * 10 * 1_000_000_000 / 115_200;
+/// How often a port that cannot interrupt is looked at, and any while bytes wait to be sent: at
+/// 115,200 baud and ten bits for each byte, a queueful comes or goes meanwhile.
+pub(super) const POLL_NS: u64 = BURST as u64 * 10 * 1_000_000_000 / 115_200;
 
 /// Something that calls [`Serial::expired`].
 pub(super) trait Alarm {
@@ -67,7 +65,7 @@ impl<R: Registers + Alarm> Serial<R> {
         self.sources.fetch_or(ON_RECEIVE, Ordering::Relaxed);
         // What came before raises the interrupt as well; and what waited to be sent is sent.
         self.apply_sources();
-        self.uart.0.set(SEND_POLL_NS);
+        self.uart.0.set(POLL_NS);
     }
 
     /// The port's interrupt.
@@ -81,10 +79,9 @@ impl<R: Registers + Alarm> Serial<R> {
     /// The alarm's time is over. `lasting` is the processor that polls what cannot interrupt.
     pub(super) fn expired(&self, lasting: bool) {
         self.receive();
-        if console::feed() {
-            self.uart.0.set(SEND_POLL_NS);
-        } else if lasting && self.polled.load(Ordering::Relaxed) {
-            self.uart.0.set(RECEIVE_POLL_NS);
+        let waits = console::feed();
+        if waits || lasting && self.polled.load(Ordering::Relaxed) {
+            self.uart.0.set(POLL_NS);
         }
     }
 
@@ -139,7 +136,7 @@ impl<R: Registers + Alarm + Sync> ConsoleDevice for Serial<R> {
 
     fn announce_room(&self, wanted: bool) {
         if self.set_source(ON_EMPTY, wanted) && wanted && self.live.load(Ordering::Relaxed) {
-            self.uart.0.set(SEND_POLL_NS);
+            self.uart.0.set(POLL_NS);
         }
     }
 

@@ -9,7 +9,7 @@ use kiln_kernel::device::console;
 use proptest::prelude::*;
 
 use super::made_up::MadeUp;
-use super::port::{SEND_POLL_NS, Serial};
+use super::port::{POLL_NS, Serial};
 use super::registers::{Registers, Uart};
 
 /// A byte at 115,200 baud.
@@ -106,7 +106,7 @@ fn a_stuck_port_is_no_loss_and_its_writer_is_told() {
     assert_eq!(TOLD.load(Ordering::Relaxed), 0);
     PORT.uart().0.state().stuck = false;
     for _ in 0..1000 {
-        run(SEND_POLL_NS, false);
+        run(POLL_NS, false);
         if TOLD.swap(0, Ordering::Relaxed) == 1 << 2 {
             let before = taken;
             while let count @ 1.. = console::write_as(2, &bytes[taken..]) {
