@@ -1,7 +1,9 @@
 //! How much memory the tree may hold, and who holds some of it.
 //!
 //! Every byte taken is in exactly one [`Charge`], which gives it back when it goes: so a file that
-//! was removed while open costs until the last reference is gone, and nothing is counted twice.
+//! was removed while open costs until the last reference is gone, and nothing is counted twice. Below
+//! the limit, too, nothing more is taken when the machine runs out of memory: a server that touches a
+//! page that is not there is ended.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -91,6 +93,9 @@ impl Charge {
     /// # Errors
     /// [`Error::NoSpace`] beyond the limit; then nothing was taken.
     pub fn grow(&mut self, more: u64) -> Result<(), Error> {
+        if more > 0 && !machine_has_room() {
+            return Err(Error::NoSpace);
+        }
         let Budget { limit, used, .. } = &*self.budget;
         used.try_update(Relaxed, Relaxed, |used| {
             used.checked_add(more).filter(|sum| sum <= limit)
@@ -115,4 +120,18 @@ impl Drop for Charge {
             self.budget.nodes.fetch_sub(1, Relaxed);
         }
     }
+}
+
+/// Whether the machine has more memory than servers need to go on: the kernel refuses programs pages
+/// at about a quarter of that, so those who come first do not meet.
+#[cfg(kiln_freestanding)]
+fn machine_has_room() -> bool {
+    const LEAST: u64 = 256 << 10;
+    let free = kiln_runtime::kernel_information().memory_free.load(Relaxed);
+    free > LEAST.max(kiln_runtime::startup().memory_bytes / 64)
+}
+
+#[cfg(not(kiln_freestanding))]
+fn machine_has_room() -> bool {
+    true
 }

@@ -65,6 +65,15 @@ fn setting(name: &str) -> Option<u64> {
         .next_back()
 }
 
+/// Whether the command line chooses that group of attacks, or none.
+fn wanted(group: &str) -> bool {
+    let chosen = startup()
+        .command_line()
+        .split(|byte| *byte == b' ')
+        .find_map(|word| word.strip_prefix(b"only="));
+    chosen.is_none_or(|chosen| chosen == group.as_bytes())
+}
+
 /// Whether the command line has that word.
 fn is_set(word: &str) -> bool {
     startup()

@@ -34,10 +34,10 @@ const CPUS: usize = 64;
 pub enum Purpose {
     /// The program's own memory.
     Program,
-    /// What the system's part of the program's process needs, to say that memory ran out above all.
-    System,
     /// The kernel's notes about processes, which they can make long.
     Notes,
+    /// What the system's part of the program's process needs, to say that memory ran out above all.
+    System,
     /// A server's memory.
     Server,
     /// What the kernel cannot do without.
@@ -341,8 +341,8 @@ mod tests {
     fn those_who_matter_more_find_more() {
         let order = [
             Purpose::Program,
-            Purpose::System,
             Purpose::Notes,
+            Purpose::System,
             Purpose::Server,
             Purpose::Kernel,
         ];

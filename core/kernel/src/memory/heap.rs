@@ -1,41 +1,73 @@
 //! The kernel's heap: talc over pages of the frame allocator.
 //!
 //! A process can make the kernel keep notes about it, and an allocation that fails ends the machine:
-//! so whatever keeps such a note asks [`ensure_room`] first, and answers `Exhausted`.
+//! so whatever keeps such a note asks [`ensure_room`] first, and answers `Exhausted`. The heap never
+//! shrinks, so it may only ever become a part of memory, however many notes were kept at once; and of
+//! that part the program's notes leave some to the servers'.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kiln_object::Error;
 
+use super::PAGE_BYTES;
 use super::frames::{self, Purpose};
+use crate::process::CPUS;
+use crate::processor::PerCpu;
 
 /// Least number of pages that the heap grows by, where so many lie together.
 const GROWTH_PAGES: u64 = 16;
+
+/// The part of memory that the heap may become: one in so many pages, but always a few.
+const PART: u64 = 16;
+const LEAST_PAGES: u64 = 96;
+
+/// Pages that are the heap's.
+static PAGES: AtomicU64 = AtomicU64::new(0);
+
+/// Processors that are looking for room in the heap as it is.
+static LOOKING: [AtomicBool; CPUS] = [const { AtomicBool::new(false) }; CPUS];
+
+/// Pages that the heap may still take for notes about the program, or about others.
+fn growth(program: bool) -> u64 {
+    let most = (frames::total_bytes() / PAGE_BYTES / PART).max(LEAST_PAGES);
+    let most = if program { most / 4 * 3 } else { most };
+    let left = most.saturating_sub(PAGES.load(Ordering::Relaxed));
+    left.min(frames::spare_pages(Purpose::Notes))
+}
 
 /// Bytes that one request of a process makes the kernel allocate at most: an object's slots, or the
 /// nodes of a map of regions that is split at every level, three times.
 const REQUEST_BYTES: usize = 16 << 10;
 
-/// Makes sure that one request's allocations will not fail.
+/// Makes sure that the allocations of one request, of the `program` or of a server, will not fail.
 ///
 /// # Errors
 /// `Exhausted` if they could.
 #[inline]
-pub fn ensure_room() -> Result<(), Error> {
+pub fn ensure_room(program: bool) -> Result<(), Error> {
     // The heap grows while there are pages, by single ones if need be.
-    if frames::spare_pages(Purpose::Notes) >= 2 * GROWTH_PAGES {
+    if growth(program) >= 2 * GROWTH_PAGES {
         return Ok(());
     }
     find_room()
 }
 
-/// Looks for room by taking it and giving it back.
+/// Looks for room in the heap as it is by taking it and giving it back.
 #[cold]
 #[inline(never)]
 fn find_room() -> Result<(), Error> {
+    let looking = LOOKING.get(PerCpu::number() as usize);
+    let look = |whether| {
+        if let Some(looking) = looking {
+            looking.store(whether, Ordering::Relaxed);
+        }
+    };
+    look(true);
     let mut room = alloc::vec::Vec::<u8>::new();
-    room.try_reserve_exact(REQUEST_BYTES)
-        .map_err(|_| Error::Exhausted)?;
+    let found = room.try_reserve_exact(REQUEST_BYTES);
     core::hint::black_box(&room);
-    Ok(())
+    look(false);
+    found.map_err(|_| Error::Exhausted)
 }
 
 #[cfg(kiln_freestanding)]
@@ -46,8 +78,8 @@ mod global {
     use talc::base::{Talc, binning::Binning};
     use talc::source::Source;
 
-    use super::super::{PAGE_BYTES, frames};
-    use super::{GROWTH_PAGES, Purpose};
+    use super::super::frames;
+    use super::{GROWTH_PAGES, LOOKING, Ordering, PAGE_BYTES, PAGES, PerCpu, Purpose, growth};
 
     /// What talc may add to a request for its own words.
     const OVERHEAD_BYTES: usize = 256;
@@ -59,6 +91,10 @@ mod global {
     // touches the heap's own lock.
     unsafe impl Source for Frames {
         fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+            let looking = LOOKING.get(PerCpu::number() as usize);
+            if looking.is_some_and(|looking| looking.load(Ordering::Relaxed)) {
+                return Err(());
+            }
             let bytes = layout
                 .size()
                 .checked_add(layout.align() + OVERHEAD_BYTES)
@@ -71,11 +107,13 @@ mod global {
             };
             let (first, pages) = [least.max(GROWTH_PAGES), least]
                 .into_iter()
+                .filter(|pages| *pages <= growth(false))
                 .find_map(|pages| {
                     let first = frames::allocate_contiguous_for(pages, Purpose::Notes)?;
                     Some((first, pages))
                 })
                 .ok_or(())?;
+            PAGES.fetch_add(pages, Ordering::Relaxed);
             // SAFETY: the pages are this heap's alone from now on and the direct map covers them.
             unsafe { talc.claim(first.pointer(), (pages * PAGE_BYTES) as usize) };
             Ok(())

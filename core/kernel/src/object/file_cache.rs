@@ -89,7 +89,7 @@ impl FileCache for Pages {
     ) -> Result<Reference<dyn FileCache>, Error> {
         let part = self.0.range(offset, length).ok_or(Error::BadArgument)?;
         let receiver = process::find(owner).ok_or(Error::ServerDied)?;
-        heap::ensure_room()?;
+        heap::ensure_room(receiver.is_program())?;
         // The receiver pays: it asked the caller for the pages, and could ask without end.
         let object: ObjectName = receiver.objects.insert(
             file_cache(part),

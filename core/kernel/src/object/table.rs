@@ -19,25 +19,28 @@ const LIMIT: usize = 1 << 16;
 /// Most objects that one process can pay for, so that no giver fills another's table alone.
 const SHARE: u32 = 1 << 15;
 
-/// Slots that are made at once.
+/// Slots that are made and given back at once.
 const CHUNK_SLOTS: usize = 64;
-
-/// The end of the list of free slots.
-const NONE: u32 = u32::MAX;
 
 /// How many objects a process pays for.
 #[derive(Debug)]
-pub struct Share(AtomicU32);
+pub struct Share {
+    held: AtomicU32,
+    program: bool,
+}
 
 impl Share {
-    /// Of a process that pays for nothing yet.
+    /// Of a process that pays for nothing yet; `program` is whether it is the program's.
     #[must_use]
-    pub const fn new() -> Self {
-        Self(AtomicU32::new(0))
+    pub const fn new(program: bool) -> Self {
+        Self {
+            held: AtomicU32::new(0),
+            program,
+        }
     }
 
     fn take(&self) -> Result<(), Error> {
-        self.0
+        self.held
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
                 (held < SHARE).then_some(held + 1)
             })
@@ -46,13 +49,7 @@ impl Share {
     }
 
     fn give_back(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Default for Share {
-    fn default() -> Self {
-        Self::new()
+        self.held.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -70,23 +67,30 @@ impl Drop for Held {
 struct Slot {
     generation: u32,
     rights: Rights,
-    /// The next free slot, while this one is free.
-    next: u32,
     held: Option<Held>,
+}
+
+struct Chunk {
+    slots: [Slot; CHUNK_SLOTS],
+    /// A bit for each slot that is in use, or used up.
+    used: u64,
 }
 
 struct Slots {
     #[expect(clippy::vec_box, reason = "to grow must not copy all slots")]
-    chunks: Vec<Box<[Slot; CHUNK_SLOTS]>>,
-    /// The first free slot.
-    free: u32,
+    chunks: Vec<Box<Chunk>>,
+    /// No chunk below this one has a free slot.
+    first_free: usize,
+    /// No slot of a chunk that was given back had a higher generation.
+    generation: u32,
 }
 
 impl Slots {
     const fn new() -> Self {
         Self {
             chunks: Vec::new(),
-            free: NONE,
+            first_free: 0,
+            generation: 1,
         }
     }
 
@@ -95,37 +99,65 @@ impl Slots {
         let place = place as usize;
         self.chunks
             .get(place / CHUNK_SLOTS)?
+            .slots
             .get(place % CHUNK_SLOTS)
     }
 
-    fn get_mut(&mut self, place: u32) -> Option<&mut Slot> {
-        let place = place as usize;
-        self.chunks
-            .get_mut(place / CHUNK_SLOTS)?
-            .get_mut(place % CHUNK_SLOTS)
+    /// The lowest free slot, with its place; it counts as used from now on.
+    fn take(&mut self, payer: &Share) -> Result<(u32, &mut Slot), Error> {
+        while let Some(chunk) = self.chunks.get(self.first_free)
+            && chunk.used == u64::MAX
+        {
+            self.first_free += 1;
+        }
+        let first = self.first_free * CHUNK_SLOTS;
+        if self.first_free == self.chunks.len() {
+            if first >= LIMIT {
+                return Err(Error::Exhausted);
+            }
+            heap::ensure_room(payer.program)?;
+            let generation = self.generation;
+            let slots = core::array::from_fn(|_| Slot {
+                generation,
+                rights: Rights::empty(),
+                held: None,
+            });
+            self.chunks.push(Box::new(Chunk { slots, used: 0 }));
+        }
+        let chunk = self
+            .chunks
+            .get_mut(self.first_free)
+            .ok_or(Error::Exhausted)?;
+        let index = chunk.used.trailing_ones();
+        let slot = chunk
+            .slots
+            .get_mut(index as usize)
+            .ok_or(Error::Exhausted)?;
+        payer.take()?;
+        chunk.used |= 1 << index;
+        Ok((first as u32 + index, slot))
     }
 
-    /// Makes more slots, all on the list of free ones.
-    fn grow(&mut self) -> Result<(), Error> {
-        let first = self.chunks.len() * CHUNK_SLOTS;
-        if first >= LIMIT {
-            return Err(Error::Exhausted);
+    /// Takes what the name names out of its slot.
+    fn remove(&mut self, name: ObjectName) -> Option<Held> {
+        let place = name.slot() as usize;
+        let (number, index) = (place / CHUNK_SLOTS, place % CHUNK_SLOTS);
+        let chunk = self.chunks.get_mut(number)?;
+        let slot = chunk.slots.get_mut(index)?;
+        if slot.generation != name.generation() {
+            return None;
         }
-        let last = first + CHUNK_SLOTS - 1;
-        let end = self.free;
-        self.chunks
-            .push(Box::new(core::array::from_fn(|index| Slot {
-                generation: 1,
-                rights: Rights::empty(),
-                next: if first + index == last {
-                    end
-                } else {
-                    (first + index + 1) as u32
-                },
-                held: None,
-            })));
-        self.free = first as u32;
-        Ok(())
+        let held = slot.held.take()?;
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            chunk.used &= !(1 << index);
+            self.first_free = self.first_free.min(number);
+        }
+        while let Some(last) = self.chunks.pop_if(|chunk| chunk.used == 0) {
+            let generations = last.slots.iter().map(|slot| slot.generation);
+            self.generation = generations.fold(self.generation, u32::max);
+        }
+        Some(held)
     }
 }
 
@@ -162,7 +194,6 @@ impl Table {
                 generation,
                 rights,
                 held: Some(held),
-                ..
             }) if *generation == name.generation() => Ok((held.object.clone(), *rights)),
             _ => Err(Error::BadReference),
         }
@@ -179,18 +210,10 @@ impl Table {
         payer: &'static Share,
     ) -> Result<ObjectName, Error> {
         let mut slots = self.slots.lock();
-        if slots.free == NONE {
-            heap::ensure_room()?;
-            slots.grow()?;
-        }
-        let place = slots.free;
-        let slot = slots.get_mut(place).ok_or(Error::Exhausted)?;
-        payer.take()?;
+        let (place, slot) = slots.take(payer)?;
         slot.rights = rights;
         slot.held = Some(Held { object, payer });
-        let (generation, next) = (slot.generation, slot.next);
-        slots.free = next;
-        Ok(ObjectName::new(place, generation))
+        Ok(ObjectName::new(place, slot.generation))
     }
 
     /// Takes an object out.
@@ -198,20 +221,8 @@ impl Table {
     /// # Errors
     /// `BadReference` if the name means nothing.
     pub fn remove(&self, name: ObjectName) -> Result<(), Error> {
-        let mut slots = self.slots.lock();
-        let free = slots.free;
-        let slot = slots
-            .get_mut(name.slot())
-            .filter(|slot| slot.generation == name.generation())
-            .ok_or(Error::BadReference)?;
-        let removed = slot.held.take().ok_or(Error::BadReference)?;
-        if let Some(next) = slot.generation.checked_add(1) {
-            slot.generation = next;
-            slot.next = free;
-            slots.free = name.slot();
-        }
-        drop(slots);
-        // What it runs when it goes must not find the lock taken.
+        let removed = self.slots.lock().remove(name).ok_or(Error::BadReference)?;
+        // What it runs when it goes does not find the lock taken.
         drop(removed);
         Ok(())
     }
@@ -241,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_name_dies_with_its_object() {
-        static SHARE: Share = Share::new();
+        static SHARE: Share = Share::new(false);
         let table = Table::new();
         let first = table
             .insert(Arc::new(Nothing), Rights::READ, &SHARE)
@@ -265,8 +276,8 @@ mod tests {
 
     #[test]
     fn no_giver_fills_a_table_and_what_is_taken_back_is_paid_no_more() {
-        static GIVER: Share = Share::new();
-        static OTHER: Share = Share::new();
+        static GIVER: Share = Share::new(true);
+        static OTHER: Share = Share::new(false);
         let table = Table::new();
         let give = |payer| table.insert(Arc::new(Nothing), Rights::READ, payer);
         let names: Vec<_> = (0..super::SHARE).map(|_| give(&GIVER).unwrap()).collect();
@@ -286,8 +297,30 @@ mod tests {
         assert!(give(&GIVER).is_ok());
         assert_eq!(give(&GIVER), Err(Error::Exhausted));
         table.clear();
-        assert_eq!(GIVER.0.load(Ordering::Relaxed), 0);
-        assert_eq!(OTHER.0.load(Ordering::Relaxed), 0);
+        assert_eq!(GIVER.held.load(Ordering::Relaxed), 0);
+        assert_eq!(OTHER.held.load(Ordering::Relaxed), 0);
         assert!(table.lookup(names[0]).is_err());
+    }
+
+    #[test]
+    fn names_of_slots_that_were_given_back_never_come_again() {
+        static SHARE: Share = Share::new(false);
+        let table = Table::new();
+        let give = || {
+            table
+                .insert(Arc::new(Nothing), Rights::READ, &SHARE)
+                .unwrap()
+        };
+        let mut seen = alloc::collections::BTreeSet::new();
+        for round in 1..20 {
+            let names: Vec<_> = (0..round * 17).map(|_| give()).collect();
+            assert!(names.iter().all(|name| seen.insert(name.raw())));
+            for name in &names {
+                assert!(table.lookup(*name).is_ok());
+                assert_eq!(table.remove(*name), Ok(()));
+            }
+            assert!(table.slots.lock().chunks.is_empty());
+        }
+        assert_eq!(SHARE.held.load(Ordering::Relaxed), 0);
     }
 }

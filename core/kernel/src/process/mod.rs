@@ -84,7 +84,7 @@ impl Process {
             dispatchers: [const { Once::new() }; CPUS],
             entries: Entries::default(),
             objects: Table::new(),
-            share: Share::new(),
+            share: Share::new(program),
         }));
         slot.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
         Ok(process)

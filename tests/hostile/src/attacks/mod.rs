@@ -24,6 +24,17 @@ use crate::server::Command;
 /// The mark of the program's registers.
 pub const MARK: u64 = 0xa77a_0000_a77a_0001;
 
+/// The attacks by what they are about; the command line's word `only=NAME` chooses.
+const GROUPS: [(&str, fn()); 7] = [
+    ("names", names::all),
+    ("buffers", buffers::all),
+    ("crossing", crossing::all),
+    ("memory", memory::all),
+    ("instructions", instructions::all),
+    ("ends", ends::all),
+    ("exhaustion", exhaustion::all),
+];
+
 /// All attacks that leave enough servers for the random calls.
 pub fn all() {
     // Calls to itself, as deep as they go, so that their stacks are there: they are vital, too.
@@ -32,13 +43,11 @@ pub fn all() {
         Ok([7, 0, 0, 0]),
     );
     crate::memory::remember();
-    names::all();
-    buffers::all();
-    crossing::all();
-    memory::all();
-    instructions::all();
-    ends::all();
-    exhaustion::all();
+    for (name, group) in GROUPS {
+        if crate::wanted(name) {
+            group();
+        }
+    }
     attack("after all attacks");
     still_well();
 }

@@ -152,7 +152,7 @@ impl Caller {
         }
         registers.rax = registers.rax & !(0xffff << 48) | u64::from(operation) << 48;
         let fits = if self.reckless {
-            survival::comes_back(operation, target, method)
+            survival::comes_back(operation, target, method, &mut registers)
         } else {
             survival::is_harmless(operation, object, method, &mut registers)
         };

@@ -60,29 +60,30 @@ pub fn is_harmless(
     true
 }
 
-fn memory_is_harmless(method: u16, registers: &mut Registers) -> bool {
-    const FIXED: u64 = (MapFlags::REPLACE.bits() | MapFlags::EXACT.bits()) as u64;
+/// Populates no large mapping.
+fn take_little(method: u16, registers: &mut Registers) {
     const POPULATE: u64 = MapFlags::POPULATE.bits() as u64;
     const MUCH: u64 = 1 << 20;
+    if method == 1 && registers.r8 > MUCH {
+        registers.r10 &= !POPULATE;
+    }
+    if method == 2 && registers.r12 > MUCH {
+        registers.r13 &= !(POPULATE << 32);
+    }
+}
+
+fn memory_is_harmless(method: u16, registers: &mut Registers) -> bool {
+    const FIXED: u64 = (MapFlags::REPLACE.bits() | MapFlags::EXACT.bits()) as u64;
+    take_little(method, registers);
     let vital = |start: u64, length: u64| {
         let start = start & !(PAGE_BYTES - 1);
         let end = start.saturating_add(length).saturating_add(PAGE_BYTES);
         memory::is_vital(start, end)
     };
     match method {
-        1 => {
-            if registers.r8 > MUCH {
-                registers.r10 &= !POPULATE;
-            }
-            registers.r10 & FIXED == 0 || !vital(registers.rdx, registers.r8)
-        }
+        1 => registers.r10 & FIXED == 0 || !vital(registers.rdx, registers.r8),
         // Words: reference (2), offset, address, length, protection and flags.
-        2 => {
-            if registers.r12 > MUCH {
-                registers.r13 &= !(POPULATE << 32);
-            }
-            registers.r13 >> 32 & FIXED == 0 || !vital(registers.r10, registers.r12)
-        }
+        2 => registers.r13 >> 32 & FIXED == 0 || !vital(registers.r10, registers.r12),
         3 | 4 | 6 => !vital(registers.rdx, registers.r8),
         5 => !vital(registers.rdx, registers.r8) && !vital(registers.r9, registers.r10),
         7 => !vital(registers.rdx, 16),
@@ -90,14 +91,23 @@ fn memory_is_harmless(method: u16, registers: &mut Registers) -> bool {
     }
 }
 
-/// Whether a reckless server may make the call: it may end by it, but not wait, nor leave at once.
-pub fn comes_back(operation: u16, target: RawReference, method: u16) -> bool {
+/// Whether a reckless server may make the call: it may end by it, but neither wait, nor leave at
+/// once, nor take all memory: servers come before the program, which is to see the end.
+pub fn comes_back(
+    operation: u16,
+    target: RawReference,
+    method: u16,
+    registers: &mut Registers,
+) -> bool {
     if operation == Operation::Return as u16 || operation == Operation::Resume as u16 {
         return false;
     }
     let process = startup().object(InitialObject::Process);
     if target == process && (method == 1 || method == 3) {
         return false;
+    }
+    if target == startup().object(InitialObject::AddressSpace) {
+        take_little(method, registers);
     }
     // Others like itself would do as they are told, and wait.
     target.process == ProcessId::KERNEL || target.process.index() <= well_behaved_servers()

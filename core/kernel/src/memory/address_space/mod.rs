@@ -83,7 +83,7 @@ impl AddressSpace {
         if self.regions.len() > REGIONS - REGIONS_AT_ONCE {
             return Err(Error::Exhausted);
         }
-        heap::ensure_room()
+        heap::ensure_room(self.program)
     }
 
     /// As [`AddressSpace::admit`], if taking the range out splits a region: to give whole ones back
