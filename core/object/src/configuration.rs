@@ -32,8 +32,6 @@ pub mod key {
     pub const MOUNT: &str = "mount";
     /// Bytes that the memory file system may hold, decimal; half of the machine's if not said.
     pub const MEMORY_FS_LIMIT: &str = "memory_fs.limit";
-    /// `1`: measurements run in place of the program.
-    pub const BENCH: &str = "bench";
 }
 
 /// One key and its value.

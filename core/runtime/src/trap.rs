@@ -6,7 +6,9 @@
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use kiln_interface::kernel::Process as _;
-use kiln_object::dispatcher::{DispatcherPage, SOFT_INTERRUPT_VECTOR, TrapFrame, fault_cause};
+use kiln_object::dispatcher::{
+    DispatcherPage, Registers, SOFT_INTERRUPT_VECTOR, TrapFrame, fault_cause,
+};
 
 /// What looks at a trap.
 pub type Handler = fn(&TrapFrame);
@@ -50,17 +52,7 @@ pub fn end_process(trap: &TrapFrame) {
         load(&trap.error),
         cause(load(&trap.cause)),
     );
-    crate::log_line!(
-        "rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x} rbp {:#x} rsp {:#x}",
-        load(&registers.rax),
-        load(&registers.rbx),
-        load(&registers.rcx),
-        load(&registers.rdx),
-        load(&registers.rsi),
-        load(&registers.rdi),
-        load(&registers.rbp),
-        load(&registers.rsp),
-    );
+    log_registers(registers);
     crate::log_line!(
         "r8 {:#x} r9 {:#x} r10 {:#x} r11 {:#x} r12 {:#x} r13 {:#x} r14 {:#x} r15 {:#x} flags {:#x}",
         load(&registers.r8),
@@ -75,6 +67,22 @@ pub fn end_process(trap: &TrapFrame) {
     );
     // On success it does not come back.
     let _ = crate::process().exit(128 + signal(vector, load(&trap.cause)));
+}
+
+/// Writes the registers `rax` to `rsp` to the log, in one line.
+pub fn log_registers(registers: &Registers) {
+    let load = |register: &core::sync::atomic::AtomicU64| register.load(Ordering::Relaxed);
+    crate::log_line!(
+        "rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x} rbp {:#x} rsp {:#x}",
+        load(&registers.rax),
+        load(&registers.rbx),
+        load(&registers.rcx),
+        load(&registers.rdx),
+        load(&registers.rsi),
+        load(&registers.rdi),
+        load(&registers.rbp),
+        load(&registers.rsp),
+    );
 }
 
 /// The POSIX signal number that stands for a trap.

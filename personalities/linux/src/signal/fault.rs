@@ -90,17 +90,7 @@ fn report(trap: &TrapFrame, signal: u32) {
             load(&trap.error),
         );
     }
-    kiln_runtime::log_line!(
-        "rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x} rbp {:#x} rsp {:#x}",
-        load(&registers.rax),
-        load(&registers.rbx),
-        load(&registers.rcx),
-        load(&registers.rdx),
-        load(&registers.rsi),
-        load(&registers.rdi),
-        load(&registers.rbp),
-        load(&registers.rsp),
-    );
+    kiln_runtime::trap::log_registers(registers);
 }
 
 /// Whether the address is in the gap that is kept below the program's stack.
