@@ -16,14 +16,25 @@ pub mod soft_interrupt {
     pub const PREEMPT: u64 = 1 << 2;
     /// The console takes bytes again, after it took none from this dispatcher.
     pub const CONSOLE_OUTPUT: u64 = 1 << 3;
+    /// The ring of one-way messages is not empty.
+    pub const MESSAGE: u64 = 1 << 4;
+    /// A process that answered `Busy` to this dispatcher may take a call again.
+    pub const RETRY: u64 = 1 << 5;
+    /// A call that was posted to another CPU has its answer.
+    pub const CALL_DONE: u64 = 1 << 6;
+    /// A page fault that was parked is resolved.
+    pub const FAULT_DONE: u64 = 1 << 7;
+    /// Another dispatcher of the same process wants attention.
+    pub const WAKE: u64 = 1 << 8;
 }
 
-/// [`TrapFrame::vector`] of a program that was stopped because `CONSOLE` or `TIMER` is pending; no
+/// [`TrapFrame::vector`] of a program that was stopped because a soft interrupt is pending; no
 /// exception has this number.
 ///
-/// Code in the system's own range of addresses is never stopped so: it is as if soft interrupts
-/// were disabled there, and it looks at [`DispatcherPage::pending`] before it goes back to the
-/// program. The handler clears the bits it has seen to.
+/// Code in the system's own range of addresses is stopped so only if it said that it can be, by
+/// [`DispatcherPage::preemptible`]: else it is as if soft interrupts were disabled there, and it
+/// looks at [`DispatcherPage::pending`] before it goes back to the program. The handler clears the
+/// bits it has seen to.
 pub const SOFT_INTERRUPT_VECTOR: u64 = 256;
 
 /// General registers of an interrupted context, in the order the kernel saves them.
@@ -103,7 +114,9 @@ pub struct DispatcherPage {
     pub has_work: AtomicU64,
     /// Counts the system calls that came by reflection.
     pub reflected_calls: AtomicU64,
-    reserved: [AtomicU64; 1],
+    /// Not zero if code in the system's range may be stopped for a soft interrupt as well, while
+    /// `disabled` is zero: the scheduler of native processes sets it, and saves what it stops.
+    pub preemptible: AtomicU64,
     /// Words that belong to the runtime and the personality; the kernel never looks.
     pub runtime: [AtomicU64; 56],
     /// The last trap.
@@ -121,7 +134,7 @@ impl Default for DispatcherPage {
             cpu: AtomicU32::default(),
             has_work: AtomicU64::default(),
             reflected_calls: AtomicU64::default(),
-            reserved: Default::default(),
+            preemptible: AtomicU64::default(),
             runtime: [const { AtomicU64::new(0) }; 56],
             trap: TrapFrame::default(),
         }
