@@ -48,6 +48,8 @@ pub enum Operation {
     Return = 0xcb02,
     /// Go on with the context saved in the dispatcher page's trap frame.
     Resume = 0xcb03,
+    /// Send a one-way message: registers as for a call without bytes.
+    Send = 0xcb04,
 }
 
 /// `rax` of a call: tag, lengths of both byte strings, method number.
@@ -66,6 +68,12 @@ impl CallWord {
                 | (output as u64) << 16
                 | method as u64,
         )
+    }
+
+    /// The word for a one-way message: no bytes travel.
+    #[must_use]
+    pub const fn one_way(method: u16) -> Self {
+        Self((Operation::Send as u64) << 48 | method as u64)
     }
 
     /// The tag, to be compared with [`Operation`].

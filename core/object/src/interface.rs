@@ -35,9 +35,38 @@ pub trait Transport {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<Reply, Error>;
+
+    /// Sends `method` of `reference` one way: nobody waits for it and no answer comes back. Messages
+    /// from one sender to one process arrive in the order in which they were sent.
+    ///
+    /// A transport that has no queue delivers the message at once, as a call without bytes, and
+    /// answers what that call answers.
+    ///
+    /// # Errors
+    /// `ServerDied` if the process is gone, `Busy` if its queue is full: nothing was sent then. What
+    /// happens at the receiver (a stale name, a missing right, the method's own error) is not told.
+    #[inline(always)]
+    fn send(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+    ) -> Result<(), Error> {
+        self.call(reference, method, words, &[], &mut []).map(drop)
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for &T {
+    #[inline(always)]
+    fn send(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+    ) -> Result<(), Error> {
+        (**self).send(reference, method, words)
+    }
+
     #[inline(always)]
     fn call(
         &self,
