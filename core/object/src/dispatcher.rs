@@ -121,6 +121,22 @@ pub struct DispatcherPage {
     pub runtime: [AtomicU64; 56],
     /// The last trap.
     pub trap: TrapFrame,
+    /// Where the process notes events.
+    pub trace: UserTrace,
+}
+
+/// The process's own ring of events. The kernel fills this in once and reads it never.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct UserTrace {
+    /// Groups that are noted, as in [`Groups`](crate::trace::Groups); zero: none.
+    pub groups: AtomicU64,
+    /// Address of the places.
+    pub slots: AtomicU64,
+    /// Their number less one; it is a power of two.
+    pub mask: AtomicU64,
+    /// Events so far.
+    pub position: AtomicU64,
 }
 
 impl Default for DispatcherPage {
@@ -137,6 +153,7 @@ impl Default for DispatcherPage {
             preemptible: AtomicU64::default(),
             runtime: [const { AtomicU64::new(0) }; 56],
             trap: TrapFrame::default(),
+            trace: UserTrace::default(),
         }
     }
 }
@@ -145,6 +162,8 @@ impl Default for DispatcherPage {
 pub const REFLECTED_RIP: usize = 0x08;
 /// Offset of [`DispatcherPage::reflected_flags`].
 pub const REFLECTED_FLAGS: usize = 0x10;
+/// Offset of [`UserTrace::groups`] of [`DispatcherPage::trace`].
+pub const TRACE_GROUPS: usize = offset_of!(DispatcherPage, trace) + offset_of!(UserTrace, groups);
 /// Offset of [`DispatcherPage::runtime`].
 pub const RUNTIME: usize = 0x40;
 

@@ -77,6 +77,9 @@ pub const CONFIGURATION_BASE: u64 = 0x603b_0000_0000;
 /// Read-only, shared by all: [`KernelInformation`](crate::startup::KernelInformation).
 pub const KERNEL_INFORMATION_BASE: u64 = 0x603c_0000_0000;
 
+/// Rings of the process's own events, one per CPU; only there while events are noted.
+pub const TRACE_BASE: u64 = 0x603e_0000_0000;
+
 /// Read-only, in the image root's server only: the whole root file system.
 pub const ROOT_BASE: u64 = 0x6040_0000_0000;
 
@@ -87,6 +90,12 @@ pub const WINDOW_BASE: u64 = 0x6080_0000_0000;
 #[must_use]
 pub const fn call_slot(cpu: u32, slot: usize) -> u64 {
     CALL_SLOT_BASE + (cpu as u64 * CALL_SLOTS as u64 + slot as u64) * CALL_SLOT_BYTES
+}
+
+/// The address of the ring of events on CPU `cpu`.
+#[must_use]
+pub const fn trace_ring(cpu: u32) -> u64 {
+    TRACE_BASE + cpu as u64 * crate::trace::USER_RING_BYTES
 }
 
 /// The address of the dispatcher page of CPU `cpu`; the user GS base there.

@@ -15,6 +15,7 @@ pub mod layout;
 mod loopback;
 pub mod marshal;
 pub mod startup;
+pub mod trace;
 
 pub use error::Error;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};
