@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 
 use kiln_object::dispatcher::{SOFT_INTERRUPT_VECTOR, fault_cause};
 use kiln_object::layout::{TRAP_STACK_TOP, USER_END, dispatcher_page};
+use kiln_object::trace::directory::Counter;
 
 use crate::call::{current_dispatcher, run};
 use crate::interrupt::InterruptFrame;
@@ -33,14 +34,22 @@ pub fn exception(frame: &mut InterruptFrame) {
     if !frame.from_user() && in_copy.is_none() {
         crate::panic::exception(frame);
     }
+    if let Some(dispatcher) = current_dispatcher() {
+        dispatcher.account().count(Counter::Faults);
+    }
+    crate::event!(Fault, fault_small(frame), address, frame.rip);
     let cause = if frame.vector == PAGE_FAULT {
         match resolve(address, frame.error, frame.from_user()) {
-            Ok(()) => return,
+            Ok(()) => {
+                crate::event!(FaultDone, 0);
+                return;
+            }
             Err(cause) => cause,
         }
     } else {
         fault_cause::NONE
     };
+    crate::event!(FaultDone, 1);
     match in_copy {
         Some(fixup) => frame.rip = fixup,
         None if cause == fault_cause::NO_MEMORY => out_of_memory(),
@@ -56,6 +65,11 @@ fn out_of_memory() -> ! {
         frames::total_bytes() >> 10
     );
     run::end_current("needed another page", KILLED)
+}
+
+/// The exception's number and the low byte of its error code, as events have them.
+fn fault_small(frame: &InterruptFrame) -> u32 {
+    (frame.error as u32 & 0xff) << 16 | frame.vector as u32 & 0xffff
 }
 
 fn fault_address() -> u64 {
@@ -124,6 +138,12 @@ pub(crate) fn deliver_soft_interrupt(frame: &mut InterruptFrame, dispatcher: &Di
     if entry == 0 || dispatcher.page().trap.active.swap(1, Ordering::Relaxed) != 0 {
         return false;
     }
+    crate::event!(
+        SoftInterrupt,
+        0,
+        dispatcher.process().id().raw(),
+        dispatcher.page().pending.load(Ordering::Relaxed)
+    );
     let told = [SOFT_INTERRUPT_VECTOR, 0, 0, fault_cause::NONE];
     enter(frame, dispatcher, entry, told);
     true

@@ -36,5 +36,6 @@ mod self_test;
 pub mod soft_interrupt;
 mod start;
 pub mod time;
+pub mod trace;
 #[cfg(kiln_freestanding)]
 mod unwinding;

@@ -45,6 +45,7 @@ static TIMERS: Mutex<Vec<Timer>> = Mutex::new(Vec::new());
 
 /// Sets `bits` for `dispatcher`.
 pub fn raise(dispatcher: &'static Dispatcher, bits: u64) {
+    crate::event!(Raise, 0, dispatcher.process().id().raw(), bits);
     dispatcher.page().pending.fetch_or(bits, Ordering::AcqRel);
     // Only a process with foreign code has any outside the system's range.
     if bits & STOPS != 0 && dispatcher.process().entries.reflected() != 0 {

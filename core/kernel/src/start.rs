@@ -74,6 +74,7 @@ extern "sysv64" fn on_guarded_stack(entry_counter: u64) -> ! {
     interrupt::io_apic::initialise();
     time::initialise(entry_counter);
     time::timer::initialise();
+    crate::trace::initialise(boot::information().command_line());
     device::start(Stage::Device);
     crate::info!("started in {} us", time::monotonic_ns() / 1000);
     processor::application::enter_boot_processor();

@@ -34,7 +34,13 @@ impl Ring {
     fn write(&self, stamp: u64) {
         let index = self.position.load(Ordering::Relaxed);
         self.position.store(index + 1, Ordering::Relaxed);
-        self.slots[(index % CAPACITY) as usize].fill(index, stamp, 9 << 32, stamp * 10, stamp * 100);
+        self.slots[(index % CAPACITY) as usize].fill(
+            index,
+            stamp,
+            9 << 32,
+            stamp * 10,
+            stamp * 100,
+        );
     }
 
     fn read(&self, index: u64) -> Option<[u64; 4]> {

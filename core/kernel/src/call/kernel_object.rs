@@ -80,6 +80,7 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
         }
         Err(error) => answer_error(frame, error),
     }
+    crate::event!(KernelReturn, u32::from(ReturnWord(frame.rax).status()));
     let Some(exchange) = exchange() else { return };
     match exchange.afterwards.take() {
         Afterwards::Nothing => {}
@@ -102,6 +103,12 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
         return universal_method(caller, name, word.method(), words).map(|reply| (reply, 0, 0));
     }
     let (object, rights) = caller.objects.lookup(name)?;
+    crate::event!(
+        KernelCall,
+        u32::from(word.method()),
+        object.interface_hash(),
+        name.raw()
+    );
     // SAFETY: the kernel is not interrupted, and no method calls another kernel object by this path.
     let (input, output) = unsafe { exchange.buffers(word.input(), word.output()) };
     if !input.is_empty() {

@@ -23,7 +23,9 @@ pub(crate) extern "sysv64" fn interrupt(frame: &mut InterruptFrame) {
         8 | 18 => crate::panic::exception(frame),
         0..32 => crate::fault::exception(frame),
         _ => {
+            crate::event!(Interrupt, frame.vector as u32, frame.rip);
             table::dispatch(frame);
+            crate::event!(InterruptDone, 0);
             if frame.from_user() {
                 crate::soft_interrupt::after_interrupt(frame);
             }

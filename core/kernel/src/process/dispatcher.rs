@@ -17,6 +17,7 @@ use kiln_object::layout::{
 use super::Process;
 use crate::memory::frames::{self, Frame};
 use crate::memory::region::Backing;
+use crate::trace::{self, Account};
 
 // A slot's pages share a page table: see `place`.
 const _: () =
@@ -35,6 +36,7 @@ pub struct Dispatcher {
     page: Frame,
     free_slots: Cell<u16>,
     slots: UnsafeCell<[Option<Pages>; CALL_SLOTS]>,
+    account: Account,
 }
 
 // SAFETY: see the type: the cells are used by one CPU, and only in the kernel.
@@ -58,13 +60,29 @@ impl Dispatcher {
             page,
             free_slots: Cell::new(!0),
             slots: UnsafeCell::new([None; CALL_SLOTS]),
+            account: Account::new(),
         };
         let shared = dispatcher.page();
         shared
             .self_address
             .store(address, core::sync::atomic::Ordering::Relaxed);
         shared.cpu.store(cpu, core::sync::atomic::Ordering::Relaxed);
-        Ok(Box::new(dispatcher))
+        let dispatcher = Box::new(dispatcher);
+        trace::enter_dispatcher(&dispatcher);
+        Ok(dispatcher)
+    }
+
+    /// Its counters and events.
+    #[inline(always)]
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The processor that it is on.
+    #[must_use]
+    pub fn cpu(&self) -> u32 {
+        self.cpu
     }
 
     /// Whose it is.

@@ -87,6 +87,7 @@ impl Process {
             share: Share::new(program),
         }));
         slot.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
+        crate::event!(ProcessStart, 0, process.id.raw());
         Ok(process)
     }
 
@@ -148,6 +149,10 @@ impl Process {
     /// Ends it: nobody finds it any more.
     pub fn mark_ended(&self, status: u32) {
         self.state.store(ENDED, Ordering::Release);
+        crate::event!(ProcessEnd, status, self.id.raw());
+        for dispatcher in self.dispatchers.iter().filter_map(Once::get) {
+            dispatcher.account().set_ended();
+        }
         crate::info!("{} ended with status {status}", self.name);
         if let Some(slot) = TABLE.get(self.id.index() as usize) {
             slot.store(core::ptr::null_mut(), Ordering::Release);

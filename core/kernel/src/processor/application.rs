@@ -139,6 +139,8 @@ fn claim(number: u32) -> bool {
     let block = frame.pointer().cast::<PerCpu>();
     // SAFETY: the frame is fresh, page-aligned and large enough.
     unsafe { block.write(PerCpu::EMPTY) };
+    // SAFETY: it was just written, and the processor that it is for has not been started.
+    crate::trace::enter_processor(number, unsafe { &*block });
     claim.stack_top.store(stack, Ordering::Relaxed);
     let separate = separate - segments::SEPARATE_STACKS_BYTES as u64;
     claim.separate_stacks.store(separate, Ordering::Relaxed);

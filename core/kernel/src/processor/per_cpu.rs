@@ -36,6 +36,10 @@ pub struct PerCpu {
     pub(crate) segments: Segments,
     /// Expiry times in nanoseconds of the timer's users; `u64::MAX` when not armed.
     pub(crate) deadlines: [Cell<u64>; crate::time::timer::USERS],
+    /// Groups of events that are noted here, as their bits.
+    pub(crate) trace: Cell<u32>,
+    /// Where the processor notes events while it runs no process; null if nowhere.
+    pub(crate) own_trace: Cell<*const crate::trace::Account>,
 }
 
 const _: () = {
@@ -69,6 +73,8 @@ impl PerCpu {
         scheduler: [const { Cell::new(0) }; 25],
         segments: Segments::EMPTY,
         deadlines: [const { Cell::new(u64::MAX) }; crate::time::timer::USERS],
+        trace: Cell::new(0),
+        own_trace: Cell::new(core::ptr::null()),
     };
 
     /// The running processor's block.

@@ -231,7 +231,9 @@ mod tests {
         assert_eq!(Groups::parse("faults,calls"), Ok(two));
         assert_eq!(Groups::parse("calls,faulst"), Err("faulst"));
         assert_eq!(Groups::parse(""), Err(""));
-        let named = GROUP_NAMES.iter().fold(Groups::empty(), |all, (_, group)| all | *group);
+        let named = GROUP_NAMES
+            .iter()
+            .fold(Groups::empty(), |all, (_, group)| all | *group);
         assert_eq!(named, Groups::all());
     }
 
@@ -249,7 +251,12 @@ mod tests {
     fn an_event_is_read_as_it_was_packed() {
         let head = head(Kind::Return, 0xff_1234) | 77;
         let mut bytes = [0; EVENT_BYTES];
-        for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip([5, head, 6, u64::MAX]) {
+        for (to, word) in bytes
+            .as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .zip([5, head, 6, u64::MAX])
+        {
             *to = word.to_le_bytes();
         }
         let expected = Event {

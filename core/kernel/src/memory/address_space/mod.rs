@@ -114,6 +114,12 @@ impl AddressSpace {
         self.resident_pages
     }
 
+    /// Where that number lies.
+    #[must_use]
+    pub(crate) fn resident_pages_place(&self) -> *const u64 {
+        &raw const self.resident_pages
+    }
+
     /// Maps `backing` and answers where; `flags` decide about `address`.
     ///
     /// # Errors

@@ -1,0 +1,138 @@
+//! What one processor keeps for one process: counters, and the ring of events.
+//!
+//! Only that processor writes it, in the kernel, which is not interrupted; whoever else reads it
+//! reads atomics.
+
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use kiln_object::trace::directory::{COUNTERS, Counter};
+use kiln_object::trace::ring::Slot;
+use kiln_object::trace::{EVENT_BYTES, Event};
+
+use crate::memory::direct;
+use crate::memory::frames::Frame;
+use crate::processor::PerCpu;
+use crate::time;
+
+const _: () = assert!(size_of::<Slot>() == EVENT_BYTES);
+
+/// Counters and ring of a process on a processor, or of a processor without one.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Account {
+    counters: [AtomicU64; COUNTERS],
+    position: AtomicU64,
+    mask: AtomicU64,
+    slots: AtomicPtr<Slot>,
+}
+
+impl Account {
+    /// One without a ring: its events are lost.
+    pub(crate) const fn new() -> Self {
+        Self {
+            counters: [const { AtomicU64::new(0) }; COUNTERS],
+            position: AtomicU64::new(0),
+            mask: AtomicU64::new(0),
+            slots: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+
+    /// Counts one more; only the account's own processor does.
+    #[inline(always)]
+    pub fn count(&self, counter: Counter) {
+        let counter = &self.counters[counter as usize];
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Notes on any processor that the process has ended.
+    pub fn set_ended(&self) {
+        self.counters[Counter::Ended as usize].store(1, Ordering::Relaxed);
+    }
+
+    /// Gives it a ring of `events` places, a power of two, in zeroed memory that is its own for good.
+    pub(super) fn furnish(&self, first: Frame, events: u64) {
+        self.mask.store(events - 1, Ordering::Relaxed);
+        self.slots.store(first.pointer().cast(), Ordering::Release);
+    }
+
+    /// Writes an event; only the account's own processor does, with interrupts off.
+    #[inline(always)]
+    pub fn write(&self, head: u64, a: u64, b: u64) {
+        let slots = self.slots.load(Ordering::Relaxed);
+        if slots.is_null() {
+            return;
+        }
+        let index = self.position.load(Ordering::Relaxed);
+        self.position.store(index + 1, Ordering::Relaxed);
+        let place = index & self.mask.load(Ordering::Relaxed);
+        // SAFETY: the ring was given for good and has `mask + 1` places, all of them atomics.
+        let slot = unsafe { &*slots.add(place as usize) };
+        slot.fill(index, time::counter(), head, a, b);
+    }
+
+    /// Events written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// The event of that number, if it is still there.
+    pub(super) fn read(&self, index: u64) -> Option<Event> {
+        let slots = self.slots.load(Ordering::Acquire);
+        if slots.is_null() {
+            return None;
+        }
+        let mask = self.mask.load(Ordering::Relaxed);
+        // SAFETY: as in `write`.
+        let slot = unsafe { &*slots.add((index & mask) as usize) };
+        slot.read(index, mask + 1, &self.position)
+            .map(Event::from_words)
+    }
+
+    /// Where the counters lie, and the ring with its position and size, as a directory tells it.
+    pub(super) fn addresses(&self) -> [u64; 4] {
+        let slots = self.slots.load(Ordering::Acquire) as u64;
+        let events = if slots == 0 {
+            0
+        } else {
+            self.mask.load(Ordering::Relaxed) + 1
+        };
+        [
+            physical(self.counters.as_ptr()),
+            if slots == 0 { 0 } else { slots - direct(0) },
+            physical(&self.position),
+            events,
+        ]
+    }
+}
+
+/// The running processor's own account, if there is one.
+pub(super) fn of_processor() -> Option<&'static Account> {
+    // SAFETY: null, or what `enter_processor` was given for good.
+    unsafe { PerCpu::here().own_trace.get().as_ref() }
+}
+
+/// The physical address of something of the kernel's: in its heap or its image.
+pub(super) fn physical<T>(thing: *const T) -> u64 {
+    if thing as u64 >= crate::memory::KERNEL_BASE {
+        crate::boot::physical_of(thing.cast())
+    } else {
+        (thing as u64).wrapping_sub(direct(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_ring_nothing_is_kept() {
+        let account = Account::new();
+        account.write(1 << 32, 2, 3);
+        assert_eq!(account.written(), 0);
+        assert_eq!(account.read(0), None);
+        account.count(Counter::Faults);
+        account.count(Counter::Faults);
+        let faults = account.counters[Counter::Faults as usize].load(Ordering::Relaxed);
+        assert_eq!(faults, 2);
+    }
+}
