@@ -150,6 +150,23 @@ pub trait Process {
     /// set before.
     #[method(7, right = CONTROL)]
     fn set_timer(&self, deadline: u64) -> Result<(), Error>;
+
+    /// Starts the process's dispatcher on another CPU: it begins at `entry` with `stack` as its stack
+    /// pointer and `argument` in `rdi`, and all other registers empty. `NotFound` if there is no such
+    /// CPU, `Exists` if the dispatcher was started before, `Busy` if the CPU takes no request now.
+    #[method(8, right = CONTROL)]
+    fn start_dispatcher(
+        &self,
+        cpu: u32,
+        entry: u64,
+        stack: u64,
+        argument: u64,
+    ) -> Result<(), Error>;
+
+    /// Raises the soft interrupt `WAKE` for the process's dispatcher on a CPU where it was started
+    /// (`NotFound` if it was not).
+    #[method(9, right = CONTROL)]
+    fn wake(&self, cpu: u32) -> Result<(), Error>;
 }
 
 /// The machine's console.

@@ -7,7 +7,7 @@
 use core::sync::atomic::Ordering;
 
 use kiln_object::dispatcher::{SOFT_INTERRUPT_VECTOR, fault_cause};
-use kiln_object::layout::{TRAP_STACK_TOP, USER_END, dispatcher_page};
+use kiln_object::layout::{USER_END, dispatcher_page, trap_stack_top};
 use kiln_object::trace::directory::Counter;
 
 use crate::call::{current_dispatcher, run};
@@ -105,7 +105,9 @@ fn resolve(address: u64, error: u64, from_user: bool) -> Result<(), u64> {
         Access::Read
     };
     let dispatcher = current_dispatcher().ok_or(fault_cause::UNMAPPED)?;
-    dispatcher.process().space().resolve(address, access)
+    dispatcher
+        .process()
+        .change(|space| space.resolve(address, access))
 }
 
 /// Tells the process at its trap entry.
@@ -157,10 +159,11 @@ fn enter(frame: &mut InterruptFrame, dispatcher: &Dispatcher, entry: u64, told: 
     for (word, value) in words.into_iter().zip(told) {
         word.store(value, Ordering::Relaxed);
     }
-    let page = dispatcher_page(dispatcher.page().cpu.load(Ordering::Relaxed));
+    let cpu = dispatcher.cpu();
+    let page = dispatcher_page(cpu);
     *frame = InterruptFrame {
         rip: entry,
-        rsp: TRAP_STACK_TOP,
+        rsp: trap_stack_top(cpu),
         rdi: page,
         ..InterruptFrame::default()
     };

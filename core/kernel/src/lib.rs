@@ -31,6 +31,7 @@ pub mod power;
 pub mod process;
 pub mod processor;
 pub mod random;
+pub mod schedule;
 #[cfg(feature = "self-test")]
 mod self_test;
 pub mod soft_interrupt;

@@ -11,6 +11,8 @@ pub mod key {
     /// `server\0client\0rights`: the client may bind to the server, and its references get those
     /// rights (decimal bits of [`Rights`](crate::Rights)).
     pub const GRANT: &str = "grant";
+    /// `component\0cpu`: the component's process starts on that CPU (decimal) instead of CPU 0.
+    pub const CPU: &str = "cpu";
     /// Component name of the personality that runs the program.
     pub const PERSONALITY: &str = "personality";
     /// Path of the program in the root file system.

@@ -35,10 +35,13 @@ pub const MAIN_STACK_TOP: u64 = 0x6028_0000_0000;
 /// Bytes of the main stack, below which lies a guard.
 pub const MAIN_STACK_BYTES: u64 = 256 << 10;
 
-/// The stack for the trap entry.
+/// The stack for the trap entry on CPU 0; see [`trap_stack_top`].
 pub const TRAP_STACK_TOP: u64 = 0x602a_0000_0000;
 
-/// Bytes of the trap stack.
+/// Distance from one CPU's trap stack to the next; what is between is a guard.
+pub const TRAP_STACK_DISTANCE: u64 = 128 << 10;
+
+/// Bytes of a trap stack.
 pub const TRAP_STACK_BYTES: u64 = 64 << 10;
 
 /// Call slots: where served calls have their stack and message, per CPU and depth.
@@ -85,6 +88,12 @@ pub const ROOT_BASE: u64 = 0x6040_0000_0000;
 
 /// Where the runtime may map what it likes: file windows, detour pages.
 pub const WINDOW_BASE: u64 = 0x6080_0000_0000;
+
+/// The top of the stack for the trap entry on CPU `cpu`.
+#[must_use]
+pub const fn trap_stack_top(cpu: u32) -> u64 {
+    TRAP_STACK_TOP + cpu as u64 * TRAP_STACK_DISTANCE
+}
 
 /// The address of the call slot `slot` of CPU `cpu`.
 #[must_use]

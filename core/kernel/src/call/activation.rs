@@ -36,13 +36,24 @@ pub struct Record {
     pub slot: u8,
 }
 
+/// How an activation begins in its home process.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The first instruction.
+    pub address: u64,
+    /// The stack pointer.
+    pub stack: u64,
+    /// What `rdi` holds.
+    pub argument: u64,
+}
+
 /// What an activation is doing while it does not run.
 #[derive(Clone, Copy)]
 pub enum State {
-    /// It has not run yet: its home process is entered at this address.
+    /// It has not run yet: its home process is entered so.
     New {
-        /// The component's entry.
-        entry: u64,
+        /// Where and with what.
+        entry: Entry,
     },
     /// It runs.
     Running,
@@ -88,7 +99,7 @@ unsafe impl Send for Activation {}
 impl Activation {
     /// An activation that will enter `home` at `entry`.
     #[must_use]
-    pub const fn new(home: &'static Dispatcher, entry: u64) -> Self {
+    pub const fn new(home: &'static Dispatcher, entry: Entry) -> Self {
         Self {
             home,
             depth: Cell::new(0),
@@ -132,6 +143,12 @@ impl Activation {
     #[must_use]
     pub fn busy(&self, now: u64) -> u64 {
         self.busy_ns.get() + now.saturating_sub(self.since_ns.get())
+    }
+
+    /// How many calls it is in.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth.get()
     }
 
     /// Whether another call still fits.

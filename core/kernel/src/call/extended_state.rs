@@ -12,7 +12,7 @@ use core::cell::Cell;
 use kiln_object::Error;
 
 use super::activation::DEPTH;
-use crate::memory::{PAGE_BYTES, frames};
+use crate::memory::{DIRECT_MAP_BASE, Frame, PAGE_BYTES, frames};
 use crate::processor::features::{extended_state_bytes, extended_state_components};
 use crate::processor::{Features, features};
 
@@ -123,6 +123,17 @@ impl Areas {
             }
         }
         Ok(area)
+    }
+}
+
+impl Drop for Areas {
+    fn drop(&mut self) {
+        let pages = u64::from(extended_state_bytes()).div_ceil(PAGE_BYTES);
+        for area in self.0.iter().map(Cell::get).filter(|area| *area != 0) {
+            for page in 0..pages {
+                frames::free(Frame::at(area - DIRECT_MAP_BASE + page * PAGE_BYTES));
+            }
+        }
     }
 }
 

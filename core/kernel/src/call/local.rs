@@ -1,6 +1,7 @@
 //! What the running CPU knows of the dispatcher it runs.
 
 use alloc::boxed::Box;
+use core::sync::atomic::Ordering;
 
 use kiln_object::layout::dispatcher_page;
 
@@ -23,7 +24,7 @@ const EXCHANGE: usize = 3;
 ///
 /// # Panics
 /// If there is no memory for its exchange pages: the CPU can serve no call then.
-pub(super) fn initialise() {
+pub fn initialise() {
     let cpu = PerCpu::here();
     let exchange = Box::new(Exchange::create().expect("no memory for the exchange pages"));
     cpu.scheduler[EXCHANGE].set(core::ptr::from_ref::<Exchange>(Box::leak(exchange)) as u64);
@@ -43,7 +44,10 @@ pub(super) fn exchange() -> Option<&'static Exchange> {
 #[must_use]
 #[inline(always)]
 pub fn current_dispatcher() -> Option<&'static Dispatcher> {
-    let pointer = PerCpu::here().current.get().cast::<Dispatcher>();
+    let pointer = PerCpu::here()
+        .current
+        .load(Ordering::Relaxed)
+        .cast::<Dispatcher>();
     // SAFETY: only `set_current` writes it, from a `&'static`.
     unsafe { pointer.as_ref() }
 }
@@ -51,15 +55,23 @@ pub fn current_dispatcher() -> Option<&'static Dispatcher> {
 /// The activation that this CPU runs.
 #[must_use]
 #[inline(always)]
-pub(super) fn current_activation() -> Option<&'static Activation> {
+pub(crate) fn current_activation() -> Option<&'static Activation> {
     let pointer = PerCpu::here().scheduler[ACTIVATION].get() as *const Activation;
     // SAFETY: only `set_activation` writes it, from a `&'static`.
     unsafe { pointer.as_ref() }
 }
 
 /// Makes `activation` the one that runs here.
-pub(super) fn set_activation(activation: &'static Activation) {
+pub(crate) fn set_activation(activation: &'static Activation) {
     PerCpu::here().scheduler[ACTIVATION].set(core::ptr::from_ref(activation) as u64);
+}
+
+/// Nothing names `activation` any more: it has ended.
+pub fn forget_activation(activation: &Activation) {
+    let running = &PerCpu::here().scheduler[ACTIVATION];
+    if running.get() == core::ptr::from_ref(activation) as u64 {
+        running.set(0);
+    }
 }
 
 /// Makes `dispatcher` the one that runs here, in its own address space.
@@ -69,15 +81,18 @@ pub fn set_current(dispatcher: &'static Dispatcher) {
     let process = dispatcher.process();
     cpu.dispatcher_page.set(dispatcher.page_pointer());
     cpu.svc_entry.set(process.entries.reflected());
-    cpu.current
-        .set(core::ptr::from_ref(dispatcher).cast_mut().cast());
+    // Before the tables are loaded: see `Cpu::runs`.
+    cpu.current.store(
+        core::ptr::from_ref(dispatcher).cast_mut().cast(),
+        Ordering::Relaxed,
+    );
     kernel_space::load(process.root());
 }
 
 /// Leaves every process: the kernel's own tables are loaded.
-pub(super) fn clear_current() {
+pub(crate) fn clear_current() {
     let cpu = PerCpu::here();
-    cpu.current.set(core::ptr::null_mut());
+    cpu.current.store(core::ptr::null_mut(), Ordering::Relaxed);
     cpu.dispatcher_page.set(core::ptr::null_mut());
     cpu.svc_entry.set(0);
     kernel_space::load(kernel_space::root());
@@ -85,7 +100,7 @@ pub(super) fn clear_current() {
 
 /// The user's FS base, which becomes zero: it is no business of whatever runs next.
 #[inline(always)]
-pub(super) fn take_thread_pointer() -> u64 {
+pub(crate) fn take_thread_pointer() -> u64 {
     if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {
         let base: u64;
         // SAFETY: FSGSBASE is on, and the kernel never uses FS.

@@ -7,10 +7,12 @@
 pub mod activation;
 pub mod crossing;
 pub mod entry;
-mod extended_state;
+pub(crate) mod extended_state;
 pub mod kernel_object;
-mod local;
-mod native;
-pub mod run;
+pub(crate) mod local;
+pub(crate) mod native;
 
-pub use local::{current_dispatcher, set_current, set_thread_pointer};
+pub use crate::schedule as run;
+pub use local::{
+    current_dispatcher, forget_activation, initialise, set_current, set_thread_pointer,
+};

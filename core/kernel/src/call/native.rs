@@ -33,14 +33,14 @@ pub(super) extern "sysv64" fn native(frame: &mut CallFrame) {
 }
 
 /// Answers the caller with an error and nothing else.
-pub(super) fn answer_error(frame: &mut CallFrame, error: Error) {
+pub(crate) fn answer_error(frame: &mut CallFrame, error: Error) {
     clear(frame);
     frame.rax = ReturnWord::answer(error.code(), 0);
 }
 
 /// Empties all registers that carry arguments or results.
 #[inline(always)]
-pub(super) fn clear(frame: &mut CallFrame) {
+pub(crate) fn clear(frame: &mut CallFrame) {
     *frame = CallFrame {
         rsp: frame.rsp,
         rip: frame.rip,

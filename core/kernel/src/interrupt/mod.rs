@@ -27,7 +27,7 @@ pub(crate) extern "sysv64" fn interrupt(frame: &mut InterruptFrame) {
             table::dispatch(frame);
             crate::event!(InterruptDone, 0);
             if frame.from_user() {
-                crate::soft_interrupt::after_interrupt(frame);
+                crate::schedule::after_interrupt(frame);
             }
         }
     }

@@ -19,6 +19,9 @@ pub const LARGE: u64 = 1 << 7;
 pub const GLOBAL: u64 = 1 << 8;
 /// Ours (ignored by the processor): the frame belongs to this mapping.
 pub const OWNED: u64 = 1 << 9;
+/// Ours: the frame of an entry that is not present any more is to be freed when no processor has the
+/// translation.
+pub const RETIRED: u64 = 1 << 10;
 /// No instruction fetches.
 pub const NO_EXECUTE: u64 = 1 << 63;
 
@@ -170,12 +173,17 @@ impl PageTable {
         None
     }
 
-    /// Frees the tables for addresses in `start..end` of which `free` holds all; in `free`, which is
-    /// user space, no leaf is set. The caller flushes the TLB.
-    pub fn free_empty(&mut self, (start, end): (u64, u64), free: (u64, u64)) {
+    /// Unlinks the tables for addresses in `start..end` of which `free` holds all, as far as there is
+    /// room for them; in `free`, which is user space, no leaf is set. The caller flushes the TLB.
+    pub fn free_empty(
+        &mut self,
+        (start, end): (u64, u64),
+        free: (u64, u64),
+        unlinked: &mut Unlinked,
+    ) {
         let root = self.root;
         // SAFETY: the tables are this hierarchy's, which `&mut self` guards.
-        unsafe { free_empty_below(root, 3, 0, (start, end), free) };
+        unsafe { free_empty_below(root, 3, 0, (start, end), free, unlinked) };
     }
 
     /// Frees every table below the lower half; leaves must have been cleared.
@@ -198,6 +206,72 @@ impl PageTable {
     }
 }
 
+/// Tables that can be unlinked before processors are asked to forget them.
+const UNLINKED_AT_ONCE: usize = 32;
+
+/// What becomes of tables that are no longer in the hierarchy.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lies on a stack for a moment"
+)]
+pub enum Unlinked {
+    /// They are freed: only this processor may have them cached.
+    AtOnce,
+    /// They are kept until other processors have forgotten them.
+    Later {
+        /// The tables.
+        frames: [Frame; UNLINKED_AT_ONCE],
+        /// How many there are.
+        count: usize,
+    },
+}
+
+impl Unlinked {
+    /// None yet, to be kept.
+    #[must_use]
+    pub const fn later() -> Self {
+        Self::Later {
+            frames: [Frame::at(0); UNLINKED_AT_ONCE],
+            count: 0,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        match self {
+            Self::AtOnce => true,
+            Self::Later { count, .. } => *count < UNLINKED_AT_ONCE,
+        }
+    }
+
+    fn take(&mut self, frame: Frame) {
+        match self {
+            Self::AtOnce => frames::free(frame),
+            Self::Later { frames, count } => {
+                if let Some(place) = frames.get_mut(*count) {
+                    *place = frame;
+                    *count += 1;
+                }
+            }
+        }
+    }
+
+    /// Whether none are kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::AtOnce | Self::Later { count: 0, .. })
+    }
+
+    /// Frees them: no processor has them cached.
+    pub fn free(self) {
+        if let Self::Later { frames, count } = self {
+            for frame in frames.into_iter().take(count) {
+                frames::free(frame);
+            }
+        }
+    }
+}
+
 /// Bytes that an entry of a table of `level` stands for.
 const fn span(level: u32) -> u64 {
     1 << (12 + 9 * level)
@@ -214,6 +288,7 @@ unsafe fn free_empty_below(
     base: u64,
     (start, end): (u64, u64),
     free: (u64, u64),
+    unlinked: &mut Unlinked,
 ) {
     let span = span(level);
     let mut address = start.max(base) & !(span - 1);
@@ -227,14 +302,20 @@ unsafe fn free_empty_below(
             let below = frame_of(entry);
             if level > 1 {
                 // SAFETY: as for this table.
-                unsafe { free_empty_below(below, level - 1, address, (start, end), free) };
+                unsafe {
+                    free_empty_below(below, level - 1, address, (start, end), free, unlinked)
+                };
             }
             // With all of it free, the calls for what is below have freed what lies in the range;
             // the rest of it was freed when its last leaf went.
-            if free.0 <= address && address + span <= free.1 && is_empty(below, level) {
+            if free.0 <= address
+                && address + span <= free.1
+                && is_empty(below, level)
+                && unlinked.has_room()
+            {
                 // SAFETY: as above; nothing is below the table any more.
                 unsafe { slot.write(0) };
-                frames::free(below);
+                unlinked.take(below);
             }
         }
         address += span;

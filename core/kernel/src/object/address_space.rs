@@ -10,6 +10,9 @@ use super::file_cache;
 use crate::memory::region::Backing;
 use crate::process::Process;
 
+/// Tries to move a mapping to a place where others of the same process keep mapping something.
+const RELOCATIONS: usize = 16;
+
 struct Memory(&'static Process);
 
 /// The object for `process`.
@@ -30,8 +33,7 @@ impl AddressSpace for Memory {
     fn map_anonymous(&self, address: u64, length: u64, bits: u32, how: u32) -> Result<u64, Error> {
         let (protection, flags) = (protection(bits)?, flags(how)?);
         self.0
-            .space()
-            .map(address, length, protection, flags, Backing::Anonymous)
+            .change(|space| space.map(address, length, protection, flags, Backing::Anonymous))
     }
 
     fn map_file(
@@ -54,22 +56,19 @@ impl AddressSpace for Memory {
         if !rights.contains(Rights::MAP) {
             return Err(Error::Denied);
         }
-        self.0.space().map(
-            address,
-            length,
-            protection,
-            flags,
-            Backing::File { cache, offset },
-        )
+        let backing = Backing::File { cache, offset };
+        self.0
+            .change(|space| space.map(address, length, protection, flags, backing))
     }
 
     fn unmap(&self, address: u64, length: u64) -> Result<(), Error> {
-        self.0.space().unmap(address, length)
+        self.0.change(|space| space.unmap(address, length))
     }
 
     fn protect(&self, address: u64, length: u64, bits: u32) -> Result<(), Error> {
         let protection = protection(bits)?;
-        self.0.space().protect(address, length, protection)
+        self.0
+            .change(|space| space.protect(address, length, protection))
     }
 
     fn relocate(
@@ -79,27 +78,36 @@ impl AddressSpace for Memory {
         new_address: u64,
         new_length: u64,
     ) -> Result<u64, Error> {
-        self.0
-            .space()
-            .relocate(address, length, new_address, new_length)
+        // In one go, unless other processors have to let go of what the target replaces first.
+        for _ in 0..RELOCATIONS {
+            let moved = self
+                .0
+                .change(|space| space.relocate(address, length, new_address, new_length))?;
+            if let Some(place) = moved {
+                return Ok(place);
+            }
+        }
+        Err(Error::Busy)
     }
 
     fn discard(&self, address: u64, length: u64) -> Result<(), Error> {
-        self.0.space().discard(address, length)
+        self.0.change(|space| space.discard(address, length))
     }
 
     fn patch(&self, address: u64, bytes: &[u8]) -> Result<(), Error> {
         if bytes.len() > 16 {
             return Err(Error::TooLarge);
         }
-        self.0.space().patch(address, bytes)
+        self.0.change(|space| space.patch(address, bytes))
     }
 
     fn region(&self, address: u64) -> Result<((u64, u64), (u64, u64)), Error> {
-        let space = self.0.space();
-        let (start, region) = space
-            .regions()
-            .find_or_next(address)
+        let (start, region) = self
+            .0
+            .change(|space| {
+                let found = space.regions().find_or_next(address);
+                found.map(|(start, region)| (start, *region))
+            })
             .ok_or(Error::NotFound)?;
         let offset = match region.backing {
             Backing::File { offset, .. } => offset,

@@ -1,15 +1,14 @@
 //! The machine's console as an object.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use kiln_interface::kernel::{Console, ConsoleDispatch};
 use kiln_object::dispatcher::soft_interrupt::{CONSOLE, CONSOLE_OUTPUT};
-use kiln_object::{Dispatch, Error, ProcessId};
+use kiln_object::{Dispatch, Error};
 
 use crate::device::console as device;
-use crate::process::{self, CONSOLE_OWNER};
-use crate::processor::{self, PerCpu};
+use crate::process::console_owner;
+use crate::processor::PerCpu;
 use crate::soft_interrupt;
 
 struct Terminal;
@@ -22,9 +21,11 @@ pub fn console() -> Arc<dyn Dispatch> {
     Arc::new(ConsoleDispatch(Terminal))
 }
 
-/// Tells the console's owner, on the boot CPU, where the program runs.
+/// Tells the console's owner, on the CPU where it started.
 fn input_came() {
-    tell(0, CONSOLE);
+    if let Some(owner) = console_owner() {
+        tell(owner.started_cpus().trailing_zeros(), CONSOLE);
+    }
 }
 
 /// Tells the console's owner on a CPU that found no room.
@@ -34,14 +35,10 @@ fn room_came(cpu: u32) {
 
 /// Raises a soft interrupt for the console's owner on a CPU, which may be another than this.
 fn tell(cpu: u32, bit: u64) {
-    let owner = ProcessId::from_raw(CONSOLE_OWNER.load(Ordering::Acquire));
-    if let Some(process) = process::find(owner)
-        && let Ok(dispatcher) = process.dispatcher(cpu)
+    if let Some(owner) = console_owner()
+        && let Ok(dispatcher) = owner.dispatcher(cpu)
     {
         soft_interrupt::raise(dispatcher, bit);
-        if cpu != PerCpu::number() {
-            processor::wake(cpu);
-        }
     }
 }
 

@@ -3,18 +3,29 @@
 use alloc::sync::Arc;
 
 use kiln_interface::kernel::{Process as ProcessInterface, ProcessDispatch};
+use kiln_object::dispatcher::soft_interrupt::WAKE;
 use kiln_object::layout::USER_END;
 use kiln_object::{Dispatch, Error};
 
+use crate::call::activation::Entry;
 use crate::call::kernel_object::{Afterwards, afterwards};
 use crate::call::{current_dispatcher, set_current, set_thread_pointer};
+use crate::memory::heap;
 use crate::process::Process;
-use crate::processor::PerCpu;
-use crate::soft_interrupt;
+use crate::{schedule, soft_interrupt};
 
 struct Itself(&'static Process);
 
 impl Itself {
+    /// Refuses what only a living process has.
+    fn living(&self) -> Result<(), Error> {
+        if self.0.has_ended() {
+            Err(Error::ServerDied)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Refuses what a process can only do to itself: others may have been given the object.
     fn only_itself(&self) -> Result<(), Error> {
         match current_dispatcher() {
@@ -68,11 +79,41 @@ impl ProcessInterface for Itself {
     }
 
     fn set_timer(&self, deadline: u64) -> Result<(), Error> {
-        let cpu = PerCpu::here().cpu_number.get();
-        soft_interrupt::set_timer(self.0, cpu, deadline)
+        self.living()?;
+        soft_interrupt::set_timer(self.0, deadline)
+    }
+
+    fn start_dispatcher(
+        &self,
+        cpu: u32,
+        entry: u64,
+        stack: u64,
+        argument: u64,
+    ) -> Result<(), Error> {
+        self.only_itself()?;
+        if entry >= USER_END || stack >= USER_END {
+            return Err(Error::BadArgument);
+        }
+        heap::ensure_room(self.0.is_program())?;
+        let entry = Entry {
+            address: entry,
+            stack,
+            argument,
+        };
+        schedule::start_activation(self.0, cpu, entry)
+    }
+
+    fn wake(&self, cpu: u32) -> Result<(), Error> {
+        self.living()?;
+        let bit = 1_u64.checked_shl(cpu).unwrap_or(0);
+        if self.0.started_cpus() & bit == 0 {
+            return Err(Error::NotFound);
+        }
+        soft_interrupt::raise(self.0.dispatcher(cpu)?, WAKE);
+        Ok(())
     }
 
     fn processor_time(&self) -> Result<u64, Error> {
-        Ok(crate::call::run::processor_time())
+        Ok(schedule::processor_time())
     }
 }

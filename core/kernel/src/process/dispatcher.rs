@@ -11,10 +11,11 @@ use kiln_object::Error;
 use kiln_object::dispatcher::DispatcherPage;
 use kiln_object::layout::{
     CALL_SLOT_BASE, CALL_SLOT_BYTES, CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_BYTES,
-    CALL_SLOT_STACK_TOP, CALL_SLOTS, call_slot, dispatcher_page,
+    CALL_SLOT_STACK_TOP, CALL_SLOTS, TRAP_STACK_BYTES, call_slot, dispatcher_page, trap_stack_top,
 };
 
 use super::Process;
+use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::{self, Frame};
 use crate::memory::region::Backing;
 use crate::trace::{self, Account};
@@ -35,6 +36,8 @@ pub struct Dispatcher {
     cpu: u32,
     page: Frame,
     free_slots: Cell<u16>,
+    /// When its timer expires: monotonic ns; `u64::MAX` for never.
+    pub timer: Cell<u64>,
     slots: UnsafeCell<[Option<Pages>; CALL_SLOTS]>,
     account: Account,
 }
@@ -49,8 +52,8 @@ impl Dispatcher {
     pub(super) fn create(process: &'static Process, cpu: u32) -> Result<Box<Dispatcher>, Error> {
         let page = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
         let address = dispatcher_page(cpu);
-        let protection = Protection::READ | Protection::WRITE;
-        if let Err(error) = process.space().pin(address, page, protection) {
+        let furnished = process.change(|space| furnish(space, cpu, page));
+        if let Err(error) = furnished {
             frames::free(page);
             return Err(error);
         }
@@ -59,6 +62,7 @@ impl Dispatcher {
             cpu,
             page,
             free_slots: Cell::new(!0),
+            timer: Cell::new(u64::MAX),
             slots: UnsafeCell::new([None; CALL_SLOTS]),
             account: Account::new(),
         };
@@ -80,6 +84,7 @@ impl Dispatcher {
     }
 
     /// The processor that it is on.
+    #[inline(always)]
     #[must_use]
     pub fn cpu(&self) -> u32 {
         self.cpu
@@ -90,6 +95,19 @@ impl Dispatcher {
     #[must_use]
     pub fn process(&self) -> &'static Process {
         self.process
+    }
+
+    /// Gives its pages back. Its process has ended and no CPU uses it any more.
+    pub(super) fn release(&self) {
+        frames::free(self.page);
+        // SAFETY: by the contract nobody uses the slots.
+        for pages in unsafe { &mut *self.slots.get() }
+            .iter_mut()
+            .filter_map(Option::take)
+        {
+            frames::free(pages.input);
+            frames::free(pages.output);
+        }
     }
 
     /// The shared page.
@@ -160,30 +178,8 @@ impl Dispatcher {
     }
 
     fn place(&self, base: u64, input: Frame, output: Frame) -> Result<(), Error> {
-        let mut space = self.process.space();
-        if !space.regions().is_free(base, base + CALL_SLOT_BYTES) {
-            return Err(Error::Occupied);
-        }
-        let stack = base + CALL_SLOT_STACK_TOP - CALL_SLOT_STACK_BYTES;
-        space.map(
-            stack,
-            CALL_SLOT_STACK_BYTES,
-            Protection::READ | Protection::WRITE,
-            MapFlags::EXACT,
-            Backing::Anonymous,
-        )?;
-        let pinned = space.pin(base + CALL_SLOT_INPUT, input, Protection::READ);
-        if pinned.is_err() {
-            // It was just mapped whole, so nothing has to be split.
-            let _ = space.unmap(stack, CALL_SLOT_STACK_BYTES);
-            return pinned;
-        }
-        // This cannot fail: the other page made the table, and the place is free.
-        space.pin(
-            base + CALL_SLOT_OUTPUT,
-            output,
-            Protection::READ | Protection::WRITE,
-        )
+        self.process
+            .change(|space| place(space, base, input, output))
     }
 
     /// The first `bytes` of a taken slot's page for bytes in.
@@ -213,4 +209,39 @@ impl Dispatcher {
             None => &[],
         }
     }
+}
+
+const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);
+
+/// Puts the shared page and the trap stack of `cpu` in place, or neither.
+fn furnish(space: &mut AddressSpace, cpu: u32, page: Frame) -> Result<(), Error> {
+    let stack = trap_stack_top(cpu) - TRAP_STACK_BYTES;
+    let (flags, backing) = (MapFlags::EXACT, Backing::Anonymous);
+    space.map(stack, TRAP_STACK_BYTES, READ_WRITE, flags, backing)?;
+    let pinned = space.pin(dispatcher_page(cpu), page, READ_WRITE);
+    if pinned.is_err() {
+        // It was just mapped whole, so nothing has to be split.
+        let _ = space.unmap(stack, TRAP_STACK_BYTES);
+        return pinned;
+    }
+    space.join(cpu);
+    Ok(())
+}
+
+/// Puts a call slot's stack and pages in place, or nothing.
+fn place(space: &mut AddressSpace, base: u64, input: Frame, output: Frame) -> Result<(), Error> {
+    if !space.regions().is_free(base, base + CALL_SLOT_BYTES) {
+        return Err(Error::Occupied);
+    }
+    let stack = base + CALL_SLOT_STACK_TOP - CALL_SLOT_STACK_BYTES;
+    let (flags, backing) = (MapFlags::EXACT, Backing::Anonymous);
+    space.map(stack, CALL_SLOT_STACK_BYTES, READ_WRITE, flags, backing)?;
+    let pinned = space.pin(base + CALL_SLOT_INPUT, input, Protection::READ);
+    if pinned.is_err() {
+        // It was just mapped whole, so nothing has to be split.
+        let _ = space.unmap(stack, CALL_SLOT_STACK_BYTES);
+        return pinned;
+    }
+    // This cannot fail: the other page made the table, and the place is free.
+    space.pin(base + CALL_SLOT_OUTPUT, output, READ_WRITE)
 }

@@ -18,16 +18,21 @@ use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Rights};
 use zerocopy::FromZeros;
 
 use super::{Process, load};
-use crate::call::activation::Activation;
-use crate::call::run;
+use crate::call::activation::Entry;
 use crate::memory::cache::Cache;
 use crate::memory::frames::{self, Frame};
 use crate::object;
 use crate::power::{self, ExitStatus};
-use crate::processor::PerCpu;
+use crate::schedule;
 
 /// Raw identity of the process that is told about console input.
-pub static CONSOLE_OWNER: AtomicU64 = AtomicU64::new(0);
+static CONSOLE_OWNER: AtomicU64 = AtomicU64::new(0);
+
+/// The process that is told about console input, while it lives.
+#[must_use]
+pub fn console_owner() -> Option<&'static Process> {
+    super::find(ProcessId::from_raw(CONSOLE_OWNER.load(Ordering::Acquire)))
+}
 
 /// The image as it lies in memory.
 struct Image<'a> {
@@ -43,8 +48,9 @@ struct Image<'a> {
 /// Starts the servers and the program, and runs them; what is wrong with the image ends the
 /// machine with a message.
 pub fn start() -> ! {
+    schedule::prepare();
     match prepare() {
-        Ok(()) => run::start(),
+        Ok(()) => schedule::start(),
         Err(problem) => {
             crate::error!("the image cannot be started: {problem}");
             power::off(ExitStatus::Panic)
@@ -225,10 +231,34 @@ impl Image<'_> {
             CONSOLE_OWNER.store(process.id().raw(), Ordering::Release);
         }
         load::startup(process, &startup)?;
-        let home = process.dispatcher(PerCpu::here().cpu_number.get())?;
-        let activation = alloc::boxed::Box::new(Activation::new(home, component.entry));
-        run::add(alloc::boxed::Box::leak(activation));
-        Ok(())
+        let entry = Entry {
+            address: component.entry,
+            stack: MAIN_STACK_TOP,
+            argument: 0,
+        };
+        schedule::start_activation(process, self.first_cpu(process), entry)
+    }
+
+    /// The CPU on which the process starts: what the image says, if the machine has it.
+    fn first_cpu(&self, process: &Process) -> u32 {
+        let cpus = crate::firmware::machine().processors().len().max(1);
+        let named = self.records.values(key::CPU).find_map(|record| {
+            let mut parts = record.splitn(2, |byte| *byte == 0);
+            let (name, cpu) = (parts.next()?, parts.next()?);
+            let cpu = core::str::from_utf8(cpu).ok()?.parse::<u32>().ok()?;
+            (name == process.name().as_bytes()).then_some(cpu)
+        });
+        match named {
+            Some(cpu) if (cpu as usize) < cpus => cpu,
+            Some(cpu) => {
+                crate::error!(
+                    "{} is to start on CPU {cpu}, which this machine does not have: it starts on CPU 0",
+                    process.name()
+                );
+                0
+            }
+            None => 0,
+        }
     }
 
     /// Fills in whom the process may bind to, and who may bind to it.

@@ -5,12 +5,13 @@ use kiln_interface::kernel::{MapFlags, Protection};
 use kiln_object::Error;
 use kiln_object::layout::{
     CONFIGURATION_BASE, HEAP_BASE, HEAP_BYTES, KERNEL_INFORMATION_BASE, MAIN_STACK_BYTES,
-    MAIN_STACK_TOP, PAGE_BYTES, STARTUP_BASE, TRAP_STACK_BYTES, TRAP_STACK_TOP,
+    MAIN_STACK_TOP, PAGE_BYTES, STARTUP_BASE,
 };
 use kiln_object::startup::Startup;
 use zerocopy::IntoBytes;
 
 use super::Process;
+use crate::memory::address_space::AddressSpace;
 use crate::memory::cache::Cache;
 use crate::memory::frames::{self, Frame};
 use crate::memory::region::Backing;
@@ -28,7 +29,15 @@ pub fn component(
     image: u64,
     information: Frame,
 ) -> Result<(), Error> {
-    let mut space = process.space();
+    process.change(|space| segments(space, component, image, information))
+}
+
+fn segments(
+    space: &mut AddressSpace,
+    component: &Component<'_>,
+    image: u64,
+    information: Frame,
+) -> Result<(), Error> {
     for segment in component.segments {
         let protection = match segment.permissions {
             Permissions::ReadExecute => Protection::READ | Protection::EXECUTE,
@@ -60,7 +69,6 @@ pub fn component(
     for (start, bytes) in [
         (HEAP_BASE, HEAP_BYTES),
         (MAIN_STACK_TOP - MAIN_STACK_BYTES, MAIN_STACK_BYTES),
-        (TRAP_STACK_TOP - TRAP_STACK_BYTES, TRAP_STACK_BYTES),
     ] {
         space.map(
             start,
@@ -81,15 +89,17 @@ pub fn show(process: &Process, address: u64, cache: Cache) -> Result<(), Error> 
     if cache.length() == 0 {
         return Ok(());
     }
+    let backing = Backing::File { cache, offset: 0 };
     process
-        .space()
-        .map(
-            address,
-            cache.length(),
-            Protection::READ,
-            MapFlags::EXACT,
-            Backing::File { cache, offset: 0 },
-        )
+        .change(|space| {
+            space.map(
+                address,
+                cache.length(),
+                Protection::READ,
+                MapFlags::EXACT,
+                backing,
+            )
+        })
         .map(|_| ())
 }
 
@@ -111,7 +121,7 @@ pub fn startup(process: &Process, startup: &Startup) -> Result<(), Error> {
         // SAFETY: the frame is fresh and a chunk is at most a page long.
         unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), frame.pointer(), part.len()) };
         let address = STARTUP_BASE + index as u64 * PAGE_BYTES;
-        process.space().pin(address, frame, Protection::READ)?;
+        process.change(|space| space.pin(address, frame, Protection::READ))?;
     }
     Ok(())
 }

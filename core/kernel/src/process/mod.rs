@@ -10,17 +10,18 @@ mod load;
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use kiln_object::{Error, ProcessId};
 use spin::{Mutex, Once};
 
 pub use dispatcher::Dispatcher;
 pub use entries::Entries;
-pub use initial::{CONSOLE_OWNER, start};
+pub use initial::{console_owner, start};
 
 use crate::memory::address_space::AddressSpace;
 use crate::object::{Share, Table};
+use crate::schedule;
 
 /// Processes at a time.
 pub const PROCESSES: usize = 1024;
@@ -47,6 +48,12 @@ pub struct Process {
     state: AtomicU32,
     space: Mutex<AddressSpace>,
     dispatchers: [Once<Box<Dispatcher>>; CPUS],
+    /// CPUs on which it has an activation, as bits.
+    started: AtomicU64,
+    /// CPUs that have not let go of it since it ended, as bits.
+    pub(crate) awaited: AtomicU64,
+    /// The next process that has ended and that some CPU has not let go of.
+    next_ending: AtomicPtr<Process>,
     /// Where the kernel enters it.
     pub entries: Entries,
     /// Kernel objects that were given to it.
@@ -82,6 +89,9 @@ impl Process {
             state: AtomicU32::new(STARTING),
             space: Mutex::new(space),
             dispatchers: [const { Once::new() }; CPUS],
+            started: AtomicU64::new(0),
+            awaited: AtomicU64::new(0),
+            next_ending: AtomicPtr::new(core::ptr::null_mut()),
             entries: Entries::default(),
             objects: Table::new(),
             share: Share::new(program),
@@ -117,10 +127,40 @@ impl Process {
         self.root
     }
 
-    /// Its memory; the lock is held for one request at a time and never across a call.
-    #[must_use]
-    pub fn space(&self) -> spin::MutexGuard<'_, AddressSpace> {
-        self.space.lock()
+    /// Asks something about its memory, or for a change, and waits until no CPU sees what was there
+    /// before. The lock is held for one request at a time, never across a call, and not while
+    /// waiting; the caller holds no other lock.
+    pub fn change<R>(&self, request: impl FnOnce(&mut AddressSpace) -> R) -> R {
+        let mut space = self.space.lock();
+        while space.is_settling() {
+            drop(space);
+            schedule::answer_flushes();
+            core::hint::spin_loop();
+            space = self.space.lock();
+        }
+        let outcome = request(&mut space);
+        if space.is_settling() {
+            drop(space);
+            self.settle();
+        }
+        outcome
+    }
+
+    /// Waits until no CPU has translations of what a request took out, and gives the memory back.
+    /// Other requests wait meanwhile.
+    #[cold]
+    fn settle(&self) {
+        loop {
+            let cpus = self.space.lock().cpus();
+            schedule::flush_others(self, cpus);
+            let tables = self.space.lock().give_back();
+            if tables.is_empty() {
+                return;
+            }
+            // What the processors cache of the tables themselves.
+            schedule::flush_others(self, cpus);
+            tables.free();
+        }
     }
 
     /// Its dispatcher on `cpu`, made at the first use.
@@ -146,23 +186,78 @@ impl Process {
             .compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Ends it: nobody finds it any more.
-    pub fn mark_ended(&self, status: u32) {
-        self.state.store(ENDED, Ordering::Release);
+    /// Ends it: nobody finds it any more. False if it had ended before.
+    pub fn mark_ended(&self, status: u32) -> bool {
+        if self.state.swap(ENDED, Ordering::SeqCst) == ENDED {
+            return false;
+        }
         crate::event!(ProcessEnd, status, self.id.raw());
         for dispatcher in self.dispatchers.iter().filter_map(Once::get) {
             dispatcher.account().set_ended();
         }
         crate::info!("{} ended with status {status}", self.name);
         if let Some(slot) = TABLE.get(self.id.index() as usize) {
-            slot.store(core::ptr::null_mut(), Ordering::Release);
+            slot.store(core::ptr::null_mut(), Ordering::SeqCst);
         }
+        true
     }
 
-    /// Gives its memory and objects back. No CPU runs in it any more.
+    /// Whether it has ended. What is begun in the kernel after the answer no may still be done: its
+    /// memory stays until every CPU has left the kernel once.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == ENDED
+    }
+
+    /// Notes that it has an activation on `cpu`, which stays so.
+    ///
+    /// # Errors
+    /// `Exists` if it had one; `ServerDied` if it has ended.
+    pub fn claim_cpu(&self, cpu: u32) -> Result<(), Error> {
+        if self.has_ended() {
+            return Err(Error::ServerDied);
+        }
+        let bit = 1_u64.checked_shl(cpu).ok_or(Error::NotFound)?;
+        if self.started.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
+            return Err(Error::Exists);
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`Process::claim_cpu`] noted: the activation was not made.
+    pub fn unclaim_cpu(&self, cpu: u32) {
+        let bit = 1_u64.checked_shl(cpu).unwrap_or(0);
+        self.started.fetch_and(!bit, Ordering::AcqRel);
+    }
+
+    /// CPUs on which it has an activation, as bits.
+    #[must_use]
+    pub fn started_cpus(&self) -> u64 {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// The process after it in the list of those that have ended.
+    pub(crate) fn next_ending(&self) -> Option<&'static Process> {
+        // SAFETY: null, or a leaked process.
+        unsafe { self.next_ending.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Puts `next` after it in that list.
+    pub(crate) fn set_next_ending(&self, next: Option<&'static Process>) {
+        let next = next.map_or(core::ptr::null_mut(), |next| {
+            core::ptr::from_ref(next).cast_mut()
+        });
+        self.next_ending.store(next, Ordering::Release);
+    }
+
+    /// Gives its memory and objects back. No CPU runs in it any more, and none has a reference to it
+    /// that it would use without asking whether it has ended.
     pub fn release(&self) {
         self.objects.clear();
         self.space.lock().destroy();
+        for dispatcher in self.dispatchers.iter().filter_map(Once::get) {
+            dispatcher.release();
+        }
     }
 }
 

@@ -59,15 +59,9 @@ pub(super) static KERNEL_TABLES: AtomicU64 = AtomicU64::new(0);
 
 static TRAMPOLINE_PAGE: AtomicU32 = AtomicU32::new(0);
 static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
-static ARRIVAL: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Pauses before STARTUP is sent again, and before the missing are given up.
 const PAUSES_NS: [u64; 4] = [300_000, 10_000_000, 200_000_000, 1_000_000_000];
-
-/// Calls `hook` on each processor when it has been started, before it idles.
-pub fn on_arrival(hook: fn()) {
-    ARRIVAL.store(hook as *mut (), Ordering::Release);
-}
 
 /// Lets the boot processor be found by the others.
 pub(crate) fn enter_boot_processor() {
@@ -260,10 +254,5 @@ pub(super) extern "sysv64" fn application_entry(number: u32) -> ! {
     local_apic::initialise();
     timer::initialise();
     roster::enter(number);
-    let hook = ARRIVAL.load(Ordering::Acquire);
-    if !hook.is_null() {
-        // SAFETY: only `on_arrival` stores here, and only function pointers of this type.
-        unsafe { core::mem::transmute::<*mut (), fn()>(hook)() };
-    }
-    super::idle()
+    crate::schedule::enter()
 }

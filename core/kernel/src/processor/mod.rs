@@ -16,7 +16,7 @@ mod trampoline;
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::registers::model_specific::Msr;
 
@@ -136,25 +136,6 @@ pub fn wait_for_interrupt() {
     // SAFETY: STI takes effect after HLT has begun, so no wake-up is lost. Without `nostack` the
     // compiler keeps nothing below the stack pointer, where the interrupt's frame goes.
     unsafe { asm!("sti", "hlt", "cli") };
-}
-
-static IDLE_WORK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-
-/// Calls `work` on every idle processor before it waits for the next interrupt.
-pub fn on_idle(work: fn()) {
-    IDLE_WORK.store(work as *mut (), Ordering::Release);
-}
-
-/// What a processor does that has nothing to do, for good.
-pub fn idle() -> ! {
-    loop {
-        let work = IDLE_WORK.load(Ordering::Acquire);
-        if !work.is_null() {
-            // SAFETY: only `on_idle` stores here, and only function pointers of this type.
-            unsafe { core::mem::transmute::<*mut (), fn()>(work)() };
-        }
-        wait_for_interrupt();
-    }
 }
 
 /// Stops the running processor for good.

@@ -2,12 +2,13 @@
 //!
 //! In kernel mode GS_BASE is the address of the running processor's block, except in the first and
 //! last instructions of entry code. Only its own processor reads or writes a block, with interrupts
-//! off, so plain cells are enough; what other processors may see of a processor is in
-//! [`super::roster`]. Assembly uses the offsets below; the assertions hold them.
+//! off, so plain cells are enough, but for `current`, which the scheduler shows to others; what else
+//! they may see of a processor is in [`super::roster`]. Assembly uses the offsets below; the assertions hold them.
 
 use core::arch::asm;
 use core::cell::Cell;
 use core::mem::offset_of;
+use core::sync::atomic::AtomicPtr;
 
 use super::segments::Segments;
 
@@ -24,8 +25,8 @@ pub struct PerCpu {
     pub dispatcher_page: Cell<*mut u8>,
     /// User address at which reflected system calls enter; 0 if there is none.
     pub svc_entry: Cell<u64>,
-    /// The current dispatcher's kernel structure; null if none.
-    pub current: Cell<*mut u8>,
+    /// The current dispatcher's kernel structure; null if none. Other processors read it, too.
+    pub current: AtomicPtr<u8>,
     /// This processor's number, from 0 and without gaps.
     pub cpu_number: Cell<u32>,
     /// Flags of the scheduler and the call path.
@@ -67,7 +68,7 @@ impl PerCpu {
         kernel_stack_top: Cell::new(0),
         dispatcher_page: Cell::new(core::ptr::null_mut()),
         svc_entry: Cell::new(0),
-        current: Cell::new(core::ptr::null_mut()),
+        current: AtomicPtr::new(core::ptr::null_mut()),
         cpu_number: Cell::new(0),
         flags: Cell::new(0),
         scheduler: [const { Cell::new(0) }; 25],

@@ -174,7 +174,7 @@ pub fn enter_dispatcher(dispatcher: &Dispatcher) {
     furnish(account);
     let mut words = first_words(DISPATCHER, cpu, process.id(), process.name(), account);
     words[Entry::Token as usize] = core::ptr::from_ref(dispatcher) as u64;
-    words[Entry::Pages as usize] = physical(process.space().resident_pages_place());
+    words[Entry::Pages as usize] = physical(process.change(|space| space.resident_pages_place()));
     if groups().contains(Groups::USER)
         && let Some(first) = give_ring(dispatcher)
     {
@@ -193,12 +193,10 @@ fn give_ring(dispatcher: &Dispatcher) -> Option<Frame> {
         let frame = Frame::at(first.physical() + offset);
         dispatcher
             .process()
-            .space()
-            .pin(
-                address + offset,
-                frame,
-                Protection::READ | Protection::WRITE,
-            )
+            .change(|space| {
+                let protection = Protection::READ | Protection::WRITE;
+                space.pin(address + offset, frame, protection)
+            })
             .ok()?;
     }
     let trace = &dispatcher.page().trace;

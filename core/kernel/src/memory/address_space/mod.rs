@@ -1,10 +1,12 @@
 //! One process's memory: its regions, and the page tables that cache them.
 //!
 //! The caller holds the process's lock. Requests check their ranges first; what they change is
-//! taken out of the page tables at once and comes back by faults.
+//! taken out of the page tables at once and comes back by faults. Where other processors may have
+//! these tables loaded the pages are only given back when those have let go: see [`settling`].
 
 mod presence;
 mod relocation;
+mod settling;
 
 use kiln_interface::kernel::{MapFlags, Protection};
 use kiln_object::Error;
@@ -12,9 +14,12 @@ use kiln_object::layout::{SYSTEM_END, SYSTEM_START, USER_END, USER_START};
 
 use super::PAGE_BYTES;
 use super::frames::{self, Frame, Purpose};
-use super::page_table::{self, NO_EXECUTE, OWNED, PRESENT, PageTable, USER, WRITABLE};
+use super::page_table::{
+    self, NO_EXECUTE, OWNED, PRESENT, PageTable, RETIRED, USER, Unlinked, WRITABLE,
+};
 use super::region::{Backing, Region, RegionMap};
 use super::{heap, kernel_space};
+use settling::Settling;
 
 /// Regions that a process may have, and how many more one request may make of them at most.
 const REGIONS: usize = 65_530;
@@ -44,6 +49,10 @@ pub struct AddressSpace {
     program: bool,
     /// The tables were given back: nothing is mapped any more.
     destroyed: bool,
+    /// Processors that may have these tables loaded, as bits.
+    cpus: u64,
+    /// What the running request has taken out and other processors may still see.
+    settling: Settling,
 }
 
 impl AddressSpace {
@@ -62,6 +71,8 @@ impl AddressSpace {
             resident_pages: 0,
             program,
             destroyed: false,
+            cpus: 0,
+            settling: Settling::NOTHING,
         })
     }
 
@@ -172,7 +183,8 @@ impl AddressSpace {
                 backing,
             },
         );
-        if flags.contains(MapFlags::POPULATE) {
+        // What was replaced may have to go first: then the pages come by their faults.
+        if flags.contains(MapFlags::POPULATE) && !self.is_settling() {
             self.populate(start, start + length);
         }
         Ok(start)
@@ -242,9 +254,12 @@ impl AddressSpace {
         if next == start {
             return;
         }
-        let free = self.regions.gap_around(start, end);
-        self.tables.free_empty((start, end), free);
-        flush(start, end);
+        if !self.is_shared() {
+            let free = self.regions.gap_around(start, end);
+            self.tables
+                .free_empty((start, end), free, &mut Unlinked::AtOnce);
+        }
+        self.changed(start, end);
     }
 
     /// Changes the protection of a range that is mapped throughout.
@@ -292,7 +307,7 @@ impl AddressSpace {
                 new | PRESENT
             });
         });
-        flush(address, end);
+        self.changed(address, end);
         Ok(())
     }
 
@@ -308,20 +323,28 @@ impl AddressSpace {
         // Nothing is mapped after the end, and the tables are others'.
         if !self.destroyed {
             self.clear(address, end);
-            flush(address, end);
+            self.changed(address, end);
         }
         Ok(())
     }
 
-    /// Gives pages back; the caller flushes the TLB before anything else runs.
+    /// Gives pages back, or marks them to be given back when no other processor sees them; the caller
+    /// says that the range has changed before anything else runs.
     fn clear(&mut self, start: u64, end: u64) {
         let mut freed = 0;
+        let shared = self.is_shared();
         self.tables.for_each(start, end, |_, slot| {
             let entry = slot.get();
-            slot.set(0);
-            if entry & OWNED != 0 {
+            if entry & OWNED == 0 {
+                slot.set(0);
+                return;
+            }
+            freed += 1;
+            if shared {
+                slot.set(entry & !PRESENT | RETIRED);
+            } else {
+                slot.set(0);
                 frames::free(page_table::frame_of(entry));
-                freed += 1;
             }
         });
         self.resident_pages -= freed;

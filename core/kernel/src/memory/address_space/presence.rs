@@ -42,7 +42,7 @@ impl AddressSpace {
             }
             done += part;
         }
-        flush(address & !(PAGE_BYTES - 1), end);
+        self.changed(address & !(PAGE_BYTES - 1), end);
         Ok(())
     }
 
@@ -143,7 +143,8 @@ impl AddressSpace {
             frames::copy(frame, Frame::at(source));
             slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
             self.resident_pages += 1;
-            flush(page, page + PAGE_BYTES);
+            // Other processors may still read the file's page.
+            self.changed(page, page + PAGE_BYTES);
             return Ok(());
         }
         let around = page & !(FAULT_AROUND * PAGE_BYTES - 1);

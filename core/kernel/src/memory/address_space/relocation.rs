@@ -11,7 +11,8 @@ use crate::memory::page_table::NoMemory;
 use crate::memory::region::Backing;
 
 impl AddressSpace {
-    /// Moves a mapping with its pages; answers the new address.
+    /// Moves a mapping with its pages; answers the new address, or nothing if what was mapped there
+    /// had to be taken out first and is on its way: then ask again.
     ///
     /// # Errors
     /// `NotFound` unless one region covers the old range; as [`AddressSpace::map`].
@@ -21,7 +22,7 @@ impl AddressSpace {
         length: u64,
         new_address: u64,
         new_length: u64,
-    ) -> Result<u64, Error> {
+    ) -> Result<Option<u64>, Error> {
         let end = check(address, length)?;
         let length = end - address;
         let (start, region) = self.regions.find(address).ok_or(Error::NotFound)?;
@@ -49,6 +50,10 @@ impl AddressSpace {
             if new_address < end && address < new_end {
                 return Err(Error::BadArgument);
             }
+            if self.is_shared() && !self.regions.is_free(new_address, new_end) {
+                self.unmap(new_address, new_length)?;
+                return Ok(None);
+            }
         }
         let target = self.map(new_address, new_length, region.protection, flags, backing)?;
         let kept = length.min(new_length.next_multiple_of(PAGE_BYTES));
@@ -68,7 +73,7 @@ impl AddressSpace {
             }
         }
         self.take_out(address, end);
-        Ok(target)
+        Ok(Some(target))
     }
 
     /// Makes the tables for the pages that `relocate` moves, so that it cannot fail half-way.

@@ -1,0 +1,201 @@
+//! What others see of a processor: its requests, its mailbox, which dispatcher it runs.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use super::mailbox::{Full, Mailbox};
+use super::queue::Queue;
+use super::{ending, flush};
+use crate::call::activation::Activation;
+use crate::process::{CPUS, Dispatcher, Process};
+use crate::processor::{self, PerCpu};
+
+/// What a processor can be asked for; bits of one word, so that asking twice is asking once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Request {
+    /// Look into the mailbox.
+    Mail = 1 << 0,
+    /// Drop all cached translations of user space.
+    Flush = 1 << 1,
+    /// Let go of processes that have ended.
+    End = 1 << 2,
+    /// A dispatcher of this processor has new soft interrupts.
+    Raised = 1 << 3,
+}
+
+/// What is put into a mailbox.
+#[derive(Clone, Copy)]
+pub enum Message {
+    /// Run this from now on.
+    Start(&'static Activation),
+}
+
+/// Messages that can wait for a processor.
+const MESSAGES: usize = 64;
+
+/// One processor. What others write is apart from what only it uses.
+#[repr(align(128))]
+pub struct Cpu {
+    requests: AtomicU32,
+    mailbox: Mailbox<Message, MESSAGES>,
+    /// Flushes that were asked for and those that are done, counted.
+    pub(super) flushes_wanted: AtomicU64,
+    pub(super) flushes_done: AtomicU64,
+    /// The word in the processor's own block that names its running dispatcher; null before it runs.
+    running: AtomicPtr<AtomicPtr<u8>>,
+    own: Own,
+}
+
+#[repr(align(128))]
+struct Own {
+    queue: Queue,
+    told: Cell<bool>,
+}
+
+// SAFETY: what is not atomic is in `own`, which only the processor itself gets at (see `here`).
+unsafe impl Sync for Cpu {}
+
+static CPUS_BY_NUMBER: [AtomicPtr<Cpu>; CPUS] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; CPUS];
+
+/// Makes the processor `number` known, before it runs.
+pub(super) fn create(number: u32) {
+    let cpu = alloc::boxed::Box::new(Cpu {
+        requests: AtomicU32::new(0),
+        mailbox: Mailbox::new(),
+        flushes_wanted: AtomicU64::new(0),
+        flushes_done: AtomicU64::new(0),
+        running: AtomicPtr::new(core::ptr::null_mut()),
+        own: Own {
+            queue: Queue::new(),
+            told: Cell::new(false),
+        },
+    });
+    if let Some(place) = CPUS_BY_NUMBER.get(number as usize) {
+        place.store(alloc::boxed::Box::leak(cpu), Ordering::Release);
+    }
+}
+
+/// The processor `number`, if the machine has it.
+pub(super) fn cpu(number: u32) -> Option<&'static Cpu> {
+    let pointer = CPUS_BY_NUMBER.get(number as usize)?.load(Ordering::Acquire);
+    // SAFETY: only `create` stores there, from a leaked box.
+    unsafe { pointer.as_ref() }
+}
+
+/// The running processor; `None` before [`create`].
+pub(super) fn here() -> Option<Here> {
+    cpu(PerCpu::number()).map(Here)
+}
+
+/// The running processor: whoever has it may use what is only its own. It cannot be sent to another.
+#[derive(Clone, Copy)]
+pub(super) struct Here(&'static Cpu);
+
+impl Here {
+    /// Its activations.
+    pub(super) fn queue(self) -> &'static Queue {
+        &self.0.own.queue
+    }
+
+    /// What others see of it.
+    pub(super) fn shared(self) -> &'static Cpu {
+        self.0
+    }
+
+    /// From now on others can see which dispatcher runs.
+    pub(super) fn show_running(self) {
+        let running = core::ptr::from_ref(&PerCpu::here().current).cast_mut();
+        self.0.running.store(running, Ordering::SeqCst);
+    }
+
+    /// Whether dispatchers may have soft interrupts that they were not told of.
+    pub(super) fn told(self) -> &'static Cell<bool> {
+        &self.0.own.told
+    }
+
+    /// Does what others have asked for.
+    #[inline]
+    pub(super) fn attend(self) {
+        if self.0.requests.load(Ordering::Relaxed) != 0 {
+            self.attend_now();
+        }
+    }
+
+    #[cold]
+    fn attend_now(self) {
+        let requests = self.0.requests.swap(0, Ordering::SeqCst);
+        let asked = |request: Request| requests & request as u32 != 0;
+        if asked(Request::Flush) {
+            flush::flush_here(self.0);
+        }
+        if asked(Request::Mail) {
+            // SAFETY: this is the only place that receives, for the running processor, and no message
+            // leads back here.
+            while let Some(message) = unsafe { self.0.mailbox.receive() } {
+                match message {
+                    Message::Start(activation) => self.queue().add(activation),
+                }
+            }
+        }
+        if asked(Request::End) {
+            ending::let_go(self);
+        }
+        if asked(Request::Raised) {
+            crate::soft_interrupt::told_something();
+        }
+    }
+}
+
+impl Cpu {
+    /// Takes one request back, and answers whether it was there.
+    pub(super) fn take(&self, request: Request) -> bool {
+        let bit = request as u32;
+        self.requests.load(Ordering::Relaxed) & bit != 0
+            && self.requests.fetch_and(!bit, Ordering::SeqCst) & bit != 0
+    }
+
+    /// Whether `process` is loaded on this processor. Said after a full fence it is true of the page
+    /// tables as they were before it: a processor that loads them later finds them as they are.
+    pub(super) fn runs(&self, process: &Process) -> bool {
+        // SAFETY: null, or the word in the processor's block, which lives for ever and is atomic.
+        let Some(running) = (unsafe { self.running.load(Ordering::SeqCst).as_ref() }) else {
+            return false;
+        };
+        let dispatcher = running.load(Ordering::SeqCst).cast::<Dispatcher>();
+        // SAFETY: null, or a dispatcher, none of which is ever freed.
+        unsafe { dispatcher.as_ref() }
+            .is_some_and(|dispatcher| core::ptr::eq(dispatcher.process(), process))
+    }
+}
+
+/// Asks processor `number`, which may be this one; one that does not run yet finds it when it does.
+pub fn ask(number: u32, request: Request) {
+    let Some(cpu) = cpu(number) else { return };
+    let before = cpu.requests.fetch_or(request as u32, Ordering::SeqCst);
+    if before & request as u32 == 0 && number != PerCpu::number() {
+        processor::wake(number);
+    }
+}
+
+/// Leaves a message for processor `number`.
+pub(super) fn post(number: u32, message: Message) -> Result<(), Full> {
+    cpu(number).ok_or(Full)?.mailbox.send(message)?;
+    ask(number, Request::Mail);
+    Ok(())
+}
+
+/// Says whether dispatchers of the running processor may have soft interrupts that they were not
+/// told of.
+pub fn set_told(told: bool) {
+    if let Some(here) = here() {
+        here.told().set(told);
+    }
+}
+
+/// Whether they may.
+#[must_use]
+pub fn is_told() -> bool {
+    here().is_some_and(|here| here.told().get())
+}

@@ -1,0 +1,156 @@
+//! The end of a process, on however many processors it is.
+//!
+//! Whoever ends it takes its name away and asks every processor to let go of it; each does so when it
+//! is not in the kernel on anybody's behalf. The last one gives its memory back: by then no processor
+//! runs it, calls it, or holds a reference to it that was found by name.
+
+use core::sync::atomic::Ordering;
+
+use kiln_object::Error;
+use kiln_object::call::ReturnWord;
+use spin::Mutex;
+
+use super::cpu::{self, Here, Request};
+use super::flush::bits;
+use super::{run, start};
+use crate::call::activation::{Activation, State};
+use crate::call::entry::CallFrame;
+use crate::call::local::{clear_current, current_activation, set_thread_pointer};
+use crate::call::native::{answer_error, clear};
+use crate::call::{current_dispatcher, set_current};
+use crate::power::{self, ExitStatus};
+use crate::process::{Dispatcher, Process};
+use crate::processor::PerCpu;
+use crate::time;
+
+/// The first of the processes that some processor has not let go of yet; they are linked.
+static ENDING: Mutex<Option<&'static Process>> = Mutex::new(None);
+
+/// Ends the current process with a status that it chose.
+pub fn exit_current(status: u32) -> ! {
+    let Some(dispatcher) = current_dispatcher() else {
+        power::off(ExitStatus::Panic)
+    };
+    end(dispatcher.process(), status);
+    run::leave()
+}
+
+/// Ends the current process because of what it did.
+pub fn end_current(what: &str, status: u32) -> ! {
+    let Some(dispatcher) = current_dispatcher() else {
+        power::off(ExitStatus::Panic)
+    };
+    let process = dispatcher.process();
+    crate::error!("{} {what} and was ended", process.name());
+    end(process, status);
+    run::leave()
+}
+
+/// Ends `process`. If it is the running one, the caller leaves it at once.
+pub(super) fn end(process: &'static Process, status: u32) {
+    if process.is_program() {
+        power::off(ExitStatus::Code((status & 0xff) as u8));
+    }
+    let own = PerCpu::number();
+    if process.mark_ended(status) {
+        let cpus = start::scheduling() | 1 << own;
+        process.awaited.store(cpus, Ordering::SeqCst);
+        let mut first = ENDING.lock();
+        process.set_next_ending(first.replace(process));
+        drop(first);
+        for number in bits(cpus & !(1 << own)) {
+            cpu::ask(number, Request::End);
+        }
+    }
+    if let Some(here) = cpu::here() {
+        let_go(here);
+    }
+}
+
+/// Lets go of all processes that this processor has not let go of yet.
+pub(super) fn let_go(here: Here) {
+    let own = 1 << PerCpu::number();
+    while let Some(process) = first_awaiting(own) {
+        if current_dispatcher().is_some_and(|running| core::ptr::eq(running.process(), process)) {
+            // The tables that are loaded go away.
+            clear_current();
+            if let Some(activation) = current_activation()
+                && matches!(activation.state(), State::Running)
+            {
+                activation.pause(time::monotonic_ns());
+                activation.set_state(State::Stranded);
+            }
+        }
+        here.queue().forget(process);
+        if process.awaited.fetch_and(!own, Ordering::SeqCst) == own {
+            unlink(process);
+            process.release();
+        }
+    }
+}
+
+fn first_awaiting(cpu: u64) -> Option<&'static Process> {
+    let first = ENDING.lock();
+    let mut next = *first;
+    while let Some(process) = next {
+        if process.awaited.load(Ordering::SeqCst) & cpu != 0 {
+            return next;
+        }
+        next = process.next_ending();
+    }
+    None
+}
+
+fn unlink(process: &'static Process) {
+    let mut first = ENDING.lock();
+    if first.is_some_and(|first| core::ptr::eq(first, process)) {
+        *first = process.next_ending();
+        return;
+    }
+    let mut before = *first;
+    while let Some(other) = before {
+        before = other.next_ending();
+        if before.is_some_and(|next| core::ptr::eq(next, process)) {
+            other.set_next_ending(process.next_ending());
+            return;
+        }
+    }
+}
+
+/// Ends a call whose caller has ended meanwhile: those further out are told.
+#[cold]
+pub fn give_back_to_nobody(
+    frame: &mut CallFrame,
+    callee: &Dispatcher,
+    activation: &'static Activation,
+) {
+    let Some(slot) = activation.take_orphan() else {
+        return answer_error(frame, Error::BadMethod);
+    };
+    callee.free_slot(slot);
+    if !unwind(activation, frame) {
+        run::next(frame);
+    }
+}
+
+/// Answers the innermost caller that still lives; without one the activation has ended.
+pub(super) fn unwind(activation: &Activation, frame: &mut CallFrame) -> bool {
+    loop {
+        let Some(record) = activation.pop() else {
+            // Its callee has ended with it or was left before: the slot is nobody's.
+            if activation.take_orphan().is_some() {
+                continue;
+            }
+            activation.set_state(State::Ended);
+            return false;
+        };
+        set_current(record.caller);
+        set_thread_pointer(record.thread_pointer);
+        record.extended.reveal();
+        frame.rip = record.rip;
+        frame.rsp = record.rsp;
+        clear(frame);
+        frame.rax = ReturnWord::answer(Error::ServerDied.code(), 0);
+        return true;
+    }
+}

@@ -1,0 +1,85 @@
+//! Making other processors forget translations of a process's memory.
+//!
+//! The page tables are changed under the process's lock, the lock is given back, and then every
+//! processor that has them loaded is asked to drop what it has cached; memory is given back after
+//! all have. A processor that waits here answers the others' requests meanwhile. One that does not
+//! have the tables loaded is left alone: loading them drops what was cached.
+
+use core::sync::atomic::{Ordering, fence};
+
+use super::cpu::{self, Cpu, Request};
+use crate::process::{CPUS, Process};
+use crate::processor::PerCpu;
+
+/// Drops what the running processor has cached of user space, and says so.
+pub(super) fn flush_here(cpu: &Cpu) {
+    let wanted = cpu.flushes_wanted.load(Ordering::Acquire);
+    // SAFETY: reloading CR3 with itself changes nothing but the TLB.
+    unsafe {
+        core::arch::asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
+    }
+    cpu.flushes_done.store(wanted, Ordering::Release);
+}
+
+/// Answers other processors' requests to flush; for whoever waits in the kernel.
+pub fn answer_flushes() {
+    if let Some(here) = cpu::here()
+        && here.shared().take(Request::Flush)
+    {
+        flush_here(here.shared());
+    }
+}
+
+/// Waits until no processor in `cpus` but this one has a translation of `process` that was cached
+/// before now. The caller holds no lock.
+#[cold]
+pub fn flush_others(process: &Process, cpus: u64) {
+    // The changes of the page tables come before the look at who has them loaded.
+    fence(Ordering::SeqCst);
+    let own = PerCpu::number();
+    let mut tickets = [0; CPUS];
+    let mut waiting = 0_u64;
+    for number in bits(cpus & !(1 << own)) {
+        let Some(cpu) = cpu::cpu(number).filter(|cpu| cpu.runs(process)) else {
+            continue;
+        };
+        if let Some(ticket) = tickets.get_mut(number as usize) {
+            *ticket = cpu.flushes_wanted.fetch_add(1, Ordering::AcqRel) + 1;
+            waiting |= 1 << number;
+            cpu::ask(number, Request::Flush);
+        }
+    }
+    while waiting != 0 {
+        for number in bits(waiting) {
+            let done =
+                cpu::cpu(number).map_or(u64::MAX, |cpu| cpu.flushes_done.load(Ordering::Acquire));
+            if tickets
+                .get(number as usize)
+                .is_none_or(|ticket| done >= *ticket)
+            {
+                waiting &= !(1 << number);
+            }
+        }
+        answer_flushes();
+        core::hint::spin_loop();
+    }
+}
+
+/// The numbers of the bits that are set.
+pub(super) fn bits(mut mask: u64) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        let number = (mask != 0).then(|| mask.trailing_zeros())?;
+        mask &= mask - 1;
+        Some(number)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_mask_names_its_bits() {
+        let numbers: std::vec::Vec<u32> = super::bits(1 << 63 | 0b101).collect();
+        assert_eq!(numbers, [0, 2, 63]);
+        assert_eq!(super::bits(0).next(), None);
+    }
+}

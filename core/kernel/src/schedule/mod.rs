@@ -1,0 +1,21 @@
+//! What each processor runs next, and how processors reach each other.
+//!
+//! Every processor has a queue of activations that it alone touches, and a [`Cpu`] through which
+//! others leave requests: bits of one word and a bounded mailbox, announced by an interrupt. Nobody
+//! waits for another processor while it holds a lock, and whoever waits answers flush requests
+//! meanwhile, so that two can wait for each other.
+
+mod cpu;
+mod ending;
+mod flush;
+pub mod mailbox;
+mod queue;
+mod run;
+mod start;
+
+pub use cpu::{Request, ask, is_told, set_told};
+pub use ending::{end_current, exit_current, give_back_to_nobody};
+pub use flush::{answer_flushes, flush_others};
+pub use queue::{Timers, with_home_dispatchers, with_timers};
+pub use run::{after_interrupt, processor_time, wait};
+pub use start::{enter, prepare, start, start_activation};

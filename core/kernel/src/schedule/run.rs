@@ -1,0 +1,137 @@
+//! What a CPU does when the running activation cannot go on: the next one, or nothing.
+
+use core::sync::atomic::Ordering;
+
+use kiln_object::call::ReturnWord;
+
+use super::cpu;
+use super::ending::unwind;
+use crate::call::activation::{Activation, State};
+use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
+use crate::call::extended_state;
+use crate::call::local::{
+    clear_current, current_activation, set_activation, set_thread_pointer, take_thread_pointer,
+};
+use crate::call::native::{answer_error, clear};
+use crate::call::{current_dispatcher, set_current};
+use crate::interrupt::InterruptFrame;
+use crate::{processor, soft_interrupt, time};
+
+/// Leaves whatever ran: goes on with what the running activation still has, or with the next one.
+pub(super) fn leave() -> ! {
+    let mut frame = CallFrame {
+        rflags: USER_FLAGS,
+        ..CallFrame::default()
+    };
+    let goes_on = current_activation().is_some_and(|activation| {
+        matches!(activation.state(), State::Stranded) && resume(activation, &mut frame)
+    });
+    if !goes_on {
+        next(&mut frame);
+    }
+    // SAFETY: the current dispatcher is set and the frame filled with a user context.
+    unsafe { enter_user(&frame) }
+}
+
+/// Lets the caller wait: its activation goes on when a soft interrupt is pending for the calling
+/// dispatcher or at `deadline` (monotonic ns).
+pub fn wait(frame: &mut CallFrame, deadline: u64) {
+    let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
+        return;
+    };
+    let extended = match activation.hide_extended_state() {
+        Ok(extended) => extended,
+        Err(error) => return answer_error(frame, error),
+    };
+    activation.pause(time::monotonic_ns());
+    activation.set_state(State::Waiting {
+        dispatcher,
+        deadline,
+        rip: frame.rip,
+        rsp: frame.rsp,
+        thread_pointer: take_thread_pointer(),
+        extended,
+    });
+    next(frame);
+}
+
+/// Fills `frame` with the next activation that can go on, waiting for one if there is none.
+pub(super) fn next(frame: &mut CallFrame) {
+    loop {
+        let Some(here) = cpu::here() else {
+            processor::stop()
+        };
+        here.attend();
+        if let Some(activation) = here.queue().take_turn(time::monotonic_ns()) {
+            if resume(activation, frame) {
+                return;
+            }
+            continue;
+        }
+        clear_current();
+        if let Some(deadline) = here.queue().earliest_deadline() {
+            time::timer::arm(deadline);
+        }
+        processor::wait_for_interrupt();
+    }
+}
+
+/// After an interrupt that came from user mode: does what other processors ask for, and goes on with
+/// something else if what was interrupted has ended.
+pub fn after_interrupt(frame: &mut InterruptFrame) {
+    if let Some(here) = cpu::here() {
+        here.attend();
+    }
+    if current_dispatcher().is_none() {
+        leave();
+    }
+    soft_interrupt::after_interrupt(frame);
+}
+
+/// Nanoseconds of processor time that the running activation has used.
+#[must_use]
+pub fn processor_time() -> u64 {
+    current_activation().map_or(0, |activation| activation.busy(time::monotonic_ns()))
+}
+
+/// Fills `frame` with where the activation goes on; false if there is no such place left.
+fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
+    set_activation(activation);
+    match activation.state() {
+        State::New { entry } => {
+            set_current(activation.home());
+            set_thread_pointer(0);
+            extended_state::reset();
+            clear(frame);
+            frame.rip = entry.address;
+            frame.rsp = entry.stack;
+            frame.rdi = entry.argument;
+        }
+        State::Waiting {
+            dispatcher,
+            rip,
+            rsp,
+            thread_pointer,
+            extended,
+            ..
+        } => {
+            set_current(dispatcher);
+            set_thread_pointer(thread_pointer);
+            extended.reveal();
+            frame.rip = rip;
+            frame.rsp = rsp;
+            clear(frame);
+            frame.rax = ReturnWord::answer(0, 0);
+            frame.rdx = dispatcher.page().pending.load(Ordering::Acquire);
+        }
+        State::Stranded => {
+            if !unwind(activation, frame) {
+                return false;
+            }
+        }
+        State::Running | State::Ended => return false,
+    }
+    activation.begin(time::monotonic_ns());
+    activation.set_state(State::Running);
+    true
+}
