@@ -14,11 +14,11 @@
 //! renamed), [`Error::BadArgument`] for a directory moved below itself and for names that cannot be,
 //! [`Error::Denied`] for a second name of a directory.
 
-use kiln_object::{Caller, Error, ProcessId, Reference, Wire};
+use kiln_object::{Caller, Error, ProcessId, Reference};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::kernel::FileCache;
-use crate::{FourWords, interface};
+use crate::{FourWords, Wire, interface};
 
 /// What kind of thing an entry is; the numbers are the high bits of a POSIX mode.
 pub mod kind {
@@ -114,7 +114,7 @@ pub mod open {
 }
 
 /// A file that was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
 pub struct Opened {
     /// The file; answered by whichever server keeps it.
     pub file: Reference<dyn File>,
@@ -130,19 +130,6 @@ impl Opened {
     pub const FIXED: u32 = 1 << 31;
 }
 
-impl Wire for Opened {
-    const WORDS: usize = 4;
-    #[inline(always)]
-    fn encode(&self, words: &mut [u64]) {
-        (self.file, (self.mode, self.length)).encode(words);
-    }
-    #[inline(always)]
-    fn decode(words: &[u64]) -> Result<Self, Error> {
-        let (file, (mode, length)) = Wire::decode(words)?;
-        Ok(Self { file, mode, length })
-    }
-}
-
 /// A tree of files.
 ///
 /// `owner` is the process for which a reference is made; another than the caller needs the right
@@ -152,7 +139,7 @@ impl Wire for Opened {
 pub trait FileTree {
     /// Opens a file or a directory to look at it (see [`open`] for `flags`); `Denied` with any of
     /// [`open::CHANGING`], which need [`FileTree::open_writable`]. `mode` is not used.
-    #[method(1, right = LOOKUP, delegate = owner)]
+    #[method(1, right = LOOKUP, delegate = owner, idempotent)]
     fn open(
         &self,
         path: &[u8],
@@ -163,11 +150,11 @@ pub trait FileTree {
     ) -> Result<Opened, Error>;
 
     /// Writes an [`Attributes`] to `answer` (or the path to go on with, on `Elsewhere`).
-    #[method(2, right = LOOKUP)]
+    #[method(2, right = LOOKUP, idempotent)]
     fn attributes(&self, path: &[u8], follow: bool, answer: &mut [u8]) -> Result<usize, Error>;
 
     /// Writes a link's target to `answer`.
-    #[method(3, right = LOOKUP)]
+    #[method(3, right = LOOKUP, idempotent)]
     fn read_link(&self, path: &[u8], answer: &mut [u8]) -> Result<usize, Error>;
 
     /// Makes a directory.
@@ -202,7 +189,7 @@ pub trait FileTree {
     ) -> Result<(), Error>;
 
     /// Changes attributes: `fields` as in [`change`], `attributes` the bytes of an [`Attributes`].
-    #[method(10, right = WRITE)]
+    #[method(10, right = WRITE, idempotent)]
     fn set_attributes(
         &self,
         path: &[u8],
@@ -213,7 +200,7 @@ pub trait FileTree {
     ) -> Result<(), Error>;
 
     /// Blocks in all and free, each of 4096 bytes, then files in all and free.
-    #[method(11, right = LOOKUP)]
+    #[method(11, right = LOOKUP, idempotent)]
     fn statistics(&self) -> Result<FourWords, Error>;
 
     /// Opens with any flags; `mode` has the permission bits of a new file.
@@ -232,7 +219,7 @@ pub trait FileTree {
 #[interface(name = "kiln.file")]
 pub trait File {
     /// Reads at `offset`; fewer bytes than asked only at the end.
-    #[method(1, right = READ)]
+    #[method(1, right = READ, idempotent)]
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error>;
 
     /// Writes at `offset` (`u64::MAX`: at the end, at once). Answers the bytes written and the
@@ -241,29 +228,29 @@ pub trait File {
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<(u64, u64), Error>;
 
     /// Writes an [`Attributes`] to `answer`.
-    #[method(3, right = LOOKUP)]
+    #[method(3, right = LOOKUP, idempotent)]
     fn attributes(&self, answer: &mut [u8]) -> Result<usize, Error>;
 
     /// Changes attributes, as [`FileTree::set_attributes`]; the length only if the file is open for
     /// writing (`Denied`).
-    #[method(4, right = CONTROL)]
+    #[method(4, right = CONTROL, idempotent)]
     fn set_attributes(&self, attributes: &[u8], fields: u32) -> Result<(), Error>;
 
     /// The file's pages for the caller, to map them and to read without calls, and how many bytes
     /// there are; `Unsupported` where the contents do not lie in whole pages. That they never change
     /// under the holder's feet holds only in a tree that cannot be written.
-    #[method(5, right = READ)]
+    #[method(5, right = READ, idempotent)]
     fn pages(&self, caller: Caller) -> Result<(Reference<dyn FileCache>, u64), Error>;
 
     /// Entries of a directory after `cookie` (0: from the start), as many as fit: each a
     /// [`DirectoryEntry`] and then its name. Answers the bytes; none at the end. `.` and `..` are not
     /// among them: they are the client's to add. Cookies are below 2^62; one stays good while
     /// entries come and go. An answer buffer too small for a single entry is `TooLarge`.
-    #[method(6, right = LOOKUP)]
+    #[method(6, right = LOOKUP, idempotent)]
     fn read_directory(&self, cookie: u64, answer: &mut [u8]) -> Result<usize, Error>;
 
     /// Waits until what was written is on stable storage.
-    #[method(7, right = LOOKUP)]
+    #[method(7, right = LOOKUP, idempotent)]
     fn synchronise(&self) -> Result<(), Error>;
 }
 

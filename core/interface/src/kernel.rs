@@ -64,7 +64,7 @@ pub trait AddressSpace {
     fn unmap(&self, address: u64, length: u64) -> Result<(), Error>;
 
     /// Changes the protection of a range that is mapped throughout (`NotFound` if it is not).
-    #[method(4, right = CONTROL)]
+    #[method(4, right = CONTROL, idempotent)]
     fn protect(&self, address: u64, length: u64, protection: u32) -> Result<(), Error>;
 
     /// Moves a mapping's pages to another address, as `mremap` needs; answers the new address.
@@ -78,7 +78,7 @@ pub trait AddressSpace {
     ) -> Result<u64, Error>;
 
     /// Gives the range's memory back; it reads as zeroes (or as the file) afterwards.
-    #[method(6, right = CONTROL)]
+    #[method(6, right = CONTROL, idempotent)]
     fn discard(&self, address: u64, length: u64) -> Result<(), Error>;
 
     /// Stores up to 16 bytes at `address` in a private copy of a page that may be executable, never
@@ -88,7 +88,7 @@ pub trait AddressSpace {
 
     /// The mapped range at or above `address`: its start and end, then its protection in the low
     /// bits and [`MapFlags`] from bit 32, then the offset in its file.
-    #[method(8, right = READ)]
+    #[method(8, right = READ, idempotent)]
     fn region(&self, address: u64) -> Result<FourWords, Error>;
 }
 
@@ -102,7 +102,7 @@ pub const fn protection_and_flags(protection: Protection, flags: MapFlags) -> u6
 #[interface(name = "kiln.file_cache")]
 pub trait FileCache {
     /// How many bytes there are.
-    #[method(1, right = READ)]
+    #[method(1, right = READ, idempotent)]
     fn length(&self) -> Result<u64, Error>;
 
     /// A reference for `owner` to the bytes `offset..offset + length` as a file of their own, which
@@ -196,15 +196,15 @@ pub trait Log {
 #[interface(name = "kiln.clock")]
 pub trait Clock {
     /// Nanoseconds since the machine started.
-    #[method(1, right = READ)]
+    #[method(1, right = READ, idempotent)]
     fn monotonic(&self) -> Result<u64, Error>;
 
     /// Nanoseconds since 1970-01-01 UTC.
-    #[method(2, right = READ)]
+    #[method(2, right = READ, idempotent)]
     fn wall_clock(&self) -> Result<u64, Error>;
 
     /// Sets the wall clock, for all processes, to so many nanoseconds since 1970-01-01 UTC.
-    #[method(3, right = CONTROL)]
+    #[method(3, right = CONTROL, idempotent)]
     fn set_wall_clock(&self, now: u64) -> Result<(), Error>;
 }
 
@@ -212,7 +212,7 @@ pub trait Clock {
 #[interface(name = "kiln.random")]
 pub trait Random {
     /// Fills `bytes`.
-    #[method(1, right = READ)]
+    #[method(1, right = READ, idempotent)]
     fn fill(&self, bytes: &mut [u8]) -> Result<usize, Error>;
 }
 

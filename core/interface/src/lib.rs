@@ -9,7 +9,7 @@ pub mod file;
 pub mod kernel;
 pub mod name_space;
 
-pub use kiln_interface_compiler::interface;
+pub use kiln_interface_compiler::{Plain, Wire, interface};
 
 /// A result of four plain numbers, in the order that the method says.
 pub type FourWords = ((u64, u64), (u64, u64));

@@ -22,11 +22,11 @@ pub struct MountEntry {
 #[interface(name = "kiln.name_space")]
 pub trait NameSpace {
     /// The version of the table; it grows with each change.
-    #[method(1, right = LOOKUP)]
+    #[method(1, right = LOOKUP, idempotent)]
     fn version(&self) -> Result<u64, Error>;
 
     /// Writes all mounts to `answer`, longest path first; answers the bytes and the version.
-    #[method(2, right = LOOKUP)]
+    #[method(2, right = LOOKUP, idempotent)]
     fn mounts(&self, answer: &mut [u8]) -> Result<(u64, u64), Error>;
 
     /// Puts the tree that `process` serves at the absolute `path`.

@@ -36,6 +36,14 @@ pub mod universal {
     pub const GRANT: u16 = 0xff01;
     /// Gives the reference back.
     pub const RELEASE: u16 = 0xff02;
+    /// Word 0: a process, word 1: the object name that a `GRANT` by this caller answered for that
+    /// process. Takes the reference from it. The reference that it is asked of need not be to the
+    /// same object.
+    pub const TAKE_BACK: u16 = 0xff03;
+    /// Word 0: who is said to have given the caller this reference, word 1: the hash of the interface
+    /// that it is said to be of. Answers the reference's rights in word 0, or `Denied` if it came to
+    /// the caller in another way.
+    pub const ACCEPT: u16 = 0xff04;
 }
 
 /// What the tag of `rax` asks the kernel to do.

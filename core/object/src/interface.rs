@@ -6,14 +6,28 @@
 //! client code holds either.
 
 use crate::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS};
-use crate::{Error, ProcessId, RawReference, Reference, Rights};
+use crate::{Error, ProcessId, RawReference, Rights};
 
 /// A decorated trait, seen from outside.
 pub trait Interface {
     /// The interface's name, stable.
     const NAME: &'static str;
-    /// Hash of name, method numbers, rights and signatures: both ends must have the same.
+    /// Hash of name, method numbers, rights and signatures, as they are written.
+    const TEXT: u64;
+    /// The same with the insides of the types that travel: both ends must have the same.
+    ///
+    /// Of an interface that a reference among the arguments names, [`Interface::TEXT`] counts.
     const HASH: u64;
+    /// Numbers of the methods that may be run twice where once was meant.
+    const IDEMPOTENT: &'static [u16];
+}
+
+/// Whether `method` of `I` may be run again by a caller that does not know whether it was run.
+///
+/// For the path of a call that failed: it searches.
+#[must_use]
+pub fn is_idempotent<I: Interface + ?Sized>(method: u16) -> bool {
+    I::IDEMPOTENT.contains(&method)
 }
 
 /// Who calls, as the kernel says. A near caller passes its own identity.
@@ -147,140 +161,6 @@ impl<D: Dispatch + ?Sized> Dispatch for &D {
     #[inline(always)]
     fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
         (**self).dispatch(incoming)
-    }
-}
-
-/// A value that travels in registers.
-pub trait Wire: Sized {
-    /// Words it takes; at most [`RETURN_WORDS`] for results.
-    const WORDS: usize;
-    /// Writes the words to the front of `words`, which is at least [`Wire::WORDS`] long.
-    fn encode(&self, words: &mut [u64]);
-    /// Reads it back.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] if the words are no value of the type.
-    fn decode(words: &[u64]) -> Result<Self, Error>;
-}
-
-macro_rules! wire_integers {
-    ($($integer:ty),*) => {$(
-        impl Wire for $integer {
-            const WORDS: usize = 1;
-            #[inline(always)]
-            fn encode(&self, words: &mut [u64]) {
-                if let Some(word) = words.first_mut() {
-                    *word = *self as u64;
-                }
-            }
-            #[inline(always)]
-            fn decode(words: &[u64]) -> Result<Self, Error> {
-                let word = *words.first().ok_or(Error::BadArgument)?;
-                let value = word as $integer;
-                if value as u64 == word { Ok(value) } else { Err(Error::BadArgument) }
-            }
-        }
-    )*};
-}
-
-wire_integers!(u8, u16, u32, u64, usize, i8, i16, i32, i64);
-
-impl Wire for () {
-    const WORDS: usize = 0;
-    #[inline(always)]
-    fn encode(&self, _words: &mut [u64]) {}
-    #[inline(always)]
-    fn decode(_words: &[u64]) -> Result<Self, Error> {
-        Ok(())
-    }
-}
-
-impl Wire for bool {
-    const WORDS: usize = 1;
-    #[inline(always)]
-    fn encode(&self, words: &mut [u64]) {
-        u64::from(*self).encode(words);
-    }
-    #[inline(always)]
-    fn decode(words: &[u64]) -> Result<Self, Error> {
-        match u64::decode(words)? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Error::BadArgument),
-        }
-    }
-}
-
-impl Wire for Rights {
-    const WORDS: usize = 1;
-    #[inline(always)]
-    fn encode(&self, words: &mut [u64]) {
-        self.bits().encode(words);
-    }
-    #[inline(always)]
-    fn decode(words: &[u64]) -> Result<Self, Error> {
-        u32::decode(words).map(Rights::from_bits_retain)
-    }
-}
-
-impl Wire for ProcessId {
-    const WORDS: usize = 1;
-    #[inline(always)]
-    fn encode(&self, words: &mut [u64]) {
-        self.raw().encode(words);
-    }
-    #[inline(always)]
-    fn decode(words: &[u64]) -> Result<Self, Error> {
-        u64::decode(words).map(ProcessId::from_raw)
-    }
-}
-
-impl Wire for RawReference {
-    const WORDS: usize = 2;
-    #[inline(always)]
-    fn encode(&self, words: &mut [u64]) {
-        if let [process, object, ..] = words {
-            *process = self.process.raw();
-            *object = self.object.raw();
-        }
-    }
-    #[inline(always)]
-    fn decode(words: &[u64]) -> Result<Self, Error> {
-        match words {
-            [process, object, ..] => Ok(RawReference {
-                process: ProcessId::from_raw(*process),
-                object: crate::ObjectName::from_raw(*object),
-            }),
-            _ => Err(Error::BadArgument),
-        }
-    }
-}
-
-impl<I: ?Sized> Wire for Reference<I> {
-    const WORDS: usize = 2;
-    #[inline(always)]
-    fn encode(&self, words: &mut [u64]) {
-        self.raw().encode(words);
-    }
-    #[inline(always)]
-    fn decode(words: &[u64]) -> Result<Self, Error> {
-        RawReference::decode(words).map(Reference::new)
-    }
-}
-
-impl<A: Wire, B: Wire> Wire for (A, B) {
-    const WORDS: usize = A::WORDS + B::WORDS;
-    #[inline(always)]
-    fn encode(&self, words: &mut [u64]) {
-        self.0.encode(words);
-        if let Some(rest) = words.get_mut(A::WORDS..) {
-            self.1.encode(rest);
-        }
-    }
-    #[inline(always)]
-    fn decode(words: &[u64]) -> Result<Self, Error> {
-        let rest = words.get(A::WORDS..).ok_or(Error::BadArgument)?;
-        Ok((A::decode(words)?, B::decode(rest)?))
     }
 }
 

@@ -9,17 +9,22 @@ pub mod call;
 pub mod configuration;
 pub mod dispatcher;
 mod error;
+pub mod fingerprint;
+pub mod hand;
 pub mod identity;
 pub mod interface;
 pub mod layout;
 mod loopback;
 pub mod marshal;
+pub mod plain;
 pub mod startup;
 pub mod trace;
+mod wire;
 
 pub use error::Error;
+pub use hand::Handed;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};
-pub use interface::{
-    Caller, Dispatch, Failure, Incoming, Interface, Outgoing, Reply, Transport, Wire,
-};
+pub use interface::{Caller, Dispatch, Failure, Incoming, Interface, Outgoing, Reply, Transport};
 pub use loopback::Loopback;
+pub use plain::Plain;
+pub use wire::Wire;

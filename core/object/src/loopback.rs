@@ -17,6 +17,10 @@ pub struct Loopback<D> {
     pub rights: Rights,
 }
 
+/// What the callee sees starts at a page.
+#[repr(align(4096))]
+struct Page([u8; MESSAGE_BYTES]);
+
 impl<D: Dispatch> Transport for Loopback<D> {
     fn call(
         &self,
@@ -26,10 +30,10 @@ impl<D: Dispatch> Transport for Loopback<D> {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<Reply, Error> {
-        let (mut bytes_in, mut bytes_out) = ([0; MESSAGE_BYTES], [0xa5; MESSAGE_BYTES]);
-        let bytes_in = bytes_in.get_mut(..input.len()).ok_or(Error::TooLarge)?;
+        let (mut bytes_in, mut bytes_out) = (Page([0; MESSAGE_BYTES]), Page([0xa5; MESSAGE_BYTES]));
+        let bytes_in = bytes_in.0.get_mut(..input.len()).ok_or(Error::TooLarge)?;
         bytes_in.copy_from_slice(input);
-        let bytes_out = bytes_out.get_mut(..output.len()).ok_or(Error::TooLarge)?;
+        let bytes_out = bytes_out.0.get_mut(..output.len()).ok_or(Error::TooLarge)?;
         let answer = self.dispatch.dispatch(Incoming {
             caller: self.caller,
             rights: self.rights,

@@ -37,6 +37,44 @@ pub fn with_joined<const N: usize, T>(
     }
 }
 
+/// Puts the parts, each at a multiple of [`ALIGNMENT`](crate::plain::ALIGNMENT), in `room`.
+///
+/// # Errors
+/// [`Error::TooLarge`] if there is not enough of it.
+#[inline]
+pub fn join_aligned<'a>(parts: &[&[u8]], room: &'a mut [u8]) -> Result<&'a [u8], Error> {
+    let mut used = 0usize;
+    for part in parts {
+        let start = aligned(used);
+        used = start.saturating_add(part.len());
+        room.get_mut(start..used)
+            .ok_or(Error::TooLarge)?
+            .copy_from_slice(part);
+    }
+    room.get(..used).ok_or(Error::TooLarge)
+}
+
+/// The room that parts of at most so many bytes take in a message, if that is known of all of them;
+/// else a message's.
+#[must_use]
+pub const fn room(bounds: &[Option<usize>]) -> usize {
+    let mut used = 0usize;
+    let mut index = 0;
+    while index < bounds.len() {
+        match bounds[index] {
+            Some(bound) => used = aligned(used).saturating_add(bound),
+            None => return MESSAGE_BYTES,
+        }
+        index += 1;
+    }
+    used
+}
+
+const fn aligned(length: usize) -> usize {
+    // Lengths are of slices, so none is near the end of the numbers.
+    length.next_multiple_of(crate::plain::ALIGNMENT)
+}
+
 fn joined<'a>(parts: &[&[u8]], buffer: &'a mut [u8]) -> Result<&'a [u8], Error> {
     let mut used = 0;
     for part in parts {
@@ -60,6 +98,59 @@ pub fn split(bytes: &[u8], length: u64) -> Result<(&[u8], &[u8]), Error> {
         .ok()
         .and_then(|length| bytes.split_at_checked(length))
         .ok_or(Error::BadArgument)
+}
+
+/// Takes the first `length` of `bytes` and leaves what follows at the next aligned place.
+///
+/// # Errors
+/// [`Error::BadArgument`] if there are not as many.
+#[inline]
+pub fn split_aligned(bytes: &[u8], length: u64) -> Result<(&[u8], &[u8]), Error> {
+    let (part, _) = split(bytes, length)?;
+    let rest = bytes.get(aligned(part.len())..).ok_or(Error::BadArgument)?;
+    Ok((part, rest))
+}
+
+/// Checks a length against its declared bound.
+///
+/// # Errors
+/// [`Error::TooLarge`] if it is longer.
+#[inline(always)]
+pub fn within(length: usize, bound: usize) -> Result<(), Error> {
+    if length <= bound {
+        Ok(())
+    } else {
+        Err(Error::TooLarge)
+    }
+}
+
+/// The text that `bytes` are.
+///
+/// # Errors
+/// [`Error::BadArgument`] if they are not UTF-8.
+#[inline]
+pub fn text(bytes: &[u8]) -> Result<&str, Error> {
+    core::str::from_utf8(bytes).map_err(|_| Error::BadArgument)
+}
+
+/// At most `bound` bytes of `output`.
+#[inline(always)]
+pub fn clamp_to(output: &mut [u8], bound: usize) -> &mut [u8] {
+    let length = output.len().min(bound);
+    output.get_mut(..length).unwrap_or_default()
+}
+
+/// The room for the bytes out, holding the bytes that came in for it.
+///
+/// # Errors
+/// [`Error::BadArgument`] if the room is not as long.
+#[inline]
+pub fn filled<'a>(output: &'a mut [u8], bytes: &[u8]) -> Result<&'a mut [u8], Error> {
+    if output.len() != bytes.len() {
+        return Err(Error::BadArgument);
+    }
+    output.copy_from_slice(bytes);
+    Ok(output)
 }
 
 /// Makes sure that a buffer which the method leaves untouched holds an empty path.

@@ -2,9 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::Ident;
 
-use crate::model::{Interface, Method, Returned, Travel};
-use crate::stub::layout;
+use crate::message;
+use crate::model::{Argument, Content, Interface, Method, Returned, Travel};
 
 /// The wrapper's type and its implementation of `Dispatch`.
 pub fn dispatch(interface: &Interface) -> TokenStream {
@@ -39,21 +40,11 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
     }
 }
 
-fn method(interface: &syn::Ident, method: &Method) -> TokenStream {
+fn method(interface: &Ident, method: &Method) -> TokenStream {
     let name = &method.name;
     let right = &method.right;
     let result = &method.result;
-    let (offsets, lengths_at) = layout(method);
-    let decode = method
-        .travelling(Travel::Value)
-        .zip(&offsets)
-        .map(|(argument, offset)| {
-            let local = local(&argument.name);
-            let kind = &argument.kind;
-            quote! {
-                let #local = <#kind as ::kiln_object::Wire>::decode(&incoming.words[#offset..])?;
-            }
-        });
+    let words = words(method);
     let delegate = method.delegate.as_ref().map(|owner| {
         let owner = local(owner);
         quote! {
@@ -64,64 +55,33 @@ fn method(interface: &syn::Ident, method: &Method) -> TokenStream {
             }
         }
     });
-    let inputs: Vec<_> = method.travelling(Travel::Input).collect();
-    let split = match inputs.as_slice() {
-        [] => quote! {
-            if !incoming.input.is_empty() {
-                return Err(::kiln_object::Error::BadArgument.into());
-            }
-        },
-        [front @ .., last] => {
-            let parts = front.iter().enumerate().map(|(index, argument)| {
-                let local = local(&argument.name);
-                quote! {
-                    let (#local, rest) = ::kiln_object::marshal::split(
-                        rest, incoming.words[#lengths_at + #index],
-                    )?;
-                }
-            });
-            let last = local(&last.name);
-            quote! {
-                let rest = incoming.input;
-                #(#parts)*
-                let #last = rest;
-            }
-        }
-    };
-    let has_output = method.travelling(Travel::Output).next().is_some();
+    let split = split(method);
+    let prepare = prepare(method);
     let arguments = method
         .arguments
         .iter()
         .map(|argument| match argument.travel {
-            Travel::Value | Travel::Input => {
+            Travel::Caller => quote! { incoming.caller },
+            Travel::Output(Content::Bytes) if argument.bound.is_none() => {
+                quote! { &mut *incoming.output }
+            }
+            _ => {
                 let local = local(&argument.name);
                 quote! { #local }
             }
-            Travel::Output => quote! { &mut *incoming.output },
-            Travel::Caller => quote! { incoming.caller },
         });
-    let prepare = has_output.then(|| {
-        quote! { ::kiln_object::marshal::prepare(incoming.output); }
-    });
-    let failure = if has_output {
-        quote! { ::kiln_object::marshal::failure(error, incoming.output) }
-    } else {
-        quote! { error.into() }
+    let failure = match method.output() {
+        Some((argument, Content::Bytes)) if matches!(argument.travel, Travel::Output(_)) => {
+            quote! { ::kiln_object::marshal::failure(error, incoming.output) }
+        }
+        _ => quote! { error.into() },
     };
-    let count = match method.returned {
-        Returned::Nothing => quote! { 0usize },
-        Returned::Result => quote! {
-            ::kiln_object::marshal::count(answer as u64, incoming.output)?
-        },
-        Returned::First => quote! {
-            ::kiln_object::marshal::count(answer.0, incoming.output)?
-        },
-    };
+    let count = count(method);
     quote! {{
         if !incoming.rights.contains(::kiln_object::Rights::#right) {
             return Err(::kiln_object::Error::Denied.into());
         }
-        #(#decode)*
+        #words
         #delegate
         #split
         #prepare
@@ -137,8 +97,163 @@ fn method(interface: &syn::Ident, method: &Method) -> TokenStream {
     }}
 }
 
+/// Decodes the values.
+fn words(method: &Method) -> TokenStream {
+    let (offsets, _) = message::layout(method);
+    let decode = method.words().zip(&offsets).map(|(argument, offset)| {
+        let local = local(&argument.name);
+        let kind = &argument.kind;
+        match argument.travel {
+            Travel::Handed(_) => quote! {
+                let #local: #kind = ::kiln_object::Handed::arrived(
+                    ::kiln_object::Wire::decode(&incoming.words[#offset..])?,
+                    incoming.caller,
+                );
+            },
+            _ => quote! {
+                let #local = <#kind as ::kiln_object::Wire>::decode(&incoming.words[#offset..])?;
+            },
+        }
+    });
+    quote! { #(#decode)* }
+}
+
+/// Takes the bytes in apart and checks each part.
+fn split(method: &Method) -> TokenStream {
+    let (_, lengths_at) = message::layout(method);
+    let parts = method.parts();
+    let Some((last, front)) = parts.split_last() else {
+        return quote! {
+            if !incoming.input.is_empty() {
+                return Err(::kiln_object::Error::BadArgument.into());
+            }
+        };
+    };
+    let take = if method.is_aligned() {
+        quote! { ::kiln_object::marshal::split_aligned }
+    } else {
+        quote! { ::kiln_object::marshal::split }
+    };
+    let mut index = 0usize;
+    let takes = front.iter().map(|(argument, content)| {
+        let local = local(&argument.name);
+        let length = if let Content::One(kind) = content {
+            quote! { size_of::<#kind>() as u64 }
+        } else {
+            let length = quote! { incoming.words[#lengths_at + #index] };
+            index += 1;
+            length
+        };
+        let check = check(argument, content);
+        quote! {
+            let (#local, rest) = #take(rest, #length)?;
+            #check
+        }
+    });
+    let local = local(&last.0.name);
+    let check = check(last.0, last.1);
+    quote! {
+        let rest = incoming.input;
+        #(#takes)*
+        let #local = rest;
+        #check
+    }
+}
+
+/// Makes of a part's bytes what the method takes.
+fn check(argument: &Argument, content: &Content) -> TokenStream {
+    let local = local(&argument.name);
+    let view = match content {
+        Content::Bytes => quote! {},
+        Content::Text => quote! { let #local = ::kiln_object::marshal::text(#local)?; },
+        Content::Slice(kind) => quote! {
+            let #local: &[#kind] = ::kiln_object::plain::slice(#local)?;
+        },
+        Content::One(kind) => quote! {
+            let #local: &#kind = ::kiln_object::plain::one(#local)?;
+        },
+    };
+    let within = argument.bound.as_ref().map(|bound| {
+        quote! { ::kiln_object::marshal::within(#local.len(), #bound)?; }
+    });
+    quote! { #view #within }
+}
+
+/// Makes the room for the bytes out what the method takes.
+fn prepare(method: &Method) -> TokenStream {
+    let Some((argument, content)) = method.output() else {
+        return quote! {};
+    };
+    let local = local(&argument.name);
+    let output = quote! { &mut *incoming.output };
+    if matches!(argument.travel, Travel::InOut(_)) {
+        let bytes = match content {
+            Content::Slice(_) => quote! { ::kiln_object::plain::slice_bytes(#local) },
+            Content::One(_) => quote! { ::kiln_object::plain::bytes(#local) },
+            _ => quote! { #local },
+        };
+        let filled = quote! { ::kiln_object::marshal::filled(#output, #bytes)? };
+        return match content {
+            Content::Slice(kind) => quote! {
+                let #local = ::kiln_object::plain::slice_out::<#kind>(#filled, usize::MAX)?;
+            },
+            Content::One(kind) => quote! {
+                let #local = ::kiln_object::plain::one_in_out::<#kind>(#filled)?;
+            },
+            _ => quote! { let #local = #filled; },
+        };
+    }
+    match (content, &argument.bound) {
+        (Content::One(kind), _) => quote! {
+            let #local = ::kiln_object::plain::one_out::<#kind>(#output)?;
+        },
+        (Content::Slice(kind), Some(bound)) => quote! {
+            let #local = ::kiln_object::plain::slice_out::<#kind>(#output, #bound)?;
+        },
+        (_, Some(bound)) => quote! {
+            ::kiln_object::marshal::prepare(incoming.output);
+            let #local = ::kiln_object::marshal::clamp_to(#output, #bound);
+        },
+        (_, None) => quote! { ::kiln_object::marshal::prepare(incoming.output); },
+    }
+}
+
+/// How many bytes of the room travel, if the method did not fail.
+fn count(method: &Method) -> TokenStream {
+    let stated = match method.returned {
+        Returned::Nothing => return quote! { 0usize },
+        Returned::Everything => {
+            return match method.output() {
+                Some((_, Content::One(kind))) => quote! { size_of::<#kind>() },
+                _ => quote! { incoming.output.len() },
+            };
+        }
+        Returned::Result => quote! { answer as u64 },
+        Returned::First => quote! { answer.0 },
+    };
+    let room = match method.output() {
+        Some((argument, Content::Slice(kind))) => {
+            let room = bounded(argument);
+            return quote! { ::kiln_object::plain::count::<#kind>(#stated, #room)? };
+        }
+        Some((argument, _)) => bounded(argument),
+        None => quote! { incoming.output },
+    };
+    quote! { ::kiln_object::marshal::count(#stated, #room)? }
+}
+
+/// The room for the bytes out, no longer than declared.
+fn bounded(argument: &Argument) -> TokenStream {
+    match (&argument.travel, &argument.bound) {
+        (Travel::Output(Content::Bytes), Some(bound)) => {
+            quote! { ::kiln_object::marshal::clamp_to(incoming.output, #bound) }
+        }
+        _ => quote! { incoming.output },
+    }
+}
+
 /// The name of an argument in the dispatch, which no name of ours can shadow.
-fn local(name: &syn::Ident) -> syn::Ident {
+fn local(name: &Ident) -> Ident {
     use syn::ext::IdentExt as _;
     format_ident!("argument_{}", name.unraw())
 }

@@ -1,25 +1,79 @@
-//! The hash by which both ends of a call know that they mean the same interface.
+//! The text by which both ends of a call know that they mean the same interface.
 //!
-//! It covers the normalised text of everything that decides the encoding, so white space, argument
-//! names and documentation do not change it, and any other change does.
+//! It covers everything that decides the encoding as it is written, so white space, argument names
+//! and documentation do not change it, and any other change does. What a type's name stands for is
+//! added by the compiler of the interface's crate: see `constants`.
 
-use quote::ToTokens;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 
-use crate::model::Interface;
+use crate::model::{Argument, Content, Interface, Travel, handed_interface};
 
-/// FNV-1a, 64 bits, over name, method numbers, names, rights, argument and result types.
-pub fn hash(interface: &Interface) -> u64 {
+/// Name, method numbers, names, rights, ways, argument and result types.
+pub fn text(interface: &Interface) -> String {
     let mut text = interface.name.clone();
     for method in &interface.methods {
         text += &format!("\n{} {} {}", method.number, method.name, method.right);
+        for (name, is) in [
+            ("idempotent", method.idempotent),
+            ("oneway", method.one_way),
+        ] {
+            if is {
+                text += " ";
+                text += name;
+            }
+        }
         for argument in &method.arguments {
             text += " ";
             text += &normalised(&argument.kind);
+            match &argument.travel {
+                Travel::InOut(_) => text += " in_out",
+                Travel::Handed(rights) => {
+                    let mut rights: Vec<_> = rights.iter().map(ToString::to_string).collect();
+                    rights.sort();
+                    text += &format!(" hand({})", rights.join("|"));
+                }
+                _ => {}
+            }
         }
         text += " -> ";
         text += &normalised(&method.result);
     }
-    fnv_1a(text.as_bytes())
+    text
+}
+
+/// What the names in the text stand for: hashes of types, values of bounds.
+pub fn constants(interface: &Interface) -> Vec<TokenStream> {
+    let mut constants = Vec::new();
+    for method in &interface.methods {
+        constants.extend(method.arguments.iter().flat_map(of_argument));
+        let result = &method.result;
+        constants.push(quote! { <#result as ::kiln_object::Wire>::LAYOUT });
+    }
+    constants
+}
+
+fn of_argument(argument: &Argument) -> Vec<TokenStream> {
+    let mut constants = Vec::new();
+    let kind = &argument.kind;
+    match &argument.travel {
+        Travel::Value => constants.push(quote! { <#kind as ::kiln_object::Wire>::LAYOUT }),
+        Travel::Input(content) | Travel::Output(content) | Travel::InOut(content) => {
+            if let Content::Slice(kind) | Content::One(kind) = content {
+                constants.push(quote! { <#kind as ::kiln_object::Plain>::LAYOUT });
+            }
+        }
+        Travel::Handed(_) => {
+            if let Ok(interface) = handed_interface(kind) {
+                constants.push(quote! { <#interface as ::kiln_object::Interface>::TEXT });
+            }
+        }
+        Travel::Caller => {}
+    }
+    if let Some(bound) = &argument.bound {
+        constants.push(quote! { (#bound) as u64 });
+    }
+    constants
 }
 
 /// The tokens with white space only where two words would run together.
@@ -33,22 +87,4 @@ pub fn normalised(tokens: &impl ToTokens) -> String {
         out.push_str(part);
     }
     out
-}
-
-fn fnv_1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fnv_1a;
-
-    #[test]
-    fn fnv_has_the_published_values() {
-        assert_eq!(fnv_1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv_1a(b"a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(fnv_1a(b"foobar"), 0x8594_4171_f739_67e8);
-    }
 }

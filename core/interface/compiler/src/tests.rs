@@ -10,22 +10,28 @@ fn refusal(methods: TokenStream) -> String {
         .to_string()
 }
 
-fn hash_of(methods: TokenStream) -> u64 {
-    hash::hash(&Interface::parse(quote!(name = "t"), quote!(trait T { #methods })).expect("valid"))
+fn text_of(methods: TokenStream) -> String {
+    hash::text(&Interface::parse(quote!(name = "t"), quote!(trait T { #methods })).expect("valid"))
 }
 
 #[test]
 fn what_cannot_be_sent_is_refused_with_the_reason() {
     for (argument, reason) in [
-        (quote!(&str), "need not be UTF-8"),
+        (quote!(&mut str), "UTF-8"),
+        (quote!(&'static [u8]), "no lifetime"),
         (quote!(&u64), "an address means nothing"),
         (quote!(*const u8), "an address means nothing"),
-        (quote!(&mut Attributes), "an address means nothing"),
-        (quote!(&[u32]), "only bytes"),
+        (quote!(&mut u64), "answer it in the result"),
+        (quote!(&&File), "an address means nothing"),
+        (quote!(&[u32]), "#[bound(64)]"),
+        (quote!(&[String]), "heap"),
+        (quote!(&[&str]), "only plain values"),
+        (quote!([u8; 4]), "by reference"),
+        (quote!(Handed<dyn File>), "#[hand(READ | LOOKUP)]"),
         (quote!(Vec<u8>), "heap"),
         (quote!(alloc::string::String), "heap"),
-        (quote!(&dyn File), "Reference<dyn ...>"),
-        (quote!(impl Copy), "Reference<dyn ...>"),
+        (quote!(&dyn File), "Handed<dyn ...>"),
+        (quote!(impl Copy), "Handed<dyn ...>"),
         (quote!(fn(u8)), "code does not travel"),
     ] {
         let text = refusal(quote! {
@@ -137,11 +143,11 @@ fn what_is_no_interface_is_refused() {
 }
 
 #[test]
-fn the_hash_follows_what_is_sent_and_nothing_else() {
-    let base = hash_of(quote! {
+fn the_text_follows_what_is_sent_and_nothing_else() {
+    let base = text_of(quote! {
         #[method(1, right = READ)] fn m(&self, a: u32, b: &[u8]) -> Result<u64, Error>;
     });
-    let same = hash_of(quote! {
+    let same = text_of(quote! {
         /// Documented.
         #[method(1, right = READ)] fn m(&self, x: u32, y: & [ u8 ]) -> Result<u64, kiln_object::Error>;
     });
@@ -172,7 +178,7 @@ fn the_hash_follows_what_is_sent_and_nothing_else() {
             fn m(&self, a: u32, b: &[u8]) -> Result<u32, Error>;
         ),
     ] {
-        assert_ne!(base, hash_of(other));
+        assert_ne!(base, text_of(other));
     }
 }
 

@@ -1,19 +1,20 @@
-//! What a decorated trait says, checked: the only place that knows the attribute's grammar.
+//! What a decorated trait says, checked: everything else may rely on it.
+
+mod attribute;
+mod travel;
 
 use std::collections::HashMap;
 
 use proc_macro2::TokenStream;
-use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{
-    Error, FnArg, GenericArgument, Ident, ItemTrait, LitInt, LitStr, Pat, PathArguments, Result,
-    ReturnType, Token, TraitItem, TraitItemFn, Type,
+    Error, Expr, FnArg, GenericArgument, Ident, ItemTrait, Pat, PathArguments, Result, ReturnType,
+    TraitItem, TraitItemFn, Type,
 };
 
 use crate::hash::normalised;
-
-/// Methods from here on belong to every object.
-const FIRST_UNIVERSAL_METHOD: u16 = 0xff00;
+use attribute::{ArgumentAttributes, InterfaceArguments, MethodArguments};
+pub use travel::{Content, Travel, handed_interface};
 
 /// A decorated trait.
 pub struct Interface {
@@ -35,6 +36,10 @@ pub struct Method {
     pub right: Ident,
     /// The argument that names the process for which it is done, if that is checked.
     pub delegate: Option<Ident>,
+    /// Whether it may be run twice where once was meant.
+    pub idempotent: bool,
+    /// Whether it is sent and not called.
+    pub one_way: bool,
     /// Its arguments in order.
     pub arguments: Vec<Argument>,
     /// `T` of its `Result<T, Error>`.
@@ -53,26 +58,17 @@ pub struct Argument {
     pub kind: Type,
     /// How it travels.
     pub travel: Travel,
+    /// Most bytes, or elements, that it has, if that is declared.
+    pub bound: Option<Expr>,
 }
 
-/// How an argument travels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Travel {
-    /// In words.
-    Value,
-    /// Among the bytes in.
-    Input,
-    /// It is where the bytes out go.
-    Output,
-    /// Not at all: the kernel says it.
-    Caller,
-}
-
-/// How many bytes of the output buffer travel back on success.
+/// How much of the output buffer travels back on success.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Returned {
     /// None.
     Nothing,
+    /// All of it.
+    Everything,
     /// As many as the result says.
     Result,
     /// As many as the first of the result's pair says.
@@ -135,6 +131,8 @@ impl Method {
             number,
             right,
             delegate,
+            idempotent,
+            one_way,
         } = function.attrs.remove(position).parse_args()?;
         if let Some(body) = &function.default {
             return Err(Error::new(
@@ -142,6 +140,7 @@ impl Method {
                 "a method of an interface has no body: the stub could not follow it",
             ));
         }
+        let arguments = arguments(&mut function.sig)?;
         let signature = &function.sig;
         refuse_generics(&signature.generics, "a method of an interface")?;
         if let Some(token) = &signature.asyncness {
@@ -157,15 +156,27 @@ impl Method {
             ));
         }
         let (result, returns) = result_type(&signature.output, place)?;
-        let arguments = arguments(signature)?;
-        let has_output = arguments
+        let output = arguments.iter().find_map(|argument| argument.output());
+        let in_out = arguments
             .iter()
-            .any(|argument| argument.travel == Travel::Output);
-        let returned = match (has_output, returns.as_str()) {
-            (true, "usize") => Returned::Result,
-            (true, "(u64,u64)") => Returned::First,
+            .any(|argument| matches!(argument.travel, Travel::InOut(_)));
+        let returned = match (output, returns.as_str()) {
+            (None, _) => Returned::Nothing,
+            (Some(Content::One(_)), _) => Returned::Everything,
+            (_, "usize") => Returned::Result,
+            (_, "(u64,u64)") => Returned::First,
+            _ if in_out => Returned::Everything,
+            (Some(Content::Slice(_)), _) => {
+                return Err(Error::new(
+                    result.span(),
+                    "a method that fills a slice answers how many elements: `Result<usize, Error>`",
+                ));
+            }
             _ => Returned::Nothing,
         };
+        if let Some(place) = &one_way {
+            check_one_way(place, &arguments, &returns)?;
+        }
         if let Some(name) = &delegate {
             let is_process = arguments.iter().any(|argument| {
                 argument.name == *name && normalised(&argument.kind).ends_with("ProcessId")
@@ -182,6 +193,8 @@ impl Method {
             name: signature.ident.clone(),
             right,
             delegate,
+            idempotent,
+            one_way: one_way.is_some(),
             arguments,
             result,
             returned,
@@ -189,22 +202,99 @@ impl Method {
         })
     }
 
-    /// The arguments that travel as `travel`.
-    pub fn travelling(&self, travel: Travel) -> impl Iterator<Item = &Argument> {
+    /// The arguments that travel in words, in order.
+    pub fn words(&self) -> impl Iterator<Item = &Argument> {
         self.arguments
             .iter()
-            .filter(move |argument| argument.travel == travel)
+            .filter(|argument| matches!(argument.travel, Travel::Value | Travel::Handed(_)))
+    }
+
+    /// The arguments that travel among the bytes in, in the order of the message: what must be
+    /// aligned comes first.
+    pub fn parts(&self) -> Vec<(&Argument, &Content)> {
+        let mut parts: Vec<_> = self
+            .arguments
+            .iter()
+            .filter_map(|argument| Some((argument, argument.input()?)))
+            .collect();
+        parts.sort_by_key(|(_, content)| !content.is_typed());
+        parts
+    }
+
+    /// Whether each part of the message starts at an aligned place.
+    pub fn is_aligned(&self) -> bool {
+        let parts = self.parts();
+        let needs = |(argument, content): &(&Argument, &Content)| {
+            content.is_typed() || matches!(argument.travel, Travel::InOut(_))
+        };
+        parts.len() > 1 && parts.iter().any(needs)
+    }
+
+    /// The argument where the bytes out go.
+    pub fn output(&self) -> Option<(&Argument, &Content)> {
+        self.arguments
+            .iter()
+            .find_map(|argument| Some((argument, argument.output()?)))
     }
 }
 
-fn arguments(signature: &syn::Signature) -> Result<Vec<Argument>> {
-    let mut inputs = signature.inputs.iter();
+impl Argument {
+    /// Whether the kernel says it.
+    pub fn is_caller(&self) -> bool {
+        matches!(self.travel, Travel::Caller)
+    }
+
+    /// What of it is among the bytes in.
+    pub fn input(&self) -> Option<&Content> {
+        match &self.travel {
+            Travel::Input(content) | Travel::InOut(content) => Some(content),
+            _ => None,
+        }
+    }
+
+    /// What of it the bytes out are.
+    pub fn output(&self) -> Option<&Content> {
+        match &self.travel {
+            Travel::Output(content) | Travel::InOut(content) => Some(content),
+            _ => None,
+        }
+    }
+}
+
+/// A message has words only, and nobody waits for an answer.
+fn check_one_way(place: &Ident, arguments: &[Argument], returns: &str) -> Result<()> {
+    if returns != "()" {
+        return Err(Error::new(
+            place.span(),
+            "nobody waits for the answer of a one-way method: it is `Result<(), Error>`, which \
+             says whether the message was accepted",
+        ));
+    }
+    for argument in arguments {
+        let reason = match argument.travel {
+            Travel::Value | Travel::Caller => continue,
+            Travel::Handed(_) => {
+                "a reference is handed over by a call, whose answer says whether it arrived"
+            }
+            Travel::Input(_) => "a one-way message carries words only; make it a call",
+            Travel::Output(_) | Travel::InOut(_) => {
+                "nothing comes back from a one-way method; make it a call"
+            }
+        };
+        return Err(Error::new(argument.kind.span(), reason));
+    }
+    Ok(())
+}
+
+fn arguments(signature: &mut syn::Signature) -> Result<Vec<Argument>> {
+    let place = signature.ident.span();
+    let mut inputs = signature.inputs.iter_mut();
     match inputs.next() {
         Some(FnArg::Receiver(receiver))
             if receiver.reference.is_some() && receiver.mutability.is_none() => {}
         other => {
             return Err(Error::new(
-                other.map_or(signature.ident.span(), |argument| argument.span()),
+                other.map_or(place, |argument| argument.span()),
                 "a method takes `&self`: an object serves many callers at once",
             ));
         }
@@ -220,73 +310,29 @@ fn arguments(signature: &syn::Signature) -> Result<Vec<Argument>> {
                 "an argument needs a plain name",
             ));
         };
-        let travel = travel(&input.ty)?;
-        let once = matches!(travel, Travel::Output | Travel::Caller);
-        if once && arguments.iter().any(|argument| argument.travel == travel) {
-            return Err(Error::new(
-                input.ty.span(),
-                match travel {
-                    Travel::Output => {
-                        "a call carries the bytes of one `&mut [u8]` back, not of two"
-                    }
-                    _ => "there is one caller",
-                },
-            ));
-        }
-        arguments.push(Argument {
+        let attributes = ArgumentAttributes::take(&mut input.attrs)?;
+        let argument = Argument {
             name: pattern.ident.clone(),
             kind: (*input.ty).clone(),
-            travel,
-        });
+            travel: Travel::of(&input.ty, &attributes)?,
+            bound: attributes.bound,
+        };
+        for other in &arguments {
+            let reason = if argument.output().is_some() && other.output().is_some() {
+                "a call carries the bytes of one `&mut` buffer back, not of two"
+            } else if argument.is_caller() && other.is_caller() {
+                "there is one caller"
+            } else {
+                continue;
+            };
+            return Err(Error::new(input.ty.span(), reason));
+        }
+        if matches!(argument.travel, Travel::Handed(_)) {
+            handed_interface(&argument.kind)?;
+        }
+        arguments.push(argument);
     }
     Ok(arguments)
-}
-
-fn travel(kind: &Type) -> Result<Travel> {
-    let refuse = |reason: &str| {
-        let text = normalised(kind);
-        Err(Error::new(
-            kind.span(),
-            format!("`{text}` cannot be sent: {reason}"),
-        ))
-    };
-    match kind {
-        Type::Reference(reference) => match (&*reference.elem, reference.mutability) {
-            (Type::Slice(slice), mutability) if normalised(&slice.elem) == "u8" => {
-                Ok(if mutability.is_some() {
-                    Travel::Output
-                } else {
-                    Travel::Input
-                })
-            }
-            (Type::Slice(_), _) => refuse("only bytes travel in slices; send them as `&[u8]`"),
-            (Type::Path(path), _) if path.path.is_ident("str") => {
-                refuse("text arrives from anyone and need not be UTF-8; take `&[u8]`")
-            }
-            (Type::TraitObject(_), _) => {
-                refuse("an object of this address space; hand over a `Reference<dyn ...>`")
-            }
-            _ => refuse("an address means nothing in another address space; send the value"),
-        },
-        Type::Ptr(_) => refuse("an address means nothing in another address space"),
-        Type::BareFn(_) => refuse("code does not travel"),
-        Type::ImplTrait(_) | Type::TraitObject(_) => {
-            refuse("its layout is not known; hand over a `Reference<dyn ...>`")
-        }
-        Type::Slice(_) => refuse("a slice has no size; take `&[u8]`"),
-        Type::Path(path) => match path.path.segments.last() {
-            Some(last) if last.ident == "Caller" => Ok(Travel::Caller),
-            Some(last)
-                if ["String", "Vec", "Box", "Rc", "Arc"]
-                    .iter()
-                    .any(|owner| last.ident == owner) =>
-            {
-                refuse("its contents lie in this address space's heap; send bytes as `&[u8]`")
-            }
-            _ => Ok(Travel::Value),
-        },
-        _ => Ok(Travel::Value),
-    }
 }
 
 fn result_type(output: &ReturnType, place: proc_macro2::Span) -> Result<(Type, String)> {
@@ -312,11 +358,26 @@ fn result_type(output: &ReturnType, place: proc_macro2::Span) -> Result<(Type, S
     if last.ident != "Result" || !normalised(error).ends_with("Error") {
         return Err(wrong());
     }
-    if travel(success)? != Travel::Value {
+    if normalised(success).contains("Handed<") {
         return Err(Error::new(
             success.span(),
-            "bytes travel back in an argument `&mut [u8]`, not in the result",
+            "what a method answers is the caller's already; answer a `Reference<dyn ...>`",
         ));
+    }
+    match Travel::of(success, &ArgumentAttributes::default())? {
+        Travel::Value => {}
+        Travel::Caller => {
+            return Err(Error::new(
+                success.span(),
+                "a caller is known to the callee only; answer a `ProcessId`",
+            ));
+        }
+        _ => {
+            return Err(Error::new(
+                success.span(),
+                "bytes travel back in an argument `&mut [u8]`, not in the result",
+            ));
+        }
     }
     Ok((success.clone(), normalised(success)))
 }
@@ -329,67 +390,4 @@ fn refuse_generics(generics: &syn::Generics, what: &str) -> Result<()> {
         generics.span(),
         format!("{what} has no parameters: both ends must agree on one encoding"),
     ))
-}
-
-struct InterfaceArguments {
-    name: String,
-}
-
-impl Parse for InterfaceArguments {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let key: Ident = input.parse()?;
-        if key != "name" {
-            return Err(Error::new(key.span(), "expected `name = \"...\"`"));
-        }
-        input.parse::<Token![=]>()?;
-        let name: LitStr = input.parse()?;
-        input.parse::<Option<Token![,]>>()?;
-        Ok(Self { name: name.value() })
-    }
-}
-
-struct MethodArguments {
-    number: u16,
-    right: Ident,
-    delegate: Option<Ident>,
-}
-
-impl Parse for MethodArguments {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let literal: LitInt = input.parse()?;
-        let number: u16 = literal.base10_parse()?;
-        if number >= FIRST_UNIVERSAL_METHOD {
-            return Err(Error::new(
-                literal.span(),
-                "method numbers from 0xff00 on mean the same for every object",
-            ));
-        }
-        let (mut right, mut delegate) = (None, None);
-        while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
-            let key: Ident = input.parse()?;
-            input.parse::<Token![=]>()?;
-            let value: Ident = input.parse()?;
-            match key.to_string().as_str() {
-                "right" => right = Some(value),
-                "delegate" => delegate = Some(value),
-                _ => {
-                    return Err(Error::new(
-                        key.span(),
-                        "expected `right = RIGHT` or `delegate = ARGUMENT`",
-                    ));
-                }
-            }
-        }
-        let right = right.ok_or_else(|| {
-            Error::new(
-                literal.span(),
-                "say which right the caller needs: `right = READ`",
-            )
-        })?;
-        Ok(Self {
-            number,
-            right,
-            delegate,
-        })
-    }
 }
