@@ -42,6 +42,10 @@ pub enum Command {
     Build(Build),
     /// Make an image and run it under QEMU
     Run(Run),
+    /// Run an image and write down its calls, switches, faults and interrupts
+    Trace(Trace),
+    /// Run an image and show what its processes do
+    Top(Top),
     /// Show what is inside an image, or would be
     Inspect(Inspect),
     /// Make an image in the form that a boot loader or a cloud wants
@@ -125,6 +129,51 @@ pub struct Run {
     pub words: Vec<String>,
 }
 
+/// `kiln trace`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The trace is a JSON file in the format of Chrome's trace events: open it at \
+    ui.perfetto.dev or in chrome://tracing.\n\nEvents: all, none, or names between commas: calls, \
+    kernel-calls, switches, faults, interrupts, messages, processes, user.\n\n\
+    Everything else is as with `kiln run`."
+)]
+pub struct Trace {
+    /// Where to write the trace [default: NAME.trace.json, beside the manifest if there is one]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Which events to note
+    #[arg(long, value_name = "NAMES", default_value = "all")]
+    pub events: String,
+    /// Room for events of each process on each processor [default: 256K]
+    #[arg(long, value_name = "SIZE")]
+    pub ring: Option<String>,
+    /// What to run
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// `kiln top`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The program's own output is dropped, and its input has ended.\n\n\
+    time: share of a processor; memory: what only the process uses; calls, served: between \
+    processes; kernel: calls to the kernel's objects."
+)]
+pub struct Top {
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+    /// Show one picture, after the interval or when the machine ends, and stop the machine
+    #[arg(long)]
+    pub once: bool,
+    /// Time between two pictures
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub interval: f64,
+    /// What to run
+    #[command(flatten)]
+    pub run: Run,
+}
+
 /// `kiln inspect`
 #[derive(Debug, Args)]
 pub struct Inspect {
@@ -175,6 +224,8 @@ pub fn main() -> ExitCode {
         Command::New(new) => commands::new(&new).map(|()| 0),
         Command::Build(build) => commands::build(&build, progress).map(|()| 0),
         Command::Run(run) => commands::run(&run, progress),
+        Command::Trace(trace) => commands::trace(&trace, progress),
+        Command::Top(top) => commands::top(&top, progress),
         Command::Inspect(inspect) => commands::inspect(&inspect, progress).map(|()| 0),
         Command::Export(export) => commands::export(&export, progress).map(|()| 0),
         Command::Completions { shell } => commands::completions(shell).map(|()| 0),

@@ -19,5 +19,7 @@ pub mod progress;
 pub mod root;
 pub mod run;
 pub mod search_path;
+pub mod top;
+pub mod trace;
 
 pub use error::Error;

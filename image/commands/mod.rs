@@ -6,6 +6,8 @@ mod export;
 mod inspect;
 mod new;
 mod run;
+mod top;
+mod trace;
 mod without_manifest;
 
 pub use build::build;
@@ -14,6 +16,8 @@ pub use export::export;
 pub use inspect::inspect;
 pub use new::new;
 pub use run::run;
+pub use top::top;
+pub use trace::trace;
 
 use std::path::{Path, PathBuf};
 

@@ -13,14 +13,35 @@ use crate::components::Driver;
 use crate::compose::Launch;
 use crate::manifest::{Machine, Manifest, to_toml};
 use crate::progress::{Progress, say};
-use crate::run::{Settings, run as run_machine};
+use crate::run::{Console, Settings, Watch, run as run_machine};
+use crate::trace::names::Names;
 use crate::{Error, cache, root};
+
+/// Somebody who looks into a machine that is run.
+pub(super) trait Onlooker {
+    /// Gets to know the image before it runs, and says who watches the machine.
+    fn meet(&mut self, names: Names) -> &mut dyn Watch;
+
+    /// Whether the program's console is to be nowhere.
+    fn hides_console(&self) -> bool {
+        false
+    }
+}
 
 /// Makes the image and runs it; gives back the exit status for Kiln.
 ///
 /// # Errors
 /// Anything on the way to the program's own end.
 pub fn run(asked: &Run, progress: Progress) -> Result<u8, Error> {
+    launch(asked, None, progress)
+}
+
+/// As [`run`], with somebody who looks on.
+pub(super) fn launch(
+    asked: &Run,
+    onlooker: Option<&mut dyn Onlooker>,
+    progress: Progress,
+) -> Result<u8, Error> {
     let timeout = asked.timeout.map(|seconds| {
         Duration::try_from_secs_f64(seconds).map_err(|_| {
             Error::usage(
@@ -33,7 +54,7 @@ pub fn run(asked: &Run, progress: Progress) -> Result<u8, Error> {
     if let Some(path) = &asked.manifest
         && super::inspect::is_elf(path)?
     {
-        return run_image(asked, path, timeout, progress);
+        return run_image(asked, path, timeout, onlooker, progress);
     }
     let (mut manifest, lock) = match &asked.manifest {
         Some(path) => (Manifest::read(path)?, Some(lock_beside(path))),
@@ -63,12 +84,25 @@ pub fn run(asked: &Run, progress: Progress) -> Result<u8, Error> {
         cpus: manifest.machine.cpus,
         timeout,
         strace: asked.strace,
+        console: console(onlooker.as_deref()),
         entropy: manifest.drivers.contains(&Driver::VirtioRng),
         debugger: debugger.as_ref().map(|debugger| debugger.socket.clone()),
         verbose: progress.is_verbose(),
     };
-    let status = run_machine(|file| image.write_to(file), &settings, progress)?;
+    let watch = match onlooker {
+        Some(onlooker) => Some(onlooker.meet(Names::of_composed(&image)?)),
+        None => None,
+    };
+    let status = run_machine(|file| image.write_to(file), &settings, watch, progress)?;
     Ok(status)
+}
+
+fn console(onlooker: Option<&dyn Onlooker>) -> Console {
+    if onlooker.is_some_and(Onlooker::hides_console) {
+        Console::Hidden
+    } else {
+        Console::Shared
+    }
 }
 
 /// Runs an image that was made before; what is in it cannot be changed any more.
@@ -76,6 +110,7 @@ fn run_image(
     asked: &Run,
     path: &Path,
     timeout: Option<Duration>,
+    onlooker: Option<&mut dyn Onlooker>,
     progress: Progress,
 ) -> Result<u8, Error> {
     let fixed = [
@@ -102,13 +137,19 @@ fn run_image(
         cpus: machine.cpus,
         timeout,
         strace: asked.strace,
+        console: console(onlooker.as_deref()),
         entropy: false,
         debugger: None,
         verbose: progress.is_verbose(),
     };
+    let watch = match onlooker {
+        Some(onlooker) => Some(onlooker.meet(Names::of_bytes(bytes.clone())?)),
+        None => None,
+    };
     Ok(run_machine(
         |file| file.write_all(&bytes),
         &settings,
+        watch,
         progress,
     )?)
 }

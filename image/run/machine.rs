@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -20,10 +21,11 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::input::{END, Keys, Typed, escaped};
+use super::memory::{GuestMemory, Watch};
 use super::messages::{Lines, Message};
 use super::qemu::{self, Accelerator, ConsoleEnds};
 use super::terminal::{self, RawTerminal};
-use super::{KILN_FAILED, RunError, Settings, TIMED_OUT};
+use super::{Console, KILN_FAILED, RunError, Settings, TIMED_OUT};
 use crate::progress::{Progress, say};
 
 /// The status of a program that was killed.
@@ -41,6 +43,8 @@ enum Event {
     OutputClosed,
     /// Kiln was told to stop.
     Signal(i32),
+    /// Whoever watches the machine has seen enough.
+    Seen,
 }
 
 /// What the image said about its end.
@@ -49,13 +53,15 @@ struct Said {
     status: Option<u8>,
 }
 
-/// Boots the image that `write` writes and gives back the status with which Kiln ends.
+/// Boots the image that `write` writes and gives back the status with which Kiln ends. `watch` looks
+/// into the machine's memory meanwhile, and once more when the machine has ended.
 ///
 /// # Errors
 /// QEMU could not be started, or ended without the image having given a status.
 pub fn run(
     write: impl FnOnce(&mut File) -> std::io::Result<()>,
     settings: &Settings,
+    mut watch: Option<&mut dyn Watch>,
     progress: Progress,
 ) -> Result<u8, RunError> {
     let program = qemu::find()?;
@@ -66,12 +72,26 @@ pub fn run(
     rustix::io::fcntl_setfd(&messages_end, FdFlags::empty())
         .map_err(|error| RunError::host("pass on a pipe")(error.into()))?;
     let messages_path = PathBuf::from(format!("/proc/self/fd/{}", messages_end.as_raw_fd()));
+    let has_console = settings.console == Console::Shared;
     let ends = ConsoleEnds {
-        input_is_terminal: std::io::stdin().is_terminal(),
-        output_is_terminal: std::io::stdout().is_terminal(),
-        size: terminal::size(),
+        input_is_terminal: has_console && std::io::stdin().is_terminal(),
+        output_is_terminal: has_console && std::io::stdout().is_terminal(),
+        size: terminal::size().filter(|_| has_console),
     };
-    let arguments = qemu::arguments(settings, accelerator, &image_path, &messages_path, &ends);
+    let memory = match watch {
+        Some(_) => Some(GuestMemory::new(settings.memory)?),
+        None => None,
+    };
+    let surroundings = qemu::Surroundings {
+        image: &image_path,
+        messages: &messages_path,
+        memory: memory.as_ref().map(GuestMemory::path),
+        words: watch
+            .as_ref()
+            .map_or_else(Vec::new, |watch| watch.command_words()),
+        console: &ends,
+    };
+    let arguments = qemu::arguments(settings, accelerator, &surroundings);
     progress.detail(format_args!("{} {}", program.display(), shown(&arguments)));
     let mut child = start(Command::new(&program).args(&arguments))?;
     // Only QEMU may hold the writing end, or the reader would never see the end.
@@ -89,16 +109,27 @@ pub fn run(
             // A byte that comes while the serial port is being set up is lost. An error means that
             // the machine ended without a word: then there is nobody to send to.
             if has_started.recv().is_ok() {
-                pump_input(input, terminal, &events);
+                if has_console {
+                    pump_input(std::io::stdin().lock(), input, terminal, &events);
+                } else {
+                    pump_input(std::io::empty(), input, terminal, &events);
+                }
             }
         });
     }
-    let stopped = wait_for_end(&received, settings);
+    let watched = match (&mut watch, &memory) {
+        (Some(watch), Some(memory)) => Some((&mut **watch, memory)),
+        _ => None,
+    };
+    let stopped = wait_watching(watched, &events, || wait_for_end(&received, settings));
     if stopped.is_some() {
         // It may have ended just now by itself: then there is nothing to kill.
         let _ = child.kill();
     }
     let status = child.wait().map_err(RunError::host("wait for QEMU"))?;
+    if let (Some(watch), Some(memory)) = (watch, &memory) {
+        watch.look_back(memory);
+    }
     let errors = pumps.finish();
     drop(raw);
     drop(image);
@@ -213,7 +244,14 @@ fn start_pumps(
 ) -> Pumps {
     let output = child.stdout.take().map(|output| {
         let events = events.clone();
-        std::thread::spawn(move || pump_output(output, &events))
+        let shown = settings.console == Console::Shared;
+        std::thread::spawn(move || {
+            if shown {
+                pump_output(output, std::io::stdout(), &events);
+            } else {
+                pump_output(output, std::io::sink(), &events);
+            }
+        })
     });
     let errors = child.stderr.take().map(|mut errors| {
         std::thread::spawn(move || {
@@ -235,13 +273,12 @@ fn start_pumps(
     }
 }
 
-fn pump_output(mut from: impl Read, events: &Sender<Event>) {
+fn pump_output(mut from: impl Read, mut out: impl Write, events: &Sender<Event>) {
     let mut buffer = [0; 64 << 10];
     let mut open = true;
     // Reads on after nobody listens, so that QEMU is not held up before it is stopped.
     while let Some(count) = read_some(&mut from, &mut buffer) {
         if open {
-            let mut out = std::io::stdout().lock();
             let data = buffer.get(..count).unwrap_or_default();
             if out.write_all(data).and_then(|()| out.flush()).is_err() {
                 open = false;
@@ -306,8 +343,7 @@ fn pump_messages(
     lines.finish(&mut each);
 }
 
-fn pump_input(mut to: ChildStdin, terminal: bool, events: &Sender<Event>) {
-    let mut from = std::io::stdin().lock();
+fn pump_input(mut from: impl Read, mut to: ChildStdin, terminal: bool, events: &Sender<Event>) {
     let mut buffer = [0; 16 << 10];
     let mut keys = Keys::default();
     while let Some(count) = read_some(&mut from, &mut buffer) {
@@ -352,6 +388,33 @@ fn listen_for_signals(events: &Sender<Event>) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Runs `wait`, and lets `watch` look meanwhile.
+fn wait_watching<T>(
+    watched: Option<(&mut (dyn Watch + '_), &GuestMemory)>,
+    events: &Sender<Event>,
+    wait: impl FnOnce() -> T,
+) -> T {
+    let Some((watch, memory)) = watched else {
+        return wait();
+    };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                if !watch.look(memory) {
+                    // Nobody waits any more if it has ended meanwhile.
+                    let _ = events.send(Event::Seen);
+                    return;
+                }
+                std::thread::park_timeout(watch.period());
+            }
+        });
+        let end = wait();
+        over.store(true, Ordering::Relaxed);
+        end
+    })
+}
+
 /// Waits until the machine ends by itself (none) or has to be stopped (with this status).
 fn wait_for_end(events: &Receiver<Event>, settings: &Settings) -> Option<u8> {
     let deadline = settings
@@ -367,6 +430,7 @@ fn wait_for_end(events: &Receiver<Event>, settings: &Settings) -> Option<u8> {
             say("\r\nkiln: stopped by Ctrl-A x");
             Some(KILLED)
         }
+        Ok(Event::Seen) => Some(0),
         Ok(Event::OutputClosed) => Some(BROKEN_PIPE),
         Ok(Event::Signal(signal)) => Some(128_u8.saturating_add(u8::try_from(signal).unwrap_or(0))),
         Err(RecvTimeoutError::Timeout) => {

@@ -6,6 +6,7 @@
 
 mod input;
 mod machine;
+mod memory;
 pub mod messages;
 pub mod qemu;
 mod terminal;
@@ -13,6 +14,7 @@ mod terminal;
 use std::path::PathBuf;
 
 pub use machine::run;
+pub use memory::{GuestMemory, Memory, Watch};
 pub use terminal::is_raw;
 
 use crate::manifest::MachineModel;
@@ -76,6 +78,15 @@ impl RunError {
     }
 }
 
+/// Where the program's console is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// Kiln's own standard input and output.
+    Shared,
+    /// Nowhere: its input has ended, and its output is dropped.
+    Hidden,
+}
+
 /// How to run an image.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -89,6 +100,8 @@ pub struct Settings {
     pub timeout: Option<std::time::Duration>,
     /// Show the system calls that the image reports.
     pub strace: bool,
+    /// Where the program's console is.
+    pub console: Console,
     /// Give the machine an entropy source.
     pub entropy: bool,
     /// Wait for a debugger on this socket.

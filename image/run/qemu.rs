@@ -119,17 +119,34 @@ fn option_value(path: &Path) -> OsString {
     path.to_string_lossy().replace(',', ",,").into()
 }
 
-/// All arguments of QEMU; `messages` is what the debug console writes to.
+/// What a machine is connected to.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The image.
+    pub image: &'a Path,
+    /// What the debug console writes to.
+    pub messages: &'a Path,
+    /// The file that is the machine's memory, if it is to be one.
+    pub memory: Option<PathBuf>,
+    /// Words for the kernel's command line.
+    pub words: Vec<String>,
+    /// The console's two directions.
+    pub console: &'a ConsoleEnds,
+}
+
+/// All arguments of QEMU.
 pub fn arguments(
     settings: &Settings,
     accelerator: Accelerator,
-    image: &Path,
-    messages: &Path,
-    console: &ConsoleEnds,
+    surroundings: &Surroundings<'_>,
 ) -> Vec<OsString> {
     let mut all: Vec<OsString> = Vec::new();
     let mut add = |words: &[&str]| all.extend(words.iter().map(OsString::from));
-    add(&["-machine", settings.model.name()]);
+    let mut machine = settings.model.name().to_owned();
+    if surroundings.memory.is_some() {
+        machine.push_str(",memory-backend=ram");
+    }
+    add(&["-machine", &machine]);
     add(&["-accel", accelerator.name(), "-cpu", "max"]);
     // In KiB, since MiB is QEMU's unit when none is given.
     add(&["-m", &format!("{}K", settings.memory >> 10)]);
@@ -151,10 +168,23 @@ pub fn arguments(
         };
         add(&["-device", device]);
     }
-    add(&["-append", &console.command_line()]);
+    let mut line = surroundings.console.command_line();
+    for word in &surroundings.words {
+        line.push(' ');
+        line.push_str(word);
+    }
+    add(&["-append", &line]);
+    if let Some(memory) = &surroundings.memory {
+        let size = settings.memory >> 10;
+        let mut object = OsString::from(format!(
+            "memory-backend-file,id=ram,size={size}K,share=on,mem-path="
+        ));
+        object.push(option_value(memory));
+        all.extend(["-object".into(), object]);
+    }
     all.push("-chardev".into());
     let mut channel = OsString::from("file,id=messages,path=");
-    channel.push(option_value(messages));
+    channel.push(option_value(surroundings.messages));
     all.push(channel);
     if let Some(socket) = &settings.debugger {
         let mut channel = OsString::from("socket,id=debugger,server=on,wait=off,path=");
@@ -162,7 +192,7 @@ pub fn arguments(
         all.extend(["-chardev".into(), channel]);
         all.extend(["-gdb", "chardev:debugger", "-S"].map(OsString::from));
     }
-    all.extend(["-kernel".into(), image.as_os_str().to_owned()]);
+    all.extend(["-kernel".into(), surroundings.image.as_os_str().to_owned()]);
     all
 }
 
@@ -177,6 +207,7 @@ mod tests {
             cpus: 4,
             timeout: None,
             strace: false,
+            console: crate::run::Console::Shared,
             entropy: false,
             debugger: None,
             verbose: false,
@@ -189,8 +220,18 @@ mod tests {
             output_is_terminal: true,
             size: Some((100, 30)),
         };
-        let (image, messages) = (Path::new("/i"), Path::new("/m,x"));
-        let all = arguments(settings, Accelerator::Tcg, image, messages, &ends);
+        words_with(settings, &ends, None)
+    }
+
+    fn words_with(settings: &Settings, ends: &ConsoleEnds, memory: Option<PathBuf>) -> String {
+        let surroundings = Surroundings {
+            image: Path::new("/i"),
+            messages: Path::new("/m,x"),
+            words: memory.iter().map(|_| "trace".to_owned()).collect(),
+            memory,
+            console: ends,
+        };
+        let all = arguments(settings, Accelerator::Tcg, &surroundings);
         let all: Vec<_> = all.iter().map(|word| word.to_string_lossy()).collect();
         all.join(" ")
     }
@@ -210,6 +251,24 @@ mod tests {
             assert!(all.contains(part), "{part} in {all}");
         }
         assert!(!all.contains("rng") && !all.contains("-gdb"));
+        assert!(!all.contains("memory-backend"));
+    }
+
+    #[test]
+    fn a_watched_machine_has_its_memory_in_a_file() {
+        let ends = ConsoleEnds {
+            input_is_terminal: false,
+            output_is_terminal: false,
+            size: None,
+        };
+        let all = words_with(&settings(), &ends, Some("/f".into()));
+        for part in [
+            "-machine microvm,memory-backend=ram",
+            "-object memory-backend-file,id=ram,size=6144K,share=on,mem-path=/f",
+            "-append stdin=pipe stdout=pipe trace",
+        ] {
+            assert!(all.contains(part), "{part} in {all}");
+        }
     }
 
     #[test]
