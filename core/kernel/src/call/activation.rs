@@ -4,22 +4,24 @@
 //! record and each return pops one, so that the callee runs on the caller's time. It belongs to one
 //! CPU, which alone touches it, with interrupts off.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
+use core::mem::offset_of;
 use core::ptr;
 
 use kiln_object::Error;
 
-use super::extended_state::{Areas, Saved};
+use super::extended_state::{self, Saved};
 use crate::process::{Dispatcher, Process};
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
 pub const DEPTH: usize = 8;
 
 /// What is needed to go back to a caller.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
 pub struct Record {
-    /// Who called.
-    pub caller: &'static Dispatcher,
+    /// Who called; `None` once its process has ended.
+    pub caller: Option<&'static Dispatcher>,
     /// Where the caller goes on.
     pub rip: u64,
     /// With which stack.
@@ -28,12 +30,12 @@ pub struct Record {
     pub thread_pointer: u64,
     /// Where the caller wants the bytes out.
     pub output: u64,
-    /// How many it takes.
-    pub output_bytes: u16,
     /// Its vector state.
     pub extended: Saved,
-    /// The call slot of the callee.
-    pub slot: u8,
+    /// How many bytes it takes.
+    pub output_bytes: u16,
+    /// The bit of the callee's call slot; none if the slot is nobody's any more.
+    pub slot: u16,
 }
 
 /// How an activation begins in its home process.
@@ -46,6 +48,20 @@ pub struct Entry {
     /// What `rdi` holds.
     pub argument: u64,
 }
+
+/// One place of the stack of calls: a cache line.
+#[derive(Default)]
+#[repr(C, align(64))]
+struct Place {
+    record: Cell<Record>,
+    /// Memory for the vector state of the caller at this depth; zero until the first use.
+    room: Cell<u64>,
+}
+
+/// Bytes of the stack of calls that each call takes.
+pub const PLACE_BYTES: usize = size_of::<Place>();
+
+const _: () = assert!(PLACE_BYTES == 64);
 
 /// What an activation is doing while it does not run.
 #[derive(Clone, Copy)]
@@ -81,14 +97,45 @@ pub enum State {
 /// One activation.
 pub struct Activation {
     home: &'static Dispatcher,
-    depth: Cell<usize>,
-    records: UnsafeCell<[Option<Record>; DEPTH]>,
-    /// Where a record was removed because its caller has ended: the call slot of its callee.
-    orphans: [Cell<Option<u8>>; DEPTH],
+    /// Bytes of `places` in use: what the straight line adds to its address.
+    used: Cell<usize>,
+    /// The last place is for a wait in the innermost call, which leaves no record.
+    places: [Place; DEPTH + 1],
     state: Cell<State>,
-    areas: Areas,
     busy_ns: Cell<u64>,
     since_ns: Cell<u64>,
+}
+
+/// Offsets in an [`Activation`] for the straight line; those of records are of the first.
+pub mod offset {
+    use super::{Activation, Place, Record, Saved, offset_of};
+
+    /// Bytes of the stack of calls in use.
+    pub const USED: usize = offset_of!(Activation, used);
+    /// The first place.
+    pub const PLACES: usize = offset_of!(Activation, places);
+    /// Memory for vector state.
+    pub const ROOM: usize = PLACES + offset_of!(Place, room);
+    /// [`Record::caller`].
+    pub const CALLER: usize = PLACES + offset_of!(Record, caller);
+    /// [`Record::rip`].
+    pub const RIP: usize = PLACES + offset_of!(Record, rip);
+    /// [`Record::rsp`].
+    pub const RSP: usize = PLACES + offset_of!(Record, rsp);
+    /// [`Record::thread_pointer`].
+    pub const THREAD_POINTER: usize = PLACES + offset_of!(Record, thread_pointer);
+    /// [`Record::output`].
+    pub const OUTPUT: usize = PLACES + offset_of!(Record, output);
+    /// [`Saved::area`].
+    pub const AREA: usize = PLACES + offset_of!(Record, extended) + offset_of!(Saved, area);
+    /// [`Saved::mxcsr`].
+    pub const MXCSR: usize = PLACES + offset_of!(Record, extended) + offset_of!(Saved, mxcsr);
+    /// [`Record::output_bytes`].
+    pub const OUTPUT_BYTES: usize = PLACES + offset_of!(Record, output_bytes);
+    /// [`Record::slot`].
+    pub const SLOT: usize = PLACES + offset_of!(Record, slot);
+
+    const _: () = assert!(offset_of!(Place, record) == 0);
 }
 
 // SAFETY: an activation is used by its own CPU alone, inside the kernel, which is not interrupted.
@@ -96,17 +143,23 @@ unsafe impl Sync for Activation {}
 // SAFETY: as above.
 unsafe impl Send for Activation {}
 
+impl Drop for Activation {
+    fn drop(&mut self) {
+        for place in &self.places {
+            extended_state::give_back(&place.room);
+        }
+    }
+}
+
 impl Activation {
     /// An activation that will enter `home` at `entry`.
     #[must_use]
-    pub const fn new(home: &'static Dispatcher, entry: Entry) -> Self {
+    pub fn new(home: &'static Dispatcher, entry: Entry) -> Self {
         Self {
             home,
-            depth: Cell::new(0),
-            records: UnsafeCell::new([None; DEPTH]),
-            orphans: [const { Cell::new(None) }; DEPTH],
+            used: Cell::new(0),
+            places: Default::default(),
             state: Cell::new(State::New { entry }),
-            areas: Areas::new(),
             busy_ns: Cell::new(0),
             since_ns: Cell::new(0),
         }
@@ -148,14 +201,14 @@ impl Activation {
     /// How many calls it is in.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.depth.get()
+        self.used.get() / PLACE_BYTES
     }
 
     /// Whether another call still fits.
     #[inline(always)]
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.depth.get() < DEPTH
+        self.used.get() < DEPTH * PLACE_BYTES
     }
 
     /// Hides the running process's vector state from the call that is about to be pushed, or from
@@ -165,47 +218,40 @@ impl Activation {
     /// `Exhausted` without memory to keep it.
     #[inline(always)]
     pub fn hide_extended_state(&self) -> Result<Saved, Error> {
-        self.areas.hide(self.depth.get())
+        let place = self.places.get(self.depth()).ok_or(Error::TooDeep)?;
+        extended_state::hide(&place.room)
     }
 
     /// Notes a call; the caller asked [`Activation::has_room`].
     #[inline(always)]
     pub fn push(&self, record: Record) {
-        let depth = self.depth.get();
-        // SAFETY: this CPU alone uses the activation and no other reference to the array is live.
-        if let Some(place) = unsafe { &mut *self.records.get() }.get_mut(depth) {
-            *place = Some(record);
-            self.depth.set(depth + 1);
+        if let Some(place) = self.places.get(self.depth()) {
+            place.record.set(record);
+            self.used.set(self.used.get() + PLACE_BYTES);
         }
     }
 
-    /// Takes the last call back; `None` if it is in none, or if its caller has ended: then
-    /// [`Activation::take_orphan`] tells.
+    /// Takes the last call back; `None` if it is in none. The record's caller may have ended.
     #[inline(always)]
     pub fn pop(&self) -> Option<Record> {
-        let depth = self.depth.get().checked_sub(1)?;
-        self.depth.set(depth);
-        // SAFETY: as in `push`.
-        unsafe { &*self.records.get() }
-            .get(depth)
-            .copied()
-            .flatten()
-    }
-
-    /// The call slot of the callee, if the call that [`Activation::pop`] just failed to answer has lost
-    /// its caller.
-    pub fn take_orphan(&self) -> Option<u8> {
-        self.orphans.get(self.depth.get())?.take()
+        let used = self.used.get().checked_sub(PLACE_BYTES)?;
+        self.used.set(used);
+        self.places
+            .get(self.depth())
+            .map(|place| place.record.get())
     }
 
     /// Takes every caller out that is `process`, which has ended: nothing may go back there. So
     /// that the common return need not ask, this is done when a process ends.
     pub fn forget(&self, process: &Process) {
-        // SAFETY: as in `push`.
-        let records = unsafe { &mut *self.records.get() };
-        for (record, orphan) in records.iter_mut().zip(&self.orphans).take(self.depth.get()) {
-            if let Some(lost) = record.take_if(|record| ptr::eq(record.caller.process(), process)) {
-                orphan.set(Some(lost.slot));
+        for place in self.places.iter().take(self.depth()) {
+            let mut record = place.record.get();
+            if record
+                .caller
+                .is_some_and(|caller| ptr::eq(caller.process(), process))
+            {
+                record.caller = None;
+                place.record.set(record);
             }
         }
         match self.state.get() {

@@ -1,9 +1,10 @@
 //! The protected procedure call: into another address space, and back.
 //!
-//! The straight line is the common case; whatever is unlikely leaves it at once with an error.
+//! This is the general case, in Rust: what [`super::straight_line`] does not do in place comes here,
+//! with nothing changed yet. Both must do the same.
 
 use kiln_object::call::{CallWord, MESSAGE_BYTES, ReturnWord};
-use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP, call_slot};
+use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
 use kiln_object::{Error, ProcessId};
 
 use super::activation::Record;
@@ -55,17 +56,17 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
         }
     };
     activation.push(Record {
-        caller,
+        caller: Some(caller),
         rip: frame.rip,
         rsp: frame.rsp,
         thread_pointer: take_thread_pointer(),
         output: frame.r15,
-        output_bytes: word.output() as u16,
         extended,
+        output_bytes: word.output() as u16,
         slot,
     });
     set_current(callee);
-    let base = call_slot(cpu, slot as usize);
+    let base = callee.slot_address(slot);
     frame.rdi = caller.process().id().raw();
     frame.rip = entry;
     frame.rsp = base + CALL_SLOT_STACK_TOP;
@@ -81,9 +82,14 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
         return answer_error(frame, Error::BadMethod);
     };
     let Some(record) = activation.pop() else {
-        return run::give_back_to_nobody(frame, callee, activation);
+        return answer_error(frame, Error::BadMethod);
     };
-    set_current(record.caller);
+    let Some(caller) = record.caller else {
+        return run::give_back_to_nobody(frame, callee, activation, record.slot);
+    };
+    // Before the copy, which may find that there is no memory and end the caller.
+    callee.free_slot(record.slot);
+    set_current(caller);
     set_thread_pointer(record.thread_pointer);
     record.extended.reveal();
     let mut bytes = word.output().min(usize::from(record.output_bytes));
@@ -92,7 +98,6 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
     {
         (status, bytes) = (Error::BadBuffer.code(), 0);
     }
-    callee.free_slot(record.slot);
     let (rdx, r8, r9, r10) = (frame.rdx, frame.r8, frame.r9, frame.r10);
     frame.rip = record.rip;
     frame.rsp = record.rsp;

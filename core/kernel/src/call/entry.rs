@@ -1,4 +1,4 @@
-//! The instructions between `syscall` and Rust, and back.
+//! The instructions between `syscall` and Rust, and back, where [`super::straight_line`] is left.
 //!
 //! A foreign system call (bit 63 of `rax` clear) never reaches Rust: it is turned round to the
 //! process's own entry, all registers but `rcx` and `r11` untouched. On the way out of a native
@@ -30,22 +30,11 @@ pub struct CallFrame {
 /// Flags with which user code is entered: interrupts on, the bit that is always one.
 pub const USER_FLAGS: u64 = 0x202;
 
-/// Where `syscall` enters.
-///
-/// Offsets of GS are those of `PerCpu`: 0x08 user stack, 0x10 kernel stack, 0x18 dispatcher page,
-/// 0x20 entry for foreign calls, 0x38 user GS base, 0x40 whether FSGSBASE is there.
-///
-/// # Safety
-/// Only the processor enters here, by `syscall` from user mode.
+/// A foreign system call, at the start of an entry (after SWAPGS, with the user's stack pointer kept):
+/// back to the process's own entry.
 #[unsafe(naked)]
-pub unsafe extern "sysv64" fn syscall_entry() {
+pub(super) unsafe extern "sysv64" fn foreign() {
     naked_asm!(
-        "swapgs",
-        "mov gs:[0x08], rsp",
-        "test rax, rax",
-        "js 2f",
-        // A foreign system call: back to the process's own entry.
-        "1:",
         "mov rsp, gs:[0x18]",
         "mov [rsp + 0x08], rcx",
         "mov [rsp + 0x10], r11",
@@ -53,11 +42,27 @@ pub unsafe extern "sysv64" fn syscall_entry() {
         "mov rsp, gs:[0x08]",
         "test rcx, rcx",
         "jz 4f",
-        "mov r11d, 0x202",
+        "mov r11d, {flags}",
         "swapgs",
         "sysretq",
-        // Native if the top byte says so.
-        "2:",
+        // A foreign call in a process that takes none.
+        "4:",
+        "mov rsp, gs:[0x10]",
+        "call {unwanted}",
+        "ud2",
+        flags = const USER_FLAGS,
+        unwanted = sym super::native::unwanted,
+    )
+}
+
+/// A system call with bit 63 of `rax` set, after SWAPGS, with the user's stack pointer kept: native if the
+/// top byte says so. All registers but `rsp`, `rbx`, `rbp` and `r11` are the caller's.
+///
+/// Offsets of GS are those of `PerCpu`: 0x08 user stack, 0x10 kernel stack, 0x18 dispatcher page,
+/// 0x20 entry for foreign calls, 0x38 user GS base, 0x40 whether FSGSBASE is there.
+#[unsafe(naked)]
+pub(super) unsafe extern "sysv64" fn general() {
+    naked_asm!(
         "mov rsp, gs:[0x10]",
         "push r11",
         "push rcx",
@@ -80,15 +85,10 @@ pub unsafe extern "sysv64" fn syscall_entry() {
         "jmp {exit}",
         "3:",
         "mov rsp, gs:[0x08]",
-        "jmp 1b",
-        // A foreign call in a process that takes none.
-        "4:",
-        "mov rsp, gs:[0x10]",
-        "call {unwanted}",
-        "ud2",
+        "jmp {foreign}",
         native = sym super::native::native,
         exit = sym exit_to_user,
-        unwanted = sym super::native::unwanted,
+        foreign = sym foreign,
     )
 }
 

@@ -5,13 +5,14 @@
 //! to keep: it is saved and put in its initial state for the callee, but only if the processor says
 //! that it is in use (XGETBV with ECX = 1, SDM volume 1, 13.6), which is rare and one instruction to
 //! ask. The rights above all: a callee that inherited them could be denied its own memory.
+//!
+//! The straight line (see [`super::straight_line`]) does the common case of the same in place.
 
 use core::arch::asm;
 use core::cell::Cell;
 
 use kiln_object::Error;
 
-use super::activation::DEPTH;
 use crate::memory::{DIRECT_MAP_BASE, Frame, PAGE_BYTES, frames};
 use crate::processor::features::{extended_state_bytes, extended_state_components};
 use crate::processor::{Features, features};
@@ -23,27 +24,29 @@ const SSE: u64 = 1 << 1;
 /// Offset in an area of the bits that tell which components it holds (SDM volume 1, 13.4.2).
 const HELD_COMPONENTS: u64 = 512;
 /// MXCSR with all exceptions masked, rounding to nearest.
-const INITIAL_MXCSR: u32 = 0x1f80;
-
-/// Room for the saved state of each nested call and of a wait in the innermost; taken at the first
-/// use.
-pub struct Areas([Cell<u64>; DEPTH + 1]);
+pub(super) const INITIAL_MXCSR: u32 = 0x1f80;
 
 /// What was saved for a caller.
+///
+/// Packed, so that a record of a call fills one cache line.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C, packed(4))]
 pub struct Saved {
-    mxcsr: u32,
-    area: u64,
+    /// Where its hidden components are; zero if they had their initial state.
+    pub(super) area: u64,
+    /// Its MXCSR.
+    pub(super) mxcsr: u32,
 }
 
+/// An area with the initial state of every component.
 #[repr(C, align(64))]
-struct InitialState {
+pub(super) struct InitialState {
     legacy: [u32; 128],
     header: [u64; 8],
 }
 
 /// Legacy area with the initial x87 control word and MXCSR, and a header that names no component.
-static INITIAL_STATE: InitialState = InitialState {
+pub(super) static INITIAL_STATE: InitialState = InitialState {
     legacy: {
         let mut legacy = [0; 128];
         legacy[0] = 0x037f;
@@ -53,86 +56,74 @@ static INITIAL_STATE: InitialState = InitialState {
     header: [0; 8],
 };
 
-impl Areas {
-    /// No room taken yet.
-    pub const fn new() -> Self {
-        Self([const { Cell::new(0) }; DEPTH + 1])
-    }
-
-    /// Saves what the caller at `depth` has in use and gives the callee initial state.
-    ///
-    /// # Errors
-    /// `Exhausted` without memory for the area.
-    #[inline(always)]
-    pub fn hide(&self, depth: usize) -> Result<Saved, Error> {
-        let mut saved = Saved { mxcsr: 0, area: 0 };
-        // SAFETY: stores MXCSR to our own variable.
-        unsafe {
-            asm!("stmxcsr [{}]", in(reg) &raw mut saved.mxcsr, options(nostack, preserves_flags))
-        };
-        let in_use = in_use();
-        if in_use != 0 {
-            saved.area = self.save(depth, in_use)?;
-        }
-        set_mxcsr(INITIAL_MXCSR);
-        Ok(saved)
-    }
-
-    #[inline(never)]
-    fn save(&self, depth: usize, in_use: u64) -> Result<u64, Error> {
-        let place = self.0.get(depth).ok_or(Error::TooDeep)?;
-        if place.get() == 0 {
-            let pages = u64::from(extended_state_bytes()).div_ceil(PAGE_BYTES);
-            let first = frames::allocate_contiguous(pages).ok_or(Error::Exhausted)?;
-            // SAFETY: the pages are ours from now on, and reachable through the direct map.
-            unsafe {
-                first
-                    .pointer()
-                    .write_bytes(0, (pages * PAGE_BYTES) as usize)
-            };
-            place.set(first.pointer() as u64);
-        }
-        let area = place.get();
-        let initial = &raw const INITIAL_STATE;
-        // SAFETY: the area is page-aligned, zeroed at first, as large as all enabled components
-        // need; the masks name enabled components only. Loading without XSAVE changes the low
-        // halves too, which the clobbers cover.
-        unsafe {
-            if features().contains(Features::XSAVE) {
-                // XSAVE leaves the bits of components that it is not asked for: those of an earlier
-                // call at this depth, perhaps another process's.
-                ((area + HELD_COMPONENTS) as *mut u64).write_volatile(0);
-                asm!(
-                    "xsave64 [{area}]",
-                    "xrstor64 [{initial}]",
-                    area = in(reg) area,
-                    initial = in(reg) initial,
-                    in("eax") in_use as u32,
-                    in("edx") (in_use >> 32) as u32,
-                    options(nostack)
-                );
-            } else {
-                asm!(
-                    "fxsave64 [{area}]",
-                    "fxrstor64 [{initial}]",
-                    area = in(reg) area,
-                    initial = in(reg) initial,
-                    clobber_abi("sysv64"),
-                    options(nostack)
-                );
-            }
-        }
-        Ok(area)
-    }
+/// Saves what the running process has in use and gives whatever runs next initial state. `room` is
+/// the memory for it, taken at the first use; it is in use until [`Saved::reveal`].
+///
+/// # Errors
+/// `Exhausted` without memory.
+#[inline(always)]
+pub fn hide(room: &Cell<u64>) -> Result<Saved, Error> {
+    let mut mxcsr = 0;
+    // SAFETY: stores MXCSR to our own variable.
+    unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut mxcsr, options(nostack, preserves_flags)) };
+    let in_use = in_use();
+    let area = if in_use != 0 { save(room, in_use)? } else { 0 };
+    set_mxcsr(INITIAL_MXCSR);
+    Ok(Saved { area, mxcsr })
 }
 
-impl Drop for Areas {
-    fn drop(&mut self) {
+#[inline(never)]
+fn save(place: &Cell<u64>, in_use: u64) -> Result<u64, Error> {
+    if place.get() == 0 {
         let pages = u64::from(extended_state_bytes()).div_ceil(PAGE_BYTES);
-        for area in self.0.iter().map(Cell::get).filter(|area| *area != 0) {
-            for page in 0..pages {
-                frames::free(Frame::at(area - DIRECT_MAP_BASE + page * PAGE_BYTES));
-            }
+        let first = frames::allocate_contiguous(pages).ok_or(Error::Exhausted)?;
+        // SAFETY: the pages are ours from now on, and reachable through the direct map.
+        unsafe {
+            first
+                .pointer()
+                .write_bytes(0, (pages * PAGE_BYTES) as usize)
+        };
+        place.set(first.pointer() as u64);
+    }
+    let area = place.get();
+    let initial = &raw const INITIAL_STATE;
+    // SAFETY: the area is page-aligned, zeroed at first, as large as all enabled components
+    // need; the masks name enabled components only. Loading without XSAVE changes the low
+    // halves too, which the clobbers cover.
+    unsafe {
+        if features().contains(Features::XSAVE) {
+            // XSAVE leaves the bits of components that it is not asked for: those of an earlier
+            // call at this depth, perhaps another process's.
+            ((area + HELD_COMPONENTS) as *mut u64).write_volatile(0);
+            asm!(
+                "xsave64 [{area}]",
+                "xrstor64 [{initial}]",
+                area = in(reg) area,
+                initial = in(reg) initial,
+                in("eax") in_use as u32,
+                in("edx") (in_use >> 32) as u32,
+                options(nostack)
+            );
+        } else {
+            asm!(
+                "fxsave64 [{area}]",
+                "fxrstor64 [{initial}]",
+                area = in(reg) area,
+                initial = in(reg) initial,
+                clobber_abi("sysv64"),
+                options(nostack)
+            );
+        }
+    }
+    Ok(area)
+}
+
+/// Gives back the memory that [`hide`] took, if it did.
+pub fn give_back(room: &Cell<u64>) {
+    let area = room.replace(0);
+    if area != 0 {
+        for page in 0..u64::from(extended_state_bytes()).div_ceil(PAGE_BYTES) {
+            frames::free(Frame::at(area - DIRECT_MAP_BASE + page * PAGE_BYTES));
         }
     }
 }

@@ -5,6 +5,8 @@
 /// The instruction to go on with after a fault at `rip` that could not be resolved.
 #[must_use]
 pub fn lookup(rip: u64) -> Option<u64> {
-    let (start, end, fixup) = super::user_copy::fault_range();
-    (start..end).contains(&rip).then_some(fixup)
+    super::user_copy::fault_ranges()
+        .into_iter()
+        .find(|(start, end, _)| (*start..*end).contains(&rip))
+        .map(|(_, _, fixup)| fixup)
 }

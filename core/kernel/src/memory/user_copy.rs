@@ -42,6 +42,32 @@ global_asm!(
     "kiln_user_copy_fixup:",
     "mov eax, 1",
     "ret",
+    // For the straight line of a call: `rdi` to, `rsi` from, `ecx` bytes, of which the caller has
+    // checked that they are the user's. Carry says that not all could be copied; all other registers
+    // are kept.
+    ".globl kiln_copy_across",
+    "kiln_copy_across:",
+    "push rcx",
+    "shr ecx, 3",
+    crate::stac!(),
+    ".globl kiln_copy_across_start",
+    "kiln_copy_across_start:",
+    "rep movsq",
+    "mov ecx, [rsp]",
+    "and ecx, 7",
+    "rep movsb",
+    ".globl kiln_copy_across_end",
+    "kiln_copy_across_end:",
+    crate::clac!(),
+    "pop rcx",
+    "clc",
+    "ret",
+    ".globl kiln_copy_across_fixup",
+    "kiln_copy_across_fixup:",
+    crate::clac!(),
+    "pop rcx",
+    "stc",
+    "ret",
     ".text",
 );
 
@@ -51,15 +77,26 @@ unsafe extern "sysv64" {
     fn kiln_user_copy_start();
     fn kiln_user_copy_end();
     fn kiln_user_copy_fixup();
+    pub(crate) fn kiln_copy_across();
+    fn kiln_copy_across_start();
+    fn kiln_copy_across_end();
+    fn kiln_copy_across_fixup();
 }
 
-/// First instruction that may fault, the one after the last, and where to go on.
-pub(super) fn fault_range() -> (u64, u64, u64) {
-    (
-        kiln_user_copy_start as *const () as u64,
-        kiln_user_copy_end as *const () as u64,
-        kiln_user_copy_fixup as *const () as u64,
-    )
+/// First instruction that may fault, the one after the last, and where to go on, of each copy.
+pub(super) fn fault_ranges() -> [(u64, u64, u64); 2] {
+    [
+        (
+            kiln_user_copy_start as *const () as u64,
+            kiln_user_copy_end as *const () as u64,
+            kiln_user_copy_fixup as *const () as u64,
+        ),
+        (
+            kiln_copy_across_start as *const () as u64,
+            kiln_copy_across_end as *const () as u64,
+            kiln_copy_across_fixup as *const () as u64,
+        ),
+    ]
 }
 
 fn check(address: u64, bytes: usize) -> Result<(), BadUserMemory> {

@@ -3,18 +3,22 @@
 //! A call slot is a stack and two message pages at a fixed place. The kernel picks the lowest free
 //! one for each call, so that the warm one is used again, and trusts nothing in user memory for it.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering::Relaxed;
 
 use alloc::boxed::Box;
 use kiln_interface::kernel::{MapFlags, Protection};
-use kiln_object::Error;
 use kiln_object::dispatcher::DispatcherPage;
 use kiln_object::layout::{
     CALL_SLOT_BASE, CALL_SLOT_BYTES, CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_BYTES,
     CALL_SLOT_STACK_TOP, CALL_SLOTS, TRAP_STACK_BYTES, call_slot, dispatcher_page, trap_stack_top,
 };
+use kiln_object::{Error, ProcessId};
 
 use super::Process;
+use crate::memory::DIRECT_MAP_BASE;
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::{self, Frame};
 use crate::memory::region::Backing;
@@ -24,22 +28,59 @@ use crate::trace::{self, Account};
 const _: () =
     assert!(CALL_SLOT_BASE.is_multiple_of(CALL_SLOT_BYTES) && (2 << 20) % CALL_SLOT_BYTES == 0);
 
-#[derive(Clone, Copy)]
-struct Pages {
-    input: Frame,
-    output: Frame,
-}
-
 /// A process on one CPU. Only that CPU uses it, inside the kernel, which is not interrupted.
+#[repr(C, align(64))]
 pub struct Dispatcher {
+    /// What callees are told.
+    process_id: ProcessId,
+    /// What CR3 is loaded with.
+    root: u64,
+    page: *mut u8,
     process: &'static Process,
+    /// Address of the first call slot.
+    slots: u64,
+    /// Slots that are free and have their pages, by bit.
+    free: Cell<u16>,
+    /// Slots that were never used, by bit.
+    unfurnished: Cell<u16>,
     cpu: u32,
-    page: Frame,
-    free_slots: Cell<u16>,
+    /// Direct-map addresses of the slots' pages for bytes in.
+    inputs: [Cell<*mut u8>; CALL_SLOTS],
+    /// And for bytes out.
+    outputs: [Cell<*mut u8>; CALL_SLOTS],
     /// When its timer expires: monotonic ns; `u64::MAX` for never.
     pub timer: Cell<u64>,
-    slots: UnsafeCell<[Option<Pages>; CALL_SLOTS]>,
     account: Account,
+}
+
+/// Offsets in a [`Dispatcher`] for the straight line.
+pub mod offset {
+    use kiln_object::trace::directory::Counter;
+
+    use super::{Account, Dispatcher, offset_of};
+
+    /// The process's identity.
+    pub const PROCESS_ID: usize = offset_of!(Dispatcher, process_id);
+    /// What CR3 is loaded with.
+    pub const ROOT: usize = offset_of!(Dispatcher, root);
+    /// The shared page.
+    pub const PAGE: usize = offset_of!(Dispatcher, page);
+    /// The process.
+    pub const PROCESS: usize = offset_of!(Dispatcher, process);
+    /// Address of the first call slot.
+    pub const SLOTS: usize = offset_of!(Dispatcher, slots);
+    /// Free slots, by bit.
+    pub const FREE: usize = offset_of!(Dispatcher, free);
+    /// Pages for bytes in.
+    pub const INPUTS: usize = offset_of!(Dispatcher, inputs);
+    /// Pages for bytes out.
+    pub const OUTPUTS: usize = offset_of!(Dispatcher, outputs);
+    /// Counter of the calls that it made.
+    pub const CALLS_OUT: usize =
+        offset_of!(Dispatcher, account) + Account::counter_offset(Counter::CallsOut);
+    /// Counter of the calls that it served.
+    pub const CALLS_IN: usize =
+        offset_of!(Dispatcher, account) + Account::counter_offset(Counter::CallsIn);
 }
 
 // SAFETY: see the type: the cells are used by one CPU, and only in the kernel.
@@ -58,19 +99,22 @@ impl Dispatcher {
             return Err(error);
         }
         let dispatcher = Dispatcher {
+            process_id: process.id(),
+            root: process.root(),
+            page: page.pointer(),
             process,
+            slots: call_slot(cpu, 0),
+            free: Cell::new(0),
+            unfurnished: Cell::new(!0),
             cpu,
-            page,
-            free_slots: Cell::new(!0),
+            inputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
+            outputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
             timer: Cell::new(u64::MAX),
-            slots: UnsafeCell::new([None; CALL_SLOTS]),
             account: Account::new(),
         };
         let shared = dispatcher.page();
-        shared
-            .self_address
-            .store(address, core::sync::atomic::Ordering::Relaxed);
-        shared.cpu.store(cpu, core::sync::atomic::Ordering::Relaxed);
+        shared.self_address.store(address, Relaxed);
+        shared.cpu.store(cpu, Relaxed);
         let dispatcher = Box::new(dispatcher);
         trace::enter_dispatcher(&dispatcher);
         Ok(dispatcher)
@@ -99,81 +143,87 @@ impl Dispatcher {
 
     /// Gives its pages back. Its process has ended and no CPU uses it any more.
     pub(super) fn release(&self) {
-        frames::free(self.page);
-        // SAFETY: by the contract nobody uses the slots.
-        for pages in unsafe { &mut *self.slots.get() }
-            .iter_mut()
-            .filter_map(Option::take)
-        {
-            frames::free(pages.input);
-            frames::free(pages.output);
+        give_back(self.page);
+        for page in self.inputs.iter().chain(&self.outputs) {
+            let page = page.replace(null_mut());
+            if !page.is_null() {
+                give_back(page);
+            }
         }
+    }
+
+    /// What CR3 is loaded with.
+    #[inline(always)]
+    #[must_use]
+    pub fn root(&self) -> u64 {
+        self.root
     }
 
     /// The shared page.
     #[must_use]
     pub fn page(&self) -> &DispatcherPage {
         // SAFETY: the frame is the dispatcher's for good, page-aligned, and every field is atomic.
-        unsafe { &*self.page.pointer().cast::<DispatcherPage>() }
+        unsafe { &*self.page.cast::<DispatcherPage>() }
     }
 
     /// The shared page for entry code.
     #[inline(always)]
     #[must_use]
     pub fn page_pointer(&self) -> *mut u8 {
-        self.page.pointer()
+        self.page
     }
 
-    /// Takes the lowest free call slot.
+    /// Takes the lowest free call slot that was used before, else one that was not; answers its bit.
     ///
     /// # Errors
     /// `Busy` if all are in use, `Exhausted` without memory for a slot used for the first time.
     #[inline(always)]
-    pub fn take_slot(&self) -> Result<u8, Error> {
-        let free = self.free_slots.get();
-        if free == 0 {
-            return Err(Error::Busy);
+    pub fn take_slot(&self) -> Result<u16, Error> {
+        if self.free.get() == 0 {
+            self.furnish()?;
         }
-        let slot = free.trailing_zeros() as u8;
-        if self.pages(slot).is_none() {
-            self.furnish(slot)?;
-        }
-        self.free_slots.set(free & (free - 1));
-        Ok(slot)
+        let free = self.free.get();
+        let left = free & free.wrapping_sub(1);
+        self.free.set(left);
+        Ok(free ^ left)
     }
 
-    /// Gives a slot back.
+    /// Gives the slot of that bit back.
     #[inline(always)]
-    pub fn free_slot(&self, slot: u8) {
-        self.free_slots.set(self.free_slots.get() | 1 << slot);
+    pub fn free_slot(&self, slot: u16) {
+        self.free.set(self.free.get() | slot);
     }
 
+    /// The address of the slot of that bit.
     #[inline(always)]
-    fn pages(&self, slot: u8) -> Option<Pages> {
-        // SAFETY: this CPU alone touches the slots; no `&mut` to them outlives `furnish`.
-        unsafe { &*self.slots.get() }
-            .get(usize::from(slot))
-            .copied()
-            .flatten()
+    #[must_use]
+    pub fn slot_address(&self, slot: u16) -> u64 {
+        self.slots + u64::from(slot.trailing_zeros()) * CALL_SLOT_BYTES
     }
 
     /// Gives a slot its stack and message pages; all of them or none, so that it can be tried again.
     #[cold]
-    fn furnish(&self, slot: u8) -> Result<(), Error> {
+    fn furnish(&self) -> Result<(), Error> {
+        let index = self.unfurnished.get().trailing_zeros() as usize;
+        let (Some(to_input), Some(to_output)) = (self.inputs.get(index), self.outputs.get(index))
+        else {
+            return Err(Error::Busy);
+        };
         let input = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
         let Some(output) = frames::allocate_zeroed() else {
             frames::free(input);
             return Err(Error::Exhausted);
         };
-        if let Err(error) = self.place(call_slot(self.cpu, usize::from(slot)), input, output) {
+        if let Err(error) = self.place(call_slot(self.cpu, index), input, output) {
             frames::free(input);
             frames::free(output);
             return Err(error);
         }
-        // SAFETY: as in `pages`.
-        if let Some(place) = unsafe { &mut *self.slots.get() }.get_mut(usize::from(slot)) {
-            *place = Some(Pages { input, output });
-        }
+        to_input.set(input.pointer());
+        to_output.set(output.pointer());
+        let bit = 1 << index;
+        self.unfurnished.set(self.unfurnished.get() & !bit);
+        self.free.set(self.free.get() | bit);
         Ok(())
     }
 
@@ -185,13 +235,11 @@ impl Dispatcher {
     /// The first `bytes` of a taken slot's page for bytes in.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the page is outside the dispatcher")]
-    pub fn input(&self, slot: u8, bytes: usize) -> &mut [u8] {
-        match self.pages(slot) {
-            // SAFETY: the frame is pinned for the slot, the slot was taken by this call alone, and
-            // user code does not run meanwhile on this CPU, the only one that knows the slot.
-            Some(pages) => unsafe {
-                core::slice::from_raw_parts_mut(pages.input.pointer(), bytes.min(4096))
-            },
+    pub fn input(&self, slot: u16, bytes: usize) -> &mut [u8] {
+        match self.inputs.get(slot.trailing_zeros() as usize) {
+            // SAFETY: the slot was taken, so it has its page. The call has it alone, and user code does
+            // not run meanwhile on this CPU, the only one that knows the slot.
+            Some(page) => unsafe { core::slice::from_raw_parts_mut(page.get(), bytes.min(4096)) },
             None => &mut [],
         }
     }
@@ -199,16 +247,19 @@ impl Dispatcher {
     /// The first `bytes` of a taken slot's page for bytes out.
     #[inline(always)]
     #[must_use]
-    pub fn output(&self, slot: u8, bytes: usize) -> &[u8] {
-        match self.pages(slot) {
+    pub fn output(&self, slot: u16, bytes: usize) -> &[u8] {
+        match self.outputs.get(slot.trailing_zeros() as usize) {
             // SAFETY: as in `input`; another CPU running the same process may write the page
             // meanwhile and change what is copied out, but no more than the bytes of its own answer.
-            Some(pages) => unsafe {
-                core::slice::from_raw_parts(pages.output.pointer(), bytes.min(4096))
-            },
+            Some(page) => unsafe { core::slice::from_raw_parts(page.get(), bytes.min(4096)) },
             None => &[],
         }
     }
+}
+
+/// Frees the frame that lies at `page` in the direct map.
+fn give_back(page: *mut u8) {
+    frames::free(Frame::at(page as u64 - DIRECT_MAP_BASE));
 }
 
 const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);

@@ -14,6 +14,11 @@ pub struct Entries {
 }
 
 impl Entries {
+    /// Offset of where calls enter, for the straight line.
+    pub(crate) const CALL_OFFSET: usize = core::mem::offset_of!(Entries, call);
+    /// Offset of where foreign system calls are reflected to.
+    pub(crate) const REFLECTED_OFFSET: usize = core::mem::offset_of!(Entries, reflected);
+
     /// Sets all three. Addresses outside user space would fault in the kernel on the way out.
     ///
     /// # Errors

@@ -10,12 +10,14 @@ mod load;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::mem::offset_of;
+use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use kiln_object::{Error, ProcessId};
-use spin::{Mutex, Once};
+use spin::Mutex;
 
-pub use dispatcher::Dispatcher;
+pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
 pub use entries::Entries;
 pub use initial::{console_owner, start};
 
@@ -29,8 +31,9 @@ pub const PROCESSES: usize = 1024;
 /// CPUs that a process can have dispatchers on.
 pub const CPUS: usize = 64;
 
-static TABLE: [AtomicPtr<Process>; PROCESSES] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; PROCESSES];
+/// The living processes by their place.
+pub(crate) static TABLE: [AtomicPtr<Process>; PROCESSES] =
+    [const { AtomicPtr::new(null_mut()) }; PROCESSES];
 
 /// Incarnation that the next process in a place gets; place 0 is the kernel's.
 static INCARNATIONS: [AtomicU32; PROCESSES] = [const { AtomicU32::new(1) }; PROCESSES];
@@ -47,7 +50,10 @@ pub struct Process {
     root: u64,
     state: AtomicU32,
     space: Mutex<AddressSpace>,
-    dispatchers: [Once<Box<Dispatcher>>; CPUS],
+    /// Made at the first use, never freed; null before.
+    dispatchers: [AtomicPtr<Dispatcher>; CPUS],
+    /// CPUs whose dispatcher is being made, as bits.
+    making: AtomicU64,
     /// CPUs on which it has an activation, as bits.
     started: AtomicU64,
     /// CPUs that have not let go of it since it ended, as bits.
@@ -60,6 +66,22 @@ pub struct Process {
     pub objects: Table,
     /// The kernel objects that it pays for, whoever has them.
     pub share: Share,
+}
+
+/// Offsets in a [`Process`] for the straight line of a call.
+pub mod offset {
+    use super::{Entries, Process, offset_of};
+
+    /// Its identity.
+    pub const ID: usize = offset_of!(Process, id);
+    /// What CR3 is loaded with.
+    pub const ROOT: usize = offset_of!(Process, root);
+    /// Its dispatchers by CPU.
+    pub const DISPATCHERS: usize = offset_of!(Process, dispatchers);
+    /// Where calls enter.
+    pub const CALL_ENTRY: usize = offset_of!(Process, entries) + Entries::CALL_OFFSET;
+    /// Where foreign system calls are reflected to.
+    pub const REFLECTED_ENTRY: usize = offset_of!(Process, entries) + Entries::REFLECTED_OFFSET;
 }
 
 impl Process {
@@ -88,7 +110,8 @@ impl Process {
             root: space.root(),
             state: AtomicU32::new(STARTING),
             space: Mutex::new(space),
-            dispatchers: [const { Once::new() }; CPUS],
+            dispatchers: [const { AtomicPtr::new(null_mut()) }; CPUS],
+            making: AtomicU64::new(0),
             started: AtomicU64::new(0),
             awaited: AtomicU64::new(0),
             next_ending: AtomicPtr::new(core::ptr::null_mut()),
@@ -170,16 +193,52 @@ impl Process {
     #[inline(always)]
     pub fn dispatcher(&'static self, cpu: u32) -> Result<&'static Dispatcher, Error> {
         let place = self.dispatchers.get(cpu as usize).ok_or(Error::Exhausted)?;
-        match place.get() {
+        // SAFETY: only `make_dispatcher` stores here, from a leaked box.
+        match unsafe { place.load(Ordering::Acquire).as_ref() } {
             Some(dispatcher) => Ok(dispatcher),
-            None => place
-                .try_call_once(|| Dispatcher::create(self, cpu))
-                .map(|made| &**made),
+            None => self.make_dispatcher(place, cpu),
         }
+    }
+
+    /// Makes the dispatcher of `cpu`, which belongs in `place`. Who comes while another CPU makes it
+    /// holds no lock and does what other CPUs wait for.
+    #[cold]
+    fn make_dispatcher(
+        &'static self,
+        place: &AtomicPtr<Dispatcher>,
+        cpu: u32,
+    ) -> Result<&'static Dispatcher, Error> {
+        let bit = 1 << cpu;
+        while self.making.fetch_or(bit, Ordering::Acquire) & bit != 0 {
+            schedule::answer_flushes();
+            core::hint::spin_loop();
+        }
+        // SAFETY: as in `dispatcher`.
+        let made = match unsafe { place.load(Ordering::Acquire).as_ref() } {
+            Some(made) => Ok(made),
+            None => Dispatcher::create(self, cpu).map(|made| {
+                let made = Box::leak(made);
+                place.store(made, Ordering::Release);
+                &*made
+            }),
+        };
+        self.making.fetch_and(!bit, Ordering::Release);
+        made
+    }
+
+    /// All its dispatchers that were made.
+    fn made_dispatchers(&self) -> impl Iterator<Item = &'static Dispatcher> {
+        self.dispatchers.iter().filter_map(|place| {
+            // SAFETY: as in `dispatcher`.
+            unsafe { place.load(Ordering::Acquire).as_ref() }
+        })
     }
 
     /// Says that it takes calls; of one that has ended it changes nothing.
     pub fn mark_ready(&self) {
+        if self.state.load(Ordering::Relaxed) == READY {
+            return;
+        }
         // An error means that it is ready or has ended.
         let _ = self
             .state
@@ -192,7 +251,7 @@ impl Process {
             return false;
         }
         crate::event!(ProcessEnd, status, self.id.raw());
-        for dispatcher in self.dispatchers.iter().filter_map(Once::get) {
+        for dispatcher in self.made_dispatchers() {
             dispatcher.account().set_ended();
         }
         crate::info!("{} ended with status {status}", self.name);
@@ -255,7 +314,7 @@ impl Process {
     pub fn release(&self) {
         self.objects.clear();
         self.space.lock().destroy();
-        for dispatcher in self.dispatchers.iter().filter_map(Once::get) {
+        for dispatcher in self.made_dispatchers() {
             dispatcher.release();
         }
     }

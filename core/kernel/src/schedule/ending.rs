@@ -16,7 +16,7 @@ use super::{run, start};
 use crate::call::activation::{Activation, State};
 use crate::call::entry::CallFrame;
 use crate::call::local::{clear_current, current_activation, set_thread_pointer};
-use crate::call::native::{answer_error, clear};
+use crate::call::native::clear;
 use crate::call::{current_dispatcher, set_current};
 use crate::power::{self, ExitStatus};
 use crate::process::{Dispatcher, Process};
@@ -123,10 +123,8 @@ pub fn give_back_to_nobody(
     frame: &mut CallFrame,
     callee: &Dispatcher,
     activation: &'static Activation,
+    slot: u16,
 ) {
-    let Some(slot) = activation.take_orphan() else {
-        return answer_error(frame, Error::BadMethod);
-    };
     callee.free_slot(slot);
     if !unwind(activation, frame) {
         run::next(frame);
@@ -137,14 +135,14 @@ pub fn give_back_to_nobody(
 pub(super) fn unwind(activation: &Activation, frame: &mut CallFrame) -> bool {
     loop {
         let Some(record) = activation.pop() else {
-            // Its callee has ended with it or was left before: the slot is nobody's.
-            if activation.take_orphan().is_some() {
-                continue;
-            }
             activation.set_state(State::Ended);
             return false;
         };
-        set_current(record.caller);
+        let Some(caller) = record.caller else {
+            // Its callee has ended with it or was left before: the slot is nobody's.
+            continue;
+        };
+        set_current(caller);
         set_thread_pointer(record.thread_pointer);
         record.extended.reveal();
         frame.rip = record.rip;

@@ -8,7 +8,7 @@ use kiln_object::Error;
 use super::cpu::{self, Message};
 use super::run;
 use crate::call::activation::{Activation, Entry};
-use crate::call::{self, entry};
+use crate::call::{self, straight_line};
 use crate::firmware::MAX_PROCESSORS;
 use crate::process::{CPUS, Process};
 use crate::processor::{self, PerCpu};
@@ -59,7 +59,7 @@ pub fn enter() -> ! {
 fn schedule() -> ! {
     call::initialise();
     // SAFETY: the entry treats everything as the user's, and starts on the user's stack and GS.
-    unsafe { processor::syscall::initialise(entry::syscall_entry as *const () as u64) };
+    unsafe { processor::syscall::initialise(straight_line::address()) };
     if let Some(here) = cpu::here() {
         here.show_running();
         SCHEDULING.fetch_or(1 << PerCpu::number(), Ordering::SeqCst);

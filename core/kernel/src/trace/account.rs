@@ -37,6 +37,11 @@ impl Account {
         }
     }
 
+    /// Offset of a counter, for the straight line of a call.
+    pub(crate) const fn counter_offset(counter: Counter) -> usize {
+        core::mem::offset_of!(Account, counters) + 8 * counter as usize
+    }
+
     /// Counts one more; only the account's own processor does.
     #[inline(always)]
     pub fn count(&self, counter: Counter) {
