@@ -13,6 +13,34 @@ use crate::processor::{Features, features};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadUserMemory;
 
+/// STAC where there is SMAP. On the host nothing puts it in place.
+macro_rules! open {
+    () => {
+        if_freestanding!(crate::stac!())
+    };
+}
+
+/// CLAC where there is SMAP.
+macro_rules! close {
+    () => {
+        if_freestanding!(crate::clac!())
+    };
+}
+
+#[cfg(kiln_freestanding)]
+macro_rules! if_freestanding {
+    ($text:expr) => {
+        $text
+    };
+}
+
+#[cfg(not(kiln_freestanding))]
+macro_rules! if_freestanding {
+    ($text:expr) => {
+        ""
+    };
+}
+
 // `rdi` to, `rsi` from, `rdx` bytes; `rax` is 0 when all was copied and 1 otherwise. Nothing here
 // uses the stack below the return address, so the fault's frame destroys nothing. AC is set only
 // between the two markers; on machines without SMAP the callers take the plain entry.
@@ -49,7 +77,7 @@ global_asm!(
     "kiln_copy_across:",
     "push rcx",
     "shr ecx, 3",
-    crate::stac!(),
+    open!(),
     ".globl kiln_copy_across_start",
     "kiln_copy_across_start:",
     "rep movsq",
@@ -58,13 +86,13 @@ global_asm!(
     "rep movsb",
     ".globl kiln_copy_across_end",
     "kiln_copy_across_end:",
-    crate::clac!(),
+    close!(),
     "pop rcx",
     "clc",
     "ret",
     ".globl kiln_copy_across_fixup",
     "kiln_copy_across_fixup:",
-    crate::clac!(),
+    close!(),
     "pop rcx",
     "stc",
     "ret",
