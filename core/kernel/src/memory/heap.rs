@@ -10,7 +10,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kiln_object::Error;
 
 use super::PAGE_BYTES;
+use super::address_space::{REGIONS, REGIONS_AT_ONCE};
 use super::frames::{self, Purpose};
+use super::region::insertion_bytes;
 use crate::process::CPUS;
 use crate::processor::PerCpu;
 
@@ -35,9 +37,9 @@ fn growth(program: bool) -> u64 {
     left.min(frames::spare_pages(Purpose::Notes))
 }
 
-/// Bytes that one request of a process makes the kernel allocate at most: an object's slots, or the
-/// nodes of a map of regions that is split at every level, three times.
-const REQUEST_BYTES: usize = 16 << 10;
+/// Bytes that one request of a process makes the kernel allocate at most: an object's slots, or as
+/// many regions as one request adds.
+const REQUEST_BYTES: usize = insertion_bytes(REGIONS_AT_ONCE, REGIONS);
 
 /// Makes sure that the allocations of one request, of the `program` or of a server, will not fail.
 ///

@@ -2,8 +2,11 @@
 //!
 //! Ranges never overlap; neighbours that continue each other are one region. The map is plain
 //! data: what it says becomes true in the page tables only when pages are touched.
+//!
+//! Regions are kept in short runs, sorted by address: most processes have a single run, and one that
+//! has thousands of regions moves no more than a run for each change.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use kiln_interface::kernel::Protection;
 
@@ -48,10 +51,35 @@ pub struct Region {
     pub backing: Backing,
 }
 
+/// Regions in a run at most (in a test few, so that runs are split), and for how many a new one has
+/// room.
+const RUN: usize = if cfg!(test) { 4 } else { 128 };
+const NEW_RUN: usize = RUN / 4;
+
+/// Regions by ascending address.
+type Run = Vec<(u64, Region)>;
+
+/// Bytes that adding `added` regions at once allocates at most, in a map of at most `regions`.
+pub const fn insertion_bytes(added: usize, regions: usize) -> usize {
+    // A full run becomes two half ones, one of which grows to a full one again; the list of runs
+    // grows once.
+    added * RUN * size_of::<(u64, Region)>() + (2 * regions).div_ceil(RUN) * size_of::<Run>()
+}
+
 /// All regions of an address space by start address.
 #[derive(Debug, Default)]
 pub struct RegionMap {
-    regions: BTreeMap<u64, Region>,
+    /// By ascending address; none is empty.
+    runs: Vec<Run>,
+    /// Regions in all.
+    count: usize,
+}
+
+/// Where a region stands, or would stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    run: usize,
+    index: usize,
 }
 
 impl RegionMap {
@@ -59,44 +87,82 @@ impl RegionMap {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            regions: BTreeMap::new(),
+            runs: Vec::new(),
+            count: 0,
         }
+    }
+
+    /// The place of the first region that ends above `address`; one behind the last if there is none.
+    fn place(&self, address: u64) -> Place {
+        let run = match self.runs.len() {
+            0 | 1 => 0,
+            runs => self
+                .runs
+                .partition_point(|run| run.last().is_some_and(|(_, last)| last.end <= address))
+                .min(runs - 1),
+        };
+        let index = self.runs.get(run).map_or(0, |run| {
+            run.partition_point(|(_, region)| region.end <= address)
+        });
+        Place { run, index }
+    }
+
+    fn at(&self, place: Place) -> Option<(u64, &Region)> {
+        let (start, region) = self.runs.get(place.run)?.get(place.index)?;
+        Some((*start, region))
+    }
+
+    fn before(&self, place: Place) -> Option<Place> {
+        if let Some(index) = place.index.checked_sub(1) {
+            return Some(Place { index, ..place });
+        }
+        let run = place.run.checked_sub(1)?;
+        let index = self.runs.get(run)?.len().checked_sub(1)?;
+        Some(Place { run, index })
+    }
+
+    /// The regions from `place` on.
+    fn from(&self, place: Place) -> impl Iterator<Item = (u64, &Region)> {
+        let first = self.runs.get(place.run).map_or(&[][..], Vec::as_slice);
+        let first = first.get(place.index..).unwrap_or_default();
+        let others = self.runs.get(place.run + 1..).unwrap_or_default();
+        first
+            .iter()
+            .chain(others.iter().flatten())
+            .map(|(start, region)| (*start, region))
     }
 
     /// The region that holds `address`, with its start.
     #[must_use]
     pub fn find(&self, address: u64) -> Option<(u64, &Region)> {
-        let (start, region) = self.regions.range(..=address).next_back()?;
-        (address < region.end).then_some((*start, region))
+        self.find_or_next(address)
+            .filter(|(start, _)| *start <= address)
     }
 
     /// The region that holds `address`, or the next one above it.
     #[must_use]
     pub fn find_or_next(&self, address: u64) -> Option<(u64, &Region)> {
-        self.find(address)
-            .or_else(|| self.regions.range(address..).next().map(|(s, r)| (*s, r)))
+        self.at(self.place(address))
     }
 
     /// Whether nothing is mapped in `start..end`.
     #[must_use]
     pub fn is_free(&self, start: u64, end: u64) -> bool {
-        self.regions
-            .range(..end)
-            .next_back()
-            .is_none_or(|(_, region)| region.end <= start)
+        self.find_or_next(start)
+            .is_none_or(|(first, _)| first >= end)
     }
 
     /// Whether all of `start..end` is mapped.
     #[must_use]
     pub fn is_covered(&self, start: u64, end: u64) -> bool {
         let mut address = start;
-        while address < end {
-            match self.find(address) {
-                Some((_, region)) => address = region.end,
-                None => return false,
+        for (from, region) in self.overlapping(start, end) {
+            if from > address {
+                return false;
             }
+            address = region.end;
         }
-        true
+        address >= end
     }
 
     /// Whether a pinned region lies in `start..end`.
@@ -108,10 +174,8 @@ impl RegionMap {
 
     /// Regions that reach into `start..end`.
     pub fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Region)> {
-        let first = self.find(start).map_or(start, |(from, _)| from);
-        self.regions
-            .range(first..end.max(first))
-            .map(|(from, region)| (*from, region))
+        self.from(self.place(start))
+            .take_while(move |(from, _)| *from < end)
     }
 
     /// The highest free range of `length` bytes that ends at or below `ceiling` and starts at or
@@ -119,14 +183,21 @@ impl RegionMap {
     #[must_use]
     pub fn find_room(&self, floor: u64, ceiling: u64, length: u64) -> Option<u64> {
         let mut top = ceiling;
-        for (start, region) in self.regions.range(..ceiling).rev() {
+        // The region that holds the ceiling, if there is one, is the first that is in the way.
+        let mut place = self.place(ceiling);
+        if self.at(place).is_some_and(|(start, _)| start < ceiling) {
+            place.index += 1;
+        }
+        while let Some(below) = self.before(place) {
+            let (start, region) = self.at(below)?;
             if region.end < top && top - region.end >= length {
                 break;
             }
-            top = top.min(*start);
+            top = top.min(start);
             if top < floor {
                 return None;
             }
+            place = below;
         }
         let start = top.checked_sub(length)?;
         (start >= floor).then_some(start)
@@ -134,27 +205,83 @@ impl RegionMap {
 
     /// Adds a region in a range that is free, joined with neighbours that it continues.
     pub fn insert(&mut self, start: u64, region: Region) {
-        let mut start = start;
-        let mut region = region;
-        if let Some((before, previous)) = self
-            .regions
-            .range(..start)
-            .next_back()
-            .map(|(s, r)| (*s, *r))
-            && previous.end == start
-            && joins(before, &previous, &region)
-        {
-            self.regions.remove(&before);
-            region.backing = previous.backing;
-            start = before;
+        let place = self.place(start);
+        let above = self
+            .at(place)
+            .is_some_and(|(next, upper)| next == region.end && joins(start, &region, upper));
+        let lower = self.before(place);
+        let below = lower.filter(|lower| {
+            self.at(*lower).is_some_and(|(before, lower)| {
+                lower.end == start && joins(before, lower, &region)
+            })
+        });
+        match below {
+            Some(below) => {
+                let end = match above {
+                    true => self.remove(place).map_or(region.end, |(_, upper)| upper.end),
+                    false => region.end,
+                };
+                if let Some((_, lower)) = self.entry(below) {
+                    lower.end = end;
+                }
+            }
+            None if above => {
+                if let Some((next, upper)) = self.entry(place) {
+                    *next = start;
+                    upper.backing = region.backing;
+                }
+            }
+            None => self.put(place, start, region),
         }
-        if let Some(next) = self.regions.get(&region.end).copied()
-            && joins(start, &region, &next)
-        {
-            self.regions.remove(&region.end);
-            region.end = next.end;
+    }
+
+    fn entry(&mut self, place: Place) -> Option<&mut (u64, Region)> {
+        self.runs.get_mut(place.run)?.get_mut(place.index)
+    }
+
+    /// Puts a region that continues no other at its place.
+    fn put(&mut self, place: Place, start: u64, region: Region) {
+        self.count += 1;
+        let Some(run) = self.runs.get_mut(place.run) else {
+            let mut run = Run::with_capacity(NEW_RUN);
+            run.push((start, region));
+            self.runs.push(run);
+            return;
+        };
+        if run.len() < RUN {
+            run.insert(place.index, (start, region));
+            return;
         }
-        self.regions.insert(start, region);
+        self.split(place, start, region);
+    }
+
+    /// As [`RegionMap::put`] in a run that is full, of which two are made.
+    #[cold]
+    fn split(&mut self, place: Place, start: u64, region: Region) {
+        let Some(run) = self.runs.get_mut(place.run) else {
+            return;
+        };
+        let mut upper = Run::with_capacity(RUN);
+        upper.extend(run.drain(RUN / 2..));
+        match place.index.checked_sub(RUN / 2) {
+            Some(index) => upper.insert(index, (start, region)),
+            None => run.insert(place.index, (start, region)),
+        }
+        self.runs.insert(place.run + 1, upper);
+    }
+
+    /// Takes the region at a place out.
+    fn remove(&mut self, place: Place) -> Option<(u64, Region)> {
+        let run = self.runs.get_mut(place.run)?;
+        if place.index >= run.len() {
+            return None;
+        }
+        let removed = run.remove(place.index);
+        self.count -= 1;
+        if run.is_empty() {
+            self.runs.remove(place.run);
+        }
+        Some(removed)
     }
 
     /// Takes the lowest piece of `start..end` out of the map; `None` when nothing is mapped there.
@@ -164,24 +291,36 @@ impl RegionMap {
         if start >= end {
             return None;
         }
-        let (from, region) = self
-            .overlapping(start, end)
-            .next()
-            .map(|(from, region)| (from, *region))?;
-        self.regions.remove(&from);
-        if from < start {
-            let below = Region {
-                end: start,
-                ..region
-            };
-            self.regions.insert(from, below);
+        let place = self.place(start);
+        let (from, region) = self.at(place).map(|(from, region)| (from, *region))?;
+        if from >= end {
+            return None;
         }
-        if region.end > end {
-            let above = Region {
-                backing: region.backing.advanced(end - from),
-                ..region
-            };
-            self.regions.insert(end, above);
+        let below = Region {
+            end: start,
+            ..region
+        };
+        let above = Region {
+            backing: region.backing.advanced(end - from),
+            ..region
+        };
+        match (from < start, region.end > end) {
+            (false, false) => {
+                self.remove(place);
+            }
+            (false, true) => {
+                if let Some(entry) = self.entry(place) {
+                    *entry = (end, above);
+                }
+            }
+            (true, cut) => {
+                if let Some((_, region)) = self.entry(place) {
+                    *region = below;
+                }
+                if cut {
+                    self.put(self.place(start), end, above);
+                }
+            }
         }
         let piece = from.max(start);
         let taken = Region {
@@ -202,24 +341,25 @@ impl RegionMap {
     /// The free range around `start..end`, which is free: from the region before to the one after.
     #[must_use]
     pub fn gap_around(&self, start: u64, end: u64) -> (u64, u64) {
-        let below = self.regions.range(..start).next_back();
-        let above = self.regions.range(end..).next();
+        let place = self.place(start);
+        let below = self.before(place).and_then(|below| self.at(below));
+        let above = self.from(place).find(|(from, _)| *from >= end);
         (
             below.map_or(0, |(_, region)| region.end),
-            above.map_or(u64::MAX, |(from, _)| *from),
+            above.map_or(u64::MAX, |(from, _)| from),
         )
     }
 
     /// How many regions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.regions.len()
+        self.count
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.regions.is_empty()
+        self.count == 0
     }
 }
 
@@ -322,6 +462,15 @@ mod tests {
                         _ => unreachable!(),
                     });
                     prop_assert_eq!(found, *expected);
+                    let free = model[place..].iter().take(3).all(Option::is_none);
+                    prop_assert_eq!(map.is_free(address, address + 0x3000), free);
+                    let covered = model[place..].iter().take(3).all(Option::is_some);
+                    prop_assert_eq!(map.is_covered(address, address + 0x3000), covered && place < 78);
+                    let room = (0..place.saturating_sub(2))
+                        .rev()
+                        .find(|first| model[*first..first + 3].iter().all(Option::is_none));
+                    let room = room.map(|first| (first as u64) << 12);
+                    prop_assert_eq!(map.find_room(0, address, 0x3000), room);
                 }
             }
         }

@@ -22,8 +22,8 @@ use super::{heap, kernel_space};
 use settling::Settling;
 
 /// Regions that a process may have, and how many more one request may make of them at most.
-const REGIONS: usize = 65_530;
-const REGIONS_AT_ONCE: usize = 3;
+pub(super) const REGIONS: usize = 65_530;
+pub(super) const REGIONS_AT_ONCE: usize = 3;
 
 /// Pages that are flushed one by one; above that the whole TLB is.
 const SINGLE_FLUSHES: u64 = 16;
