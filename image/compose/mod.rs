@@ -5,9 +5,10 @@
 
 mod configuration;
 mod parts;
+mod program;
 
 use kiln_erofs::write::{Summary, Tree};
-use kiln_linker::{ComponentInput, Composer, Image, Input, Kind, Request};
+use kiln_linker::{ComponentInput, Composer, Image, Input, Kind, ProgramInput, Request};
 
 pub use configuration::{DRIVER_KEY, Launch, configuration};
 
@@ -42,6 +43,8 @@ pub struct Ingredients {
     pub root_summary: Summary,
     /// The configuration's bytes.
     configuration: Vec<u8>,
+    /// The program, if it can be in its process from the start.
+    program: Option<ProgramInput>,
     kernel: Vec<Input<'static>>,
     components: Vec<(Kind, &'static str, Vec<Input<'static>>)>,
 }
@@ -69,10 +72,20 @@ impl Ingredients {
             let name = configuration::HOSTILE_SERVER;
             components.push((Kind::Server, name, parts::part(personality)?));
         }
+        let mut configuration = configuration(manifest, launch);
+        let program = match manifest.personality {
+            Personality::Linux => program::lay_out(tree, &manifest.program.path.value, &root),
+            Personality::BenchNative | Personality::Hostile => None,
+        };
+        let program = program.map(|program| {
+            program.write_record(&mut configuration);
+            program.input
+        });
         Ok(Self {
             root,
             root_summary,
-            configuration: configuration(manifest, launch),
+            configuration,
+            program,
             kernel: parts::part("kernel")?,
             components,
         })
@@ -98,6 +111,7 @@ impl Ingredients {
             });
         }
         let composer = composer.root(&self.root).config(&self.configuration);
+        let composer = composer.program(self.program.clone());
         Ok(composer.compose().map_err(ComposeError::from)?)
     }
 }

@@ -120,6 +120,8 @@ impl Contents {
         contents.parts = inspection
             .components
             .iter()
+            // A program lies in the root file system.
+            .filter(|component| component.kind != Kind::Program)
             .map(|component| Part {
                 name: component.name.clone(),
                 kind: kind_name(component.kind),
@@ -190,7 +192,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Kernel => "kernel",
         Kind::Server => "server",
         Kind::Personality => "personality",
-        Kind::Root | Kind::Config | Kind::Symbols(_) | Kind::Other(_) => "data",
+        Kind::Root | Kind::Config | Kind::Symbols(_) | Kind::Other(_) | Kind::Program => "data",
     }
 }
 

@@ -15,7 +15,7 @@ pub use inspection::{InspectedComponent, Inspection, inspect};
 use crate::plan::{Addresses, Plan};
 use crate::{Error, Request};
 use arrangement::Arrangement;
-use kiln_image_format::{Kind, LOCATION_SYMBOL, PAGE_BYTES, VIRTUAL_BASE};
+use kiln_image_format::{Kind, LOCATION_SYMBOL, PAGE_BYTES, SegmentRecord, VIRTUAL_BASE};
 use std::borrow::Cow;
 
 /// Where every component but the kernel is linked, in its own address space.
@@ -41,6 +41,17 @@ pub struct ComponentInput<'a> {
     pub request: Request<'a>,
 }
 
+/// A program of the root file system that the kernel puts into the personality's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramInput {
+    /// Its path in the root file system.
+    pub name: String,
+    /// Where it starts.
+    pub entry: u64,
+    /// Its segments; their offsets count from the start of the root file system.
+    pub segments: Vec<SegmentRecord>,
+}
+
 /// Collects what goes into an image.
 ///
 /// ```no_run
@@ -61,6 +72,7 @@ pub struct Composer<'a> {
     kernel: Request<'a>,
     components: Vec<ComponentInput<'a>>,
     blobs: Vec<(Kind, String, &'a [u8])>,
+    program: Option<ProgramInput>,
     symbols: bool,
     component_base: u64,
 }
@@ -90,6 +102,7 @@ impl<'a> Composer<'a> {
             kernel,
             components: Vec::new(),
             blobs: Vec::new(),
+            program: None,
             symbols: true,
             component_base: COMPONENT_BASE,
         }
@@ -121,6 +134,13 @@ impl<'a> Composer<'a> {
         self
     }
 
+    /// Sets the program that is in its process from the start.
+    #[must_use]
+    pub fn program(mut self, program: Option<ProgramInput>) -> Self {
+        self.program = program;
+        self
+    }
+
     /// Says whether the image has the kernel's symbols, for backtraces; it has unless told not to.
     #[must_use]
     pub fn symbols(mut self, wanted: bool) -> Self {
@@ -145,6 +165,9 @@ impl<'a> Composer<'a> {
         }
         for (kind, name, bytes) in &self.blobs {
             arrangement.add_blob(*kind, name, Cow::Borrowed(*bytes), PAGE_BYTES)?;
+        }
+        if let Some(program) = &self.program {
+            arrangement.add_program(program)?;
         }
         if self.symbols {
             arrangement.add_kernel_symbols()?;

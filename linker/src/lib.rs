@@ -30,12 +30,13 @@ mod slots;
 mod target;
 
 pub use compose::{
-    ComponentInput, Composer, Image, InspectedComponent, Inspection, LinkedComponent, inspect,
+    ComponentInput, Composer, Image, InspectedComponent, Inspection, LinkedComponent, ProgramInput,
+    inspect,
 };
 pub use debug_elf::debug_elf;
 pub use error::{Error, Relocation, Site, UndefinedSymbol};
 pub use kiln_image_format as format;
-pub use kiln_image_format::{Kind, Permissions};
+pub use kiln_image_format::{Kind, Permissions, SegmentRecord};
 pub use linked::{Linked, Segment, Symbol, SymbolKind};
 pub use plan::{Addresses, Class, Extent, Plan, Sizes};
 pub use report::{BlobReport, ComponentReport, CrateReport, ImageReport, SectionReport};

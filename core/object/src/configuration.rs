@@ -21,6 +21,8 @@ pub mod key {
     pub const PROGRAM_ARGUMENT: &str = "program.argument";
     /// `NAME=VALUE`.
     pub const PROGRAM_ENVIRONMENT: &str = "program.environment";
+    /// The program is in its process already: a [`LaidOut`](crate::program::LaidOut).
+    pub const PROGRAM_LAID_OUT: &str = "program.laid_out";
     /// The working directory.
     pub const PROGRAM_DIRECTORY: &str = "program.directory";
     /// Host name that the program sees.

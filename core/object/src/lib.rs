@@ -17,6 +17,7 @@ pub mod layout;
 mod loopback;
 pub mod marshal;
 pub mod plain;
+pub mod program;
 pub mod startup;
 pub mod trace;
 mod wire;

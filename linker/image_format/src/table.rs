@@ -46,6 +46,10 @@ pub enum Kind {
     Symbols(u32),
     /// A kind that the composing tool and the kernel agreed on.
     Other(u32),
+    /// A program in the root file system: its segments are parts of the file there, and come into the
+    /// personality's process where they say. They are of an ELF file: a segment may begin and end
+    /// within a page, of which the rest is what the file has there.
+    Program,
 }
 
 impl Kind {
@@ -58,6 +62,7 @@ impl Kind {
             5 => Some(Self::Config),
             6 => Some(Self::Symbols(argument)),
             7 => Some(Self::Other(argument)),
+            8 => Some(Self::Program),
             _ => None,
         }
     }
@@ -72,6 +77,7 @@ impl Kind {
             Self::Config => (5, 0),
             Self::Symbols(component) => (6, component),
             Self::Other(number) => (7, number),
+            Self::Program => (8, 0),
         }
     }
 }

@@ -17,6 +17,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Just(Kind::Config),
         any::<u32>().prop_map(Kind::Symbols),
         any::<u32>().prop_map(Kind::Other),
+        Just(Kind::Program),
     ]
 }
 

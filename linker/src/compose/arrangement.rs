@@ -5,7 +5,9 @@
 
 use super::headers::{FirstPage, Load};
 use super::image::{Image, LinkedComponent, Part};
-use super::{MULTIBOOT1_ENTRY, MULTIBOOT2_ENTRY, PHYSICAL_LIMIT, PVH_ENTRY, too_large};
+use super::{
+    MULTIBOOT1_ENTRY, MULTIBOOT2_ENTRY, PHYSICAL_LIMIT, PVH_ENTRY, ProgramInput, too_large,
+};
 use crate::linked::{Linked, Symbol, SymbolKind};
 use crate::plan::{Addresses, Plan, Sizes};
 use crate::report::{BlobReport, ImageReport};
@@ -124,6 +126,25 @@ impl<'k, 'a> Arrangement<'k, 'a> {
             bytes: length,
         });
         self.parts.push(Part { offset, bytes });
+        Ok(())
+    }
+
+    /// Adds a program that lies in the root file system, which was added before.
+    pub(super) fn add_program(&mut self, program: &ProgramInput) -> Result<(), Error> {
+        let root = self.records.iter().find(|record| record.kind == Kind::Root);
+        let root = root.and_then(|record| record.segments.first());
+        let start = root.map_or(0, |segment| segment.image_offset);
+        let mut segments = program.segments.clone();
+        for segment in &mut segments {
+            let offset = segment.image_offset.checked_add(start);
+            segment.image_offset = offset.ok_or_else(too_large)?;
+        }
+        self.records.push(ComponentRecord {
+            name: program.name.clone(),
+            kind: Kind::Program,
+            entry: program.entry,
+            segments,
+        });
         Ok(())
     }
 

@@ -211,14 +211,15 @@ impl RegionMap {
             .is_some_and(|(next, upper)| next == region.end && joins(start, &region, upper));
         let lower = self.before(place);
         let below = lower.filter(|lower| {
-            self.at(*lower).is_some_and(|(before, lower)| {
-                lower.end == start && joins(before, lower, &region)
-            })
+            self.at(*lower)
+                .is_some_and(|(before, lower)| lower.end == start && joins(before, lower, &region))
         });
         match below {
             Some(below) => {
                 let end = match above {
-                    true => self.remove(place).map_or(region.end, |(_, upper)| upper.end),
+                    true => self
+                        .remove(place)
+                        .map_or(region.end, |(_, upper)| upper.end),
                     false => region.end,
                 };
                 if let Some((_, lower)) = self.entry(below) {

@@ -161,7 +161,17 @@ impl Image<'_> {
         component: &Component<'_>,
         all: &[(&'static Process, Component<'_>)],
     ) -> Result<(), Error> {
-        load::component(process, component, self.physical, self.information)?;
+        // The program lies in the personality's process.
+        let program = self
+            .table
+            .first(Kind::Program)
+            .map(|program| program.segments);
+        let program = program
+            .into_iter()
+            .flatten()
+            .take_while(|_| process.is_program());
+        let segments = component.segments.chain(program);
+        load::memory(process, segments, self.physical, self.information)?;
         load::configuration(process, self.configuration)?;
         let mut startup = Startup::new_zeroed();
         startup.magic = STARTUP_MAGIC;

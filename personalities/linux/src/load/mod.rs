@@ -6,50 +6,29 @@
 
 mod execute;
 mod image;
+mod laid_out;
 pub mod plan;
 pub mod script;
 pub mod stack;
+mod start;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering::Relaxed;
 
-use kiln_interface::kernel::{AddressSpace, MapFlags, Protection};
 use kiln_object::configuration::key;
-use kiln_object::layout::{PAGE_BYTES, USER_END};
-use linux_raw_sys::auxvec;
 
 pub use execute::{execve, execveat};
+pub use start::STACK_GAP;
 
+use crate::LINUX;
 use crate::entry::start::start_program;
 use crate::errno::Errno;
 use crate::files::{self, Readable, files as open_files};
-use crate::memory::{Break, Range};
-use crate::process::{self, STACK_BYTES, exit_image, has_fsgsbase};
-use crate::{LINUX, program_memory, time};
+use crate::process::exit_image;
 use image::Image;
 use plan::Refusal;
 use script::BadScript;
-
-/// Bytes below the stack that are kept free, so that running over its end is a fault.
-pub const STACK_GAP: u64 = 1 << 20;
-
-/// Distance of mappings from the top of the stack, as Linux keeps it at the least.
-const STACK_RESERVE: u64 = 128 << 20;
-
-/// Randomness of the stack's top (16 GiB, as Linux) and of the mappings below it.
-const STACK_SPREAD: u64 = 1 << 34;
-const MAPPING_SPREAD: u64 = 1 << 40;
-
-/// Where a program that may lie anywhere is put at the least, as Linux does.
-const PROGRAM_BASE: u64 = 0x5555_5555_4000;
-const PROGRAM_SPREAD: u64 = 1 << 40;
-
-/// Randomness of the heap's start behind the program.
-const BREAK_SPREAD: u64 = 1 << 25;
-
-/// Entries that [`auxiliary_vector`] makes.
-const AUXILIARY_ENTRIES: usize = 17;
+use start::{Placed, Randomness, Start};
 
 /// Why the program cannot be started.
 #[derive(Debug)]
@@ -146,10 +125,23 @@ impl Failure {
 
 /// Starts what the configuration names; ends the image if that cannot be.
 pub fn run_first_program() -> ! {
-    let configuration = kiln_runtime::configuration();
     let startup = kiln_runtime::startup();
     LINUX.terminal.initialise(startup.command_line());
-    let directory = configuration.value(key::PROGRAM_DIRECTORY).unwrap_or(b"/");
+    let mut path = None;
+    let mut laid_out = None;
+    let mut directory = &b"/"[..];
+    let mut arguments = Vec::new();
+    let mut environment = Vec::new();
+    for record in kiln_runtime::configuration().records() {
+        match record.key {
+            key::PROGRAM_ARGUMENT => arguments.push(record.value.to_vec()),
+            key::PROGRAM_ENVIRONMENT => environment.push(record.value.to_vec()),
+            key::PROGRAM_PATH => path = Some(record.value),
+            key::PROGRAM_DIRECTORY => directory = record.value,
+            key::PROGRAM_LAID_OUT => laid_out = Some(record.value),
+            _ => {}
+        }
+    }
     if let Err(errno) = files::initialise(open_files(), &LINUX.terminal, directory) {
         kiln_runtime::log_line!(
             "working directory {}: {errno}",
@@ -157,22 +149,17 @@ pub fn run_first_program() -> ! {
         );
         exit_image(126);
     }
-    let Some(path) = configuration.value(key::PROGRAM_PATH) else {
+    let Some(path) = path else {
         kiln_runtime::log_line!("the image's configuration names no program");
         exit_image(127);
     };
-    let mut arguments: Vec<Vec<u8>> = configuration
-        .values(key::PROGRAM_ARGUMENT)
-        .map(<[u8]>::to_vec)
-        .collect();
     if arguments.is_empty() {
         arguments.push(path.to_vec());
     }
-    let environment: Vec<Vec<u8>> = configuration
-        .values(key::PROGRAM_ENVIRONMENT)
-        .map(<[u8]>::to_vec)
-        .collect();
-    let loaded = Prepared::find(path, arguments, environment).and_then(Prepared::map);
+    let loaded = match laid_out {
+        Some(laid_out) => laid_out::complete(laid_out, path, arguments, environment),
+        None => Prepared::find(path, arguments, environment).and_then(Prepared::map),
+    };
     match loaded {
         Ok((entry, stack)) => start_program(entry, stack),
         Err(failure) => {
@@ -184,16 +171,10 @@ pub fn run_first_program() -> ! {
 
 /// A program whose files were opened and looked at; nothing is mapped yet.
 struct Prepared {
-    /// The path that was asked for.
-    path: Vec<u8>,
+    start: Start,
     file: Readable,
-    /// Absolute path of `file`.
-    executable: Vec<u8>,
     program: Image,
     interpreter: Option<(Readable, Vec<u8>, Image)>,
-    arguments: Vec<Vec<u8>>,
-    environment: Vec<Vec<u8>>,
-    random: Randomness,
 }
 
 impl Prepared {
@@ -218,72 +199,51 @@ impl Prepared {
             }
             None => None,
         };
-        let prepared = Self {
+        let start = Start {
             path: path.to_vec(),
-            file,
             executable,
-            program,
-            interpreter,
             arguments,
             environment,
             random,
         };
-        // Whether the stack is too large does not depend on where it is.
-        prepared.stack(USER_END, &[(0, 0); AUXILIARY_ENTRIES])?;
-        Ok(prepared)
-    }
-
-    fn stack(&self, top: u64, auxiliary: &[(u64, u64)]) -> Result<stack::InitialStack, Failure> {
-        let content = stack::Content {
-            arguments: &self.arguments,
-            environment: &self.environment,
-            file_name: &self.path,
-            random: self.random.key,
-            platform: b"x86_64",
-            auxiliary,
-        };
-        stack::lay_out(&content, top).map_err(|_| Failure::Arguments)
+        start.check()?;
+        Ok(Self {
+            start,
+            file,
+            program,
+            interpreter,
+        })
     }
 
     /// Maps everything in an address space without a program; answers where it starts and its stack
     /// pointer.
     fn map(self) -> Result<(u64, u64), Failure> {
-        let random = &self.random;
-        let stack_top = (USER_END - random.below(0, STACK_SPREAD)) & !15;
-        let ceiling = stack_top - STACK_BYTES - STACK_RESERVE - random.below(1, MAPPING_SPREAD);
-        *LINUX.memory.ceiling.lock() = ceiling & !(PAGE_BYTES - 1);
-        let preferred = PROGRAM_BASE + random.below(2, PROGRAM_SPREAD);
-        let program_bias = self
+        let random = &self.start.random;
+        let stack_top = random.stack_top();
+        let preferred = random.program();
+        let plan = &self.program.plan;
+        let bias = self
             .program
-            .place(&self.file, &self.executable, Some(preferred))
+            .place(&self.file, &self.start.executable, Some(preferred))
             .map_err(Failure::Map)?;
-        let program_entry = self.program.plan.entry.wrapping_add(program_bias);
-        let mut entry = program_entry;
-        let mut interpreter_base = 0;
+        let program_entry = plan.entry.wrapping_add(bias);
+        let mut program = Placed {
+            entry: program_entry,
+            program_entry,
+            interpreter_base: 0,
+            table_address: match plan.table_address {
+                0 => 0,
+                address => address.wrapping_add(bias),
+            },
+            table_entries: plan.table_entries as u64,
+            end: plan.extent().1.wrapping_add(bias),
+        };
         if let Some((file, path, image)) = &self.interpreter {
             let bias = image.place(file, path, None).map_err(Failure::Map)?;
-            interpreter_base = image.plan.extent().0.wrapping_add(bias);
-            entry = image.plan.entry.wrapping_add(bias);
+            program.interpreter_base = image.plan.extent().0.wrapping_add(bias);
+            program.entry = image.plan.entry.wrapping_add(bias);
         }
-        let (_, program_end) = self.program.plan.extent();
-        let break_start = program_end.wrapping_add(program_bias) + random.below(3, BREAK_SPREAD);
-        *LINUX.memory.program_break.lock() = Break::at(break_start & !(PAGE_BYTES - 1));
-
-        map_stack(stack_top.next_multiple_of(PAGE_BYTES))?;
-        let table = match self.program.plan.table_address {
-            0 => 0,
-            address => address.wrapping_add(program_bias),
-        };
-        let auxiliary = auxiliary_vector(&self.program, table, interpreter_base, program_entry);
-        let initial = self.stack(stack_top, &auxiliary)?;
-        program_memory::copy_out(initial.pointer, &initial.bytes).map_err(Failure::Map)?;
-        remember(
-            self.executable,
-            &self.arguments,
-            &self.environment,
-            &initial,
-        );
-        Ok((entry, initial.pointer))
+        self.start.finish(stack_top, &program)
     }
 }
 
@@ -315,125 +275,4 @@ fn find_program(
         arguments.splice(0..1.min(arguments.len()), before);
     }
     Err(Failure::TooDeep)
-}
-
-/// Random numbers for the layout, drawn at once.
-struct Randomness {
-    offsets: [u64; 4],
-    key: [u8; 16],
-}
-
-impl Randomness {
-    fn draw() -> Result<Self, Errno> {
-        let mut bytes = [0; 48];
-        process::random_bytes(&mut bytes)?;
-        let (words, key) = bytes.split_at(32);
-        let mut drawn = Self {
-            offsets: [0; 4],
-            key: [0; 16],
-        };
-        drawn.key.copy_from_slice(key);
-        for (offset, word) in drawn.offsets.iter_mut().zip(words.as_chunks::<8>().0) {
-            *offset = u64::from_le_bytes(*word);
-        }
-        Ok(drawn)
-    }
-
-    /// The `n`-th offset: below `spread`, a power of two, in steps of 16 bytes.
-    fn below(&self, n: usize, spread: u64) -> u64 {
-        self.offsets.get(n).copied().unwrap_or(0) & (spread - 1) & !15
-    }
-}
-
-fn map_stack(top: u64) -> Result<(), Failure> {
-    let space = kiln_runtime::address_space();
-    let bottom = top - STACK_BYTES;
-    let protection = Protection::READ | Protection::WRITE;
-    space
-        .map_anonymous(
-            bottom,
-            STACK_BYTES,
-            protection.bits(),
-            MapFlags::EXACT.bits(),
-        )
-        .map_err(|error| Failure::Map(error.into()))?;
-    LINUX.memory.stack_bottom.store(bottom, Relaxed);
-    let range = Range {
-        start: bottom,
-        length: STACK_BYTES,
-    };
-    LINUX.memory.names.lock().insert(range, b"[stack]");
-    Ok(())
-}
-
-fn auxiliary_vector(
-    program: &Image,
-    table: u64,
-    interpreter_base: u64,
-    program_entry: u64,
-) -> [(u64, u64); AUXILIARY_ENTRIES] {
-    use core::arch::x86_64::__cpuid;
-    /// `AT_HWCAP2`: FSGSBASE may be used in user mode.
-    const HWCAP2_FSGSBASE: u64 = 2;
-    // While system calls are traced, clocks are read by them.
-    let shared_object = match crate::entry::TRACING.load(Relaxed) {
-        true => (auxvec::AT_IGNORE, 0),
-        false => (auxvec::AT_SYSINFO_EHDR, crate::entry::vdso::range().start),
-    };
-    [
-        shared_object,
-        (auxvec::AT_HWCAP, u64::from(__cpuid(1).edx)),
-        (auxvec::AT_PAGESZ, PAGE_BYTES),
-        (auxvec::AT_CLKTCK, time::TICKS_PER_SECOND),
-        (auxvec::AT_PHDR, table),
-        (auxvec::AT_PHENT, plan::PROGRAM_HEADER_BYTES as u64),
-        (auxvec::AT_PHNUM, program.plan.table_entries as u64),
-        (auxvec::AT_BASE, interpreter_base),
-        (auxvec::AT_FLAGS, 0),
-        (auxvec::AT_ENTRY, program_entry),
-        (auxvec::AT_UID, u64::from(process::identity::USER)),
-        (auxvec::AT_EUID, u64::from(process::identity::USER)),
-        (auxvec::AT_GID, u64::from(process::identity::GROUP)),
-        (auxvec::AT_EGID, u64::from(process::identity::GROUP)),
-        (auxvec::AT_SECURE, 0),
-        (
-            auxvec::AT_HWCAP2,
-            if has_fsgsbase() { HWCAP2_FSGSBASE } else { 0 },
-        ),
-        (auxvec::AT_MINSIGSTKSZ, crate::signal::minimum_stack_bytes()),
-    ]
-    .map(|(kind, value)| (u64::from(kind), value))
-}
-
-/// Keeps what `/proc/self` tells.
-fn remember(
-    executable: Vec<u8>,
-    arguments: &[Vec<u8>],
-    environment: &[Vec<u8>],
-    initial: &stack::InitialStack,
-) {
-    let joined = |strings: &[Vec<u8>]| {
-        let mut all = Vec::new();
-        for string in strings {
-            all.extend_from_slice(string);
-            all.push(0);
-        }
-        all
-    };
-    let (address, length) = initial.auxiliary;
-    let start = (address - initial.pointer) as usize;
-    let mut program = open_files().program.lock();
-    let name = executable
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or_default();
-    program.name = name.get(..15).unwrap_or(name).to_vec();
-    program.arguments = joined(arguments);
-    program.environment = joined(environment);
-    program.auxiliary = initial
-        .bytes
-        .get(start..start + length)
-        .unwrap_or_default()
-        .to_vec();
-    program.path = executable;
 }
