@@ -178,6 +178,24 @@ pub static FIGURES: &[Figure] = &[
         "syscall.getppid.reflected",
         "method of a kernel object (Linux: getppid)",
     ),
+    native(
+        "thread.yield",
+        Some(50.0),
+        "sched_yield",
+        "a thread of a native process gives way to another",
+    ),
+    native(
+        "thread.pingpong",
+        Some(200.0),
+        "thread.pingpong",
+        "two such threads wake each other and wait, both once",
+    ),
+    native(
+        "thread.create",
+        Some(1500.0),
+        "thread.create",
+        "such a thread is started and joined",
+    ),
     call(
         "file.read4k",
         Some(2500.0),

@@ -1,4 +1,4 @@
-//! Measures object calls from inside an image, in place of a personality.
+//! Measures object calls and threads from inside an image, in place of a personality.
 //!
 //! Prints a line `name instructions` for each figure on the console. Under QEMU's instruction
 //! counter a difference of time stamps is a count of instructions, the same on each run; the least
@@ -11,6 +11,8 @@
 #![deny(unsafe_code)]
 
 extern crate alloc;
+
+mod threads;
 
 use alloc::format;
 
@@ -34,6 +36,7 @@ fn main() {
     };
     report("call.null", least(|| names.version().is_ok()));
     report("call.kernel", least(|| process().processor_time().is_ok()));
+    threads::measure();
     let _ = machine().power_off(0);
 }
 

@@ -14,6 +14,12 @@ pub const RUNTIME_WORDS: usize = 56;
 /// The free word that holds the running thread of [`thread`](crate::thread).
 pub const CURRENT_THREAD: usize = 0;
 
+/// The free word that holds the scheduler of this dispatcher, zero before it has one.
+pub const SCHEDULER: usize = 1;
+
+/// The free word that holds the same while the common case is one, else zero.
+pub const QUICK: usize = 2;
+
 /// The offset from the user GS base of the free word `index`, for assembly.
 #[must_use]
 pub const fn word_offset(index: usize) -> usize {
@@ -38,11 +44,106 @@ pub fn word(index: usize) -> &'static AtomicU64 {
     &page().runtime[index]
 }
 
+/// Puts soft interrupts off until as many [`enable`] as `disable`: the running thread is not stopped
+/// and goes on on this dispatcher. A section so guarded is short and never waits.
+#[inline(always)]
+pub fn disable() {
+    source::disable();
+}
+
+/// Ends a section that [`disable`] began; what became pending in the outermost is seen to.
+#[inline(always)]
+pub fn enable() {
+    source::enable();
+}
+
+/// As [`enable`], but leaves what is pending to the next who looks.
+#[inline(always)]
+pub(crate) fn enable_quietly() {
+    source::enable_quietly();
+}
+
+/// The word `INDEX` of this dispatcher, in one instruction: also right for a thread that may be
+/// stopped and go on elsewhere, if what the word says is about the thread.
+#[inline(always)]
+pub(crate) fn load_word<const INDEX: usize>() -> usize {
+    source::load_word::<INDEX>()
+}
+
+/// Sets the word `INDEX` of this dispatcher.
+#[inline(always)]
+pub(crate) fn store_word<const INDEX: usize>(value: usize) {
+    source::store_word::<INDEX>(value);
+}
+
 const _: () = assert!(offset_of!(DispatcherPage, trap) == RUNTIME + 8 * RUNTIME_WORDS);
 
 #[cfg(kiln_freestanding)]
 mod source {
-    use super::DispatcherPage;
+    use core::arch::asm;
+    use core::mem::offset_of;
+
+    use super::{DispatcherPage, word_offset};
+
+    #[inline(always)]
+    pub fn disable() {
+        // SAFETY: adds one to a word of the page, of which only this dispatcher's code makes use.
+        unsafe {
+            asm!("inc dword ptr gs:[{}]", const offset_of!(DispatcherPage, disabled), options(nostack));
+        }
+    }
+
+    #[inline(always)]
+    pub fn enable() {
+        // SAFETY: as in `disable`; the page is read only otherwise.
+        unsafe {
+            asm!(
+                "dec dword ptr gs:[{disabled}]",
+                "cmp qword ptr gs:[{pending}], 0",
+                "jne {look}",
+                disabled = const offset_of!(DispatcherPage, disabled),
+                pending = const offset_of!(DispatcherPage, pending),
+                look = label { crate::thread::look_at_pending() },
+                options(nostack),
+            );
+        }
+    }
+
+    #[inline(always)]
+    pub fn enable_quietly() {
+        // SAFETY: as in `disable`.
+        unsafe {
+            asm!("dec dword ptr gs:[{}]", const offset_of!(DispatcherPage, disabled), options(nostack));
+        }
+    }
+
+    #[inline(always)]
+    pub fn load_word<const INDEX: usize>() -> usize {
+        let value;
+        // SAFETY: reads the page, which stays for as long as the process lives.
+        unsafe {
+            asm!(
+                "mov {}, gs:[{}]",
+                out(reg) value,
+                const word_offset(INDEX),
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        value
+    }
+
+    #[inline(always)]
+    pub fn store_word<const INDEX: usize>(value: usize) {
+        // SAFETY: writes a word of the page, which stays for as long as the process lives.
+        unsafe {
+            asm!(
+                "mov gs:[{}], {}",
+                const word_offset(INDEX),
+                in(reg) value,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
 
     #[inline(always)]
     pub fn page() -> &'static DispatcherPage {
@@ -50,7 +151,7 @@ mod source {
         // SAFETY: the user GS base is the page and its first word is its own address; the page stays
         // for as long as the process lives and holds atomics only.
         unsafe {
-            core::arch::asm!(
+            asm!(
                 "mov {}, gs:[0]",
                 out(reg) address,
                 options(nostack, readonly, preserves_flags),
@@ -62,9 +163,33 @@ mod source {
 
 #[cfg(not(kiln_freestanding))]
 mod source {
+    use core::sync::atomic::Ordering::Relaxed;
     use std::boxed::Box;
 
     use super::DispatcherPage;
+
+    pub fn disable() {
+        page().disabled.fetch_add(1, Relaxed);
+    }
+
+    pub fn enable() {
+        enable_quietly();
+        if page().pending.load(Relaxed) != 0 {
+            crate::thread::look_at_pending();
+        }
+    }
+
+    pub fn enable_quietly() {
+        page().disabled.fetch_sub(1, Relaxed);
+    }
+
+    pub fn store_word<const INDEX: usize>(value: usize) {
+        page().runtime[INDEX].store(value as u64, Relaxed);
+    }
+
+    pub fn load_word<const INDEX: usize>() -> usize {
+        page().runtime[INDEX].load(Relaxed) as usize
+    }
 
     std::thread_local! {
         // Every thread of the host plays a dispatcher of its own.

@@ -1,4 +1,5 @@
-//! A panic ends the process and nothing else: a line on the log, status 134 as for an abort.
+//! A panic ends the process and nothing else: a line on the log, status 134 as for an abort. That of
+//! a thread which was started so ends the thread alone.
 
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +13,13 @@ const ABORTED: u32 = 134;
 fn panicked(info: &PanicInfo<'_>) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
     // A panic while the first is reported must not report itself.
-    if !PANICKING.swap(true, Ordering::Relaxed) {
+    let is_first = !PANICKING.swap(true, Ordering::Relaxed);
+    if is_first {
         crate::log_line!("panic: {info}");
+    }
+    if is_first && crate::thread::ends_alone() {
+        PANICKING.store(false, Ordering::Relaxed);
+        crate::thread::fail_alone();
     }
     exit(ABORTED)
 }

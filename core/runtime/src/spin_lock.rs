@@ -1,12 +1,15 @@
 //! The lock for short sections that never wait: the heap, free lists, tables being changed.
 //!
-//! A holder that is preempted goes on when its processor is given back, so a waiter only loses time.
-//! No section under it calls another process.
+//! A holder is not stopped for a soft interrupt, so no thread of its dispatcher finds the lock held. If
+//! the kernel takes the processor away, the holder goes on when it is given back, and a waiter on
+//! another one only loses time. No section under it calls another process.
 
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use talc::lock_api;
+
+use crate::dispatcher::{disable, enable};
 
 /// A value behind a spin lock; `SpinMutex::new` is `const`.
 pub type SpinMutex<T> = lock_api::Mutex<RawSpinLock, T>;
@@ -27,11 +30,13 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
     )]
     const INIT: Self = Self(AtomicBool::new(false));
 
-    type GuardMarker = lock_api::GuardSend;
+    // A guard ends the section of the dispatcher that began it.
+    type GuardMarker = lock_api::GuardNoSend;
 
     #[inline]
     fn lock(&self) {
-        while !self.try_lock() {
+        disable();
+        while self.0.swap(true, Acquire) {
             while self.0.load(Relaxed) {
                 core::hint::spin_loop();
             }
@@ -40,12 +45,18 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
 
     #[inline]
     fn try_lock(&self) -> bool {
-        !self.0.swap(true, Acquire)
+        disable();
+        let free = !self.0.swap(true, Acquire);
+        if !free {
+            enable();
+        }
+        free
     }
 
     #[inline]
     unsafe fn unlock(&self) {
         self.0.store(false, Release);
+        enable();
     }
 }
 

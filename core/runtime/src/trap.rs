@@ -1,14 +1,14 @@
 //! Traps of this process: the kernel enters here, a handler looks, and the context goes on.
 //!
+//! A soft interrupt is none: it stops the running thread ([`thread`](crate::thread)).
+//!
 //! The entry has its own stack and is not entered again while it runs: a trap of the handler ends
 //! the process. The handler may change the saved registers; it goes on with what they then are.
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use kiln_interface::kernel::Process as _;
-use kiln_object::dispatcher::{
-    DispatcherPage, Registers, SOFT_INTERRUPT_VECTOR, TrapFrame, fault_cause,
-};
+use kiln_object::dispatcher::{DispatcherPage, Registers, TrapFrame, fault_cause};
 
 /// What looks at a trap.
 pub type Handler = fn(&TrapFrame);
@@ -23,9 +23,9 @@ pub fn set_handler(handler: Handler) {
 /// Runs the handler; called by the trap entry.
 #[cfg_attr(not(kiln_freestanding), allow(dead_code))]
 pub(crate) extern "sysv64" fn trapped(page: &DispatcherPage) {
-    if page.trap.vector.load(Ordering::Relaxed) == SOFT_INTERRUPT_VECTOR {
-        // Components look at the bits when they wait; whoever has other code has its own trap entry.
-        page.pending.store(0, Ordering::Relaxed);
+    if crate::thread::redirect(page) {
+        report(&page.trap);
+        crate::log_line!("it ends a thread alone");
         return;
     }
     let handler = HANDLER.load(Ordering::Acquire);
@@ -41,12 +41,19 @@ pub(crate) extern "sysv64" fn trapped(page: &DispatcherPage) {
 /// The handler at the start: says on the log what trapped and where, and ends the process with 128
 /// and the number of the POSIX signal that stands for the trap.
 pub fn end_process(trap: &TrapFrame) {
+    report(trap);
+    let load = |register: &core::sync::atomic::AtomicU64| register.load(Ordering::Relaxed);
+    // On success it does not come back.
+    let _ = crate::process().exit(128 + signal(load(&trap.vector), load(&trap.cause)));
+}
+
+/// Says on the log what trapped and where.
+fn report(trap: &TrapFrame) {
     let load = |register: &core::sync::atomic::AtomicU64| register.load(Ordering::Relaxed);
     let registers = &trap.registers;
-    let vector = load(&trap.vector);
     crate::log_line!(
         "{} at rip {:#x}, address {:#x}, error {:#x}, cause {}",
-        name(vector),
+        name(load(&trap.vector)),
         load(&registers.rip),
         load(&trap.address),
         load(&trap.error),
@@ -65,8 +72,6 @@ pub fn end_process(trap: &TrapFrame) {
         load(&registers.r15),
         load(&registers.rflags),
     );
-    // On success it does not come back.
-    let _ = crate::process().exit(128 + signal(vector, load(&trap.cause)));
 }
 
 /// Writes the registers `rax` to `rsp` to the log, in one line.
@@ -136,8 +141,14 @@ fn cause(cause: u64) -> &'static str {
 #[cfg(kiln_freestanding)]
 #[unsafe(naked)]
 pub(crate) extern "sysv64" fn trap_entry() -> ! {
+    use core::mem::offset_of;
+
     use kiln_object::call::Operation;
+    use kiln_object::dispatcher::SOFT_INTERRUPT_VECTOR;
+
     core::arch::naked_asm!(
+        "cmp qword ptr [rdi + {vector}], {soft_interrupt}",
+        "je {stop}",
         "xor ebp, ebp",
         "and rsp, -16",
         "cld",
@@ -145,6 +156,9 @@ pub(crate) extern "sysv64" fn trap_entry() -> ! {
         "mov rax, {resume}",
         "syscall",
         "ud2",
+        vector = const offset_of!(DispatcherPage, trap) + offset_of!(TrapFrame, vector),
+        soft_interrupt = const SOFT_INTERRUPT_VECTOR,
+        stop = sym crate::thread::stop,
         trapped = sym trapped,
         resume = const (Operation::Resume as u64) << 48,
     );
@@ -166,17 +180,6 @@ mod tests {
         set_handler(skip);
         trapped(&page);
         assert_eq!(page.trap.registers.rip.load(Relaxed), 102);
-    }
-
-    #[test]
-    fn a_soft_interrupt_is_no_trap() {
-        let page = DispatcherPage::default();
-        page.trap.vector.store(SOFT_INTERRUPT_VECTOR, Relaxed);
-        page.trap.registers.rip.store(100, Relaxed);
-        page.pending.store(3, Relaxed);
-        trapped(&page);
-        assert_eq!(page.trap.registers.rip.load(Relaxed), 100);
-        assert_eq!(page.pending.load(Relaxed), 0);
     }
 
     #[test]

@@ -1,38 +1,64 @@
-//! Threads of one dispatcher, switched in user mode; the kernel does not know them.
+//! Threads of a process, switched in user mode; the kernel does not know them.
 //!
-//! A thread runs until it yields, blocks or ends. [`block`] and [`ThreadRef::unblock`] may come in
-//! either order: an unblock of a thread that is not blocked is kept and makes its next block come
-//! back at once. Whoever blocks therefore checks what it waits for in a loop.
+//! A thread runs until it yields, blocks, ends, has had its slice while others of its level are ready,
+//! or one of a higher level is. [`block`] and [`ThreadRef::unblock`] may come in either order: an
+//! unblock of a thread that is not blocked is kept and makes its next block come back at once. A block
+//! may also come back for nothing, so whoever blocks checks what it waits for in a loop.
 //!
 //! A call that this process serves is no thread: it runs to its end on the caller's time, may
 //! unblock threads, and must never block.
 
+mod alarm;
+mod barrier;
+mod channel;
 mod condition;
+mod dispatchers;
+mod fault;
+mod inbox;
+mod list;
 mod mutex;
+mod object;
+mod park;
+mod preemption;
+mod primitives;
+#[cfg(kiln_freestanding)]
+mod quick;
+mod ring;
 mod scheduler;
 mod semaphore;
 mod stack;
+mod start;
+#[cfg(kiln_freestanding)]
+mod stop;
+mod store;
 mod switch;
+mod timers;
 
 #[cfg(test)]
 mod tests;
 
-use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::cell::UnsafeCell;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8};
+use core::sync::atomic::Ordering::Relaxed;
 
-use kiln_object::Error;
-
-use crate::SpinMutex;
+pub use alarm::{Alarm, call_at, cancel};
+pub use barrier::Barrier;
+pub use channel::{Channel, Closed, TrySend};
 pub use condition::Condition;
 pub use mutex::{Mutex, MutexGuard, RawMutex};
-use scheduler::Scheduler;
-pub use scheduler::{on_soft_interrupt, run_others_forever};
+use object::Thread;
+pub(crate) use preemption::look_at_pending;
+pub use preemption::{on_soft_interrupt, park_until};
+use scheduler::{Action, Scheduler};
 pub use semaphore::Semaphore;
-use stack::Stack;
+pub use start::{Failed, JoinHandle, spawn, spawn_isolated};
+#[cfg(kiln_freestanding)]
+pub(crate) use stop::stop;
+
+#[cfg_attr(not(kiln_freestanding), allow(unused_imports))]
+pub(crate) use fault::{ends_alone, fail_alone, redirect};
+
+use kiln_object::layout::{CALL_SLOT_BASE, DISPATCHER_BASE, MAIN_STACK_TOP};
+
+use crate::dispatcher::{CURRENT_THREAD, disable, enable, load_word};
 
 /// Which threads run first: no thread of a lower level runs while one of a higher is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,58 +74,19 @@ pub enum Priority {
 /// How many levels there are.
 const PRIORITIES: usize = 3;
 
-/// Running, or in a queue to run.
-const RUNNABLE: u8 = 0;
-/// The same, and the next block comes back at once.
-const UNBLOCKED: u8 = 1;
-/// Waits to be unblocked.
-const BLOCKED: u8 = 2;
-
-/// A thread. It holds a count of itself while it lives, so queues need none.
-struct Thread {
-    state: AtomicU8,
-    priority: Priority,
-    scheduler: &'static Scheduler,
-    /// Set by whoever hands a lock or a permit over, before it unblocks.
-    handed: AtomicBool,
-    /// Set when the deadline of a block passed.
-    expired: AtomicBool,
-    /// The next in whichever queue the thread is in; it is in one at most.
-    next: AtomicPtr<Thread>,
-    /// Where the rest of its context lies while it does not run.
-    stack_pointer: UnsafeCell<usize>,
-    /// Only the thread itself takes it, once.
-    work: UnsafeCell<Option<Box<dyn FnOnce() + Send>>>,
-    end: SpinMutex<End>,
-    /// `None` for the thread that was there first.
-    _stack: Option<Stack>,
-}
-
-#[derive(Default)]
-struct End {
-    reached: bool,
-    waiters: Vec<ThreadRef>,
-}
-
-// SAFETY: the cells are used by the thread itself and by the scheduler of its dispatcher while the
-// thread does not run, which exclude each other; all else is atomic or locked.
-unsafe impl Send for Thread {}
-// SAFETY: as above.
-unsafe impl Sync for Thread {}
-
-/// Names a thread; outlives it.
-#[derive(Clone)]
-pub struct ThreadRef(Arc<Thread>);
+/// Names a thread; outlives it, and may then name another.
+#[derive(Clone, Copy)]
+pub struct ThreadRef(&'static Thread);
 
 impl core::fmt::Debug for ThreadRef {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(formatter, "thread {:p}", Arc::as_ptr(&self.0))
+        write!(formatter, "thread {:p}", self.0)
     }
 }
 
 impl PartialEq for ThreadRef {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        core::ptr::eq(self.0, other.0)
     }
 }
 
@@ -108,150 +95,180 @@ impl Eq for ThreadRef {}
 impl ThreadRef {
     /// Makes the thread run on if it is blocked, or else its next [`block`] come back at once. May
     /// be called from anywhere in the process, calls being served and other CPUs included.
+    #[inline]
     pub fn unblock(&self) {
-        self.0.unblock();
-    }
-
-    fn hand_over(&self) {
-        self.0.handed.store(true, Release);
-        self.0.unblock();
-    }
-
-    fn wait_for_hand_over(&self) {
-        while !self.0.handed.swap(false, Acquire) {
-            block();
-        }
+        unblock(self.0);
     }
 }
 
-impl Thread {
-    fn unblock(&self) {
-        let before = self.state.try_update(AcqRel, Acquire, |state| match state {
-            BLOCKED => Some(RUNNABLE),
-            RUNNABLE => Some(UNBLOCKED),
-            _ => None,
-        });
-        if before == Ok(BLOCKED) {
-            self.scheduler.deliver(self);
-        }
+#[inline]
+fn unblock(thread: &'static Thread) {
+    if thread.park.unpark() {
+        deliver(thread);
+    } else {
+        unblock_waiting(thread);
     }
 }
 
-/// A thread's end, to be waited for. Dropping it lets the thread go on alone.
-#[derive(Debug)]
-pub struct JoinHandle<T> {
-    thread: ThreadRef,
-    result: Arc<SpinMutex<Option<T>>>,
+/// The token was given to a thread that runs, or whose dispatcher waits in its name.
+#[cold]
+#[inline(never)]
+fn unblock_waiting(thread: &'static Thread) {
+    if dispatchers::idle() == 0 {
+        return;
+    }
+    // SAFETY: schedulers live for ever.
+    if let Some(home) = unsafe { thread.home.load(Relaxed).as_ref() }
+        && dispatchers::is_idle(home.cpu)
+    {
+        dispatchers::notify(home);
+    }
 }
 
-impl<T> JoinHandle<T> {
-    /// The thread.
-    #[must_use]
-    pub fn thread(&self) -> &ThreadRef {
-        &self.thread
-    }
-
-    /// Blocks until the thread has ended, and answers its result.
-    pub fn join(self) -> T {
-        let mut waits = false;
-        loop {
-            {
-                let mut end = self.thread.0.end.lock();
-                if end.reached {
-                    break;
-                }
-                if !waits {
-                    end.waiters.push(current());
-                    waits = true;
-                }
+/// Puts a thread that is ready, and nowhere, where a dispatcher finds it.
+#[inline(always)]
+fn deliver(thread: &'static Thread) {
+    disable();
+    match Scheduler::quick() {
+        Some(here) if !may_be_served_call() => {
+            come_to(here, thread);
+            if !here.make_ready_quickly(thread) {
+                deliver_slowly(thread);
             }
-            block();
         }
-        let result = self.result.lock().take();
-        result.expect("a thread that has ended left its result")
+        _ => deliver_slowly(thread),
+    }
+    enable();
+}
+
+#[inline(always)]
+fn come_to(here: &'static Scheduler, thread: &Thread) {
+    thread
+        .home
+        .store(core::ptr::from_ref(here).cast_mut(), Relaxed);
+}
+
+#[cold]
+#[inline(never)]
+fn deliver_slowly(thread: &'static Thread) {
+    match Scheduler::existing() {
+        Some(here) if !is_served_call() => {
+            come_to(here, thread);
+            here.make_ready(thread);
+        }
+        _ => leave_for(thread),
     }
 }
 
-/// Starts a thread.
-///
-/// # Errors
-/// `Exhausted` and what else mapping a stack answers.
-pub fn spawn<T: Send + 'static>(
-    priority: Priority,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Error> {
-    let result = Arc::new(SpinMutex::new(None));
-    let place = result.clone();
-    let work = Box::new(move || {
-        let value = work();
-        *place.lock() = Some(value);
-    });
-    let stack = Stack::take()?;
-    let stack_pointer = switch::prepare(&stack, scheduler::start);
-    let scheduler = Scheduler::of_this_dispatcher();
-    let thread = Arc::new(Thread {
-        stack_pointer: UnsafeCell::new(stack_pointer),
-        work: UnsafeCell::new(Some(work)),
-        _stack: Some(stack),
-        ..Thread::new(priority, scheduler)
-    });
-    // The count that the thread holds of itself, until it ends.
-    core::mem::forget(thread.clone());
-    scheduler.deliver(&thread);
-    Ok(JoinHandle {
-        thread: ThreadRef(thread),
-        result,
-    })
-}
-
-impl Thread {
-    fn new(priority: Priority, scheduler: &'static Scheduler) -> Self {
-        Self {
-            state: AtomicU8::new(RUNNABLE),
-            priority,
-            scheduler,
-            handed: AtomicBool::new(false),
-            expired: AtomicBool::new(false),
-            next: AtomicPtr::new(core::ptr::null_mut()),
-            stack_pointer: UnsafeCell::new(0),
-            work: UnsafeCell::new(None),
-            end: SpinMutex::new(End::default()),
-            _stack: None,
-        }
+#[cold]
+#[inline(never)]
+fn leave_for(thread: &'static Thread) {
+    // SAFETY: schedulers live for ever.
+    let home = unsafe { thread.home.load(Relaxed).as_ref() };
+    if let Some(home) = home.or_else(dispatchers::first) {
+        home.inbox.push(thread);
+        dispatchers::notify(home);
     }
 }
 
 /// The running thread.
+///
+/// # Panics
+/// In a call that this process serves, which is none.
 #[must_use]
 pub fn current() -> ThreadRef {
-    ThreadRef(scheduler::current_arc())
+    assert!(!is_served_call(), "a served call is no thread");
+    ThreadRef(current_thread())
+}
+
+#[inline(always)]
+fn current_thread() -> &'static Thread {
+    let address = load_word::<CURRENT_THREAD>();
+    if address == 0 {
+        return first_thread();
+    }
+    // SAFETY: only addresses of threads, which live for ever, are stored there.
+    unsafe { &*core::ptr::with_exposed_provenance(address) }
+}
+
+#[cold]
+#[inline(never)]
+fn first_thread() -> &'static Thread {
+    scheduler::make_first();
+    current_thread()
+}
+
+/// The running thread, unless there is none yet or this runs on a stack of something else.
+fn running() -> Option<&'static Thread> {
+    let address = load_word::<CURRENT_THREAD>();
+    // SAFETY: as in `current_thread`.
+    let thread = unsafe { core::ptr::with_exposed_provenance::<Thread>(address).as_ref() }?;
+    thread.is_on_stack(stack_pointer()).then_some(thread)
 }
 
 /// Lets others of the same or a higher level run first.
+///
+/// # Panics
+/// In a call that this process serves, which must not wait.
+#[inline(always)]
 pub fn yield_now() {
-    Scheduler::of_this_dispatcher().yield_current();
+    #[cfg(kiln_freestanding)]
+    quick::yield_now();
+    #[cfg(not(kiln_freestanding))]
+    {
+        disable();
+        yield_slowly();
+    }
 }
 
 /// Waits until the running thread is unblocked.
 ///
 /// # Panics
 /// In a call that this process serves, which must not wait.
+#[inline(always)]
 pub fn block() {
-    let scheduler = Scheduler::of_this_dispatcher();
-    scheduler.block_current();
+    #[cfg(kiln_freestanding)]
+    quick::block();
+    #[cfg(not(kiln_freestanding))]
+    {
+        disable();
+        block_slowly();
+    }
+}
+
+/// [`yield_now`] in all cases; ends a section without soft interrupts.
+extern "sysv64" fn yield_slowly() {
+    assert!(!is_served_call(), "a served call must not wait");
+    let current = current_thread();
+    let level = current.priority.load(Relaxed);
+    Scheduler::here().give_way(current, usize::from(level), Action::Yield);
+}
+
+/// [`block`] in all cases; ends a section without soft interrupts.
+extern "sysv64" fn block_slowly() {
+    assert!(!is_served_call(), "a served call must not wait");
+    let current = current_thread();
+    if current.park.take_token() {
+        enable();
+    } else {
+        Scheduler::here().leave(current, Action::Park);
+    }
 }
 
 /// As [`block`], but not beyond the monotonic time `deadline` (ns); answers whether it passed.
 ///
 /// # Panics
-/// As [`block`].
+/// As [`block`]; without memory for the alarm.
 pub fn block_until(deadline: u64) -> bool {
-    let scheduler = Scheduler::of_this_dispatcher();
-    let thread = scheduler::current_arc();
+    if deadline == u64::MAX {
+        block();
+        return false;
+    }
+    let thread = current_thread();
     thread.expired.store(false, Relaxed);
-    let alarm = scheduler.set_alarm(deadline, &thread);
-    scheduler.block_current();
-    scheduler.cancel_alarm(alarm);
+    let alarm = alarm::wake_at(deadline, thread).expect("no memory for an alarm");
+    block();
+    cancel(alarm);
     thread.expired.swap(false, Relaxed)
 }
 
@@ -260,4 +277,42 @@ pub fn sleep_until(deadline: u64) {
     while crate::time::monotonic_ns() < deadline {
         block_until(deadline);
     }
+}
+
+/// Runs the other threads, and serves calls, for as long as the process lives.
+pub fn run_others_forever() -> ! {
+    loop {
+        block();
+    }
+}
+
+/// Whether this runs on the stack of a served call.
+fn is_served_call() -> bool {
+    let slots = CALL_SLOT_BASE..DISPATCHER_BASE;
+    cfg!(kiln_freestanding) && slots.contains(&(stack_pointer() as u64))
+}
+
+/// A bit that is set in the addresses of all call slots, and in those of no stack that a thread is given.
+const SERVED_BIT: u32 = 36;
+
+const _: () = {
+    assert!(CALL_SLOT_BASE >> SERVED_BIT & 1 == 1);
+    assert!(CALL_SLOT_BASE >> SERVED_BIT == (DISPATCHER_BASE - 1) >> SERVED_BIT);
+    assert!((MAIN_STACK_TOP - 1) >> SERVED_BIT & 1 == 0);
+};
+
+/// Whether [`is_served_call`] has to be asked.
+#[inline(always)]
+fn may_be_served_call() -> bool {
+    cfg!(kiln_freestanding) && stack_pointer() as u64 & 1 << SERVED_BIT != 0
+}
+
+#[inline(always)]
+fn stack_pointer() -> usize {
+    let value;
+    // SAFETY: reads a register.
+    unsafe {
+        core::arch::asm!("mov {}, rsp", out(reg) value, options(nomem, nostack, preserves_flags));
+    }
+    value
 }

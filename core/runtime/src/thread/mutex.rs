@@ -1,12 +1,12 @@
 //! Mutual exclusion between threads that may block; handed over in the order of asking.
 
-use alloc::collections::VecDeque;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use talc::lock_api;
 
-use super::{ThreadRef, current};
+use super::current;
+use super::object::WaitList;
 use crate::SpinMutex;
 
 /// A value that one thread at a time may use; `Mutex::new` is `const`.
@@ -24,7 +24,7 @@ const AWAITED: u32 = 2;
 #[derive(Debug)]
 pub struct RawMutex {
     state: AtomicU32,
-    waiters: SpinMutex<VecDeque<ThreadRef>>,
+    waiters: SpinMutex<WaitList>,
 }
 
 // SAFETY: it is held from the step out of `FREE`, which one thread makes, or from the hand-over, which
@@ -36,10 +36,10 @@ unsafe impl lock_api::RawMutex for RawMutex {
     )]
     const INIT: Self = Self {
         state: AtomicU32::new(FREE),
-        waiters: SpinMutex::new(VecDeque::new()),
+        waiters: SpinMutex::new(WaitList::new()),
     };
 
-    // Another thread of the dispatcher may unlock: ownership is the guard's, not the thread's.
+    // Another thread may unlock: ownership is the guard's, not the thread's.
     type GuardMarker = lock_api::GuardSend;
 
     #[inline]
@@ -71,7 +71,7 @@ unsafe impl lock_api::RawMutex for RawMutex {
 impl RawMutex {
     #[cold]
     fn lock_slowly(&self) {
-        let me = current();
+        let me = current().0;
         {
             let mut waiters = self.waiters.lock();
             if self.state.swap(AWAITED, Acquire) == FREE {
@@ -80,7 +80,7 @@ impl RawMutex {
                 }
                 return;
             }
-            waiters.push_back(me.clone());
+            waiters.push(me);
         }
         me.wait_for_hand_over();
     }
@@ -88,7 +88,7 @@ impl RawMutex {
     #[cold]
     fn hand_over(&self) {
         let mut waiters = self.waiters.lock();
-        let next = waiters.pop_front();
+        let next = waiters.pop();
         let state = match (&next, waiters.is_empty()) {
             (None, _) => FREE,
             (Some(_), true) => HELD,

@@ -1,323 +1,442 @@
 //! Which thread of a dispatcher runs next.
 //!
-//! The queues belong to the dispatcher that runs the threads and are touched by its threads only,
-//! which never run at the same time: no lock. Whoever makes a thread ready, from wherever, pushes it
-//! to the inbox, a stack of atomic links, which the dispatcher empties when it looks for work.
+//! All of it belongs to the dispatcher, whose threads use it with soft interrupts off, so that one at
+//! a time does. Others only leave threads in the inbox, steal from the rings, and take the locks of
+//! what has one. A call that this process serves may have interrupted the dispatcher anywhere: it is
+//! one of the others.
+//!
+//! Every thread that stops running is put where it belongs by the next one, after the switch, when
+//! its context is saved: before, another dispatcher could run it.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicPtr, AtomicUsize};
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 
+use super::alarm::Alarms;
+use super::inbox::Inbox;
+use super::list::List;
+use super::object::{Next, WaitList};
+use super::primitives::AtomicPtr;
+use super::ring::Ring;
 use super::switch::switch;
-use super::{BLOCKED, PRIORITIES, Priority, RUNNABLE, Thread, UNBLOCKED};
-use crate::dispatcher::{CURRENT_THREAD, word};
+use super::{PRIORITIES, Priority, Thread, dispatchers, store};
+use crate::SpinMutex;
+use crate::dispatcher::{
+    CURRENT_THREAD, QUICK, SCHEDULER, enable, load_word, page, store_word, word,
+};
 
-static SOFT_INTERRUPT: AtomicUsize = AtomicUsize::new(0);
+/// Threads of one level that others may steal.
+pub const RING: usize = 64;
+/// Threads that move to the ring at once when it is empty.
+const REFILL: usize = RING / 2;
 
-/// Makes `handler` see the soft interrupts (`kiln_object::dispatcher::soft_interrupt`) that arrive
-/// while no thread can run; it unblocks whoever waits for them.
-pub fn on_soft_interrupt(handler: fn(u64)) {
-    SOFT_INTERRUPT.store(handler as *const () as usize, Release);
+const NORMAL: usize = Priority::Normal as usize;
+
+/// Reasons why the next thread is not simply the first of the normal ones, nor is one that becomes
+/// ready simply the last of them. A reason may outlast its cause until somebody looks.
+pub mod reason {
+    /// A thread of another level is ready or runs.
+    pub const LEVELS: u32 = 1 << 0;
+    /// A list of threads that stay has members.
+    pub const KEPT: u32 = 1 << 1;
+    /// The earliest alarm may be before what the kernel's timer is set to.
+    pub const TIMER: u32 = 1 << 2;
+    /// No slice is measured, and it should be once another thread is ready.
+    pub const UNMEASURED: u32 = 1 << 3;
 }
 
-/// Runs the other threads, and serves calls, for as long as the process lives.
-pub fn run_others_forever() -> ! {
-    loop {
-        super::block();
-    }
+/// What becomes of a thread that stops running: in the low bits of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It is parked.
+    Park = 0,
+    /// It goes to the end of its level.
+    Yield = 1,
+    /// The same, and it may not go on elsewhere.
+    Stay = 2,
+    /// It has ended.
+    End = 3,
 }
 
-/// A first-in, first-out queue linked through the threads.
-struct Queue {
-    first: *const Thread,
-    last: *const Thread,
+const ACTIONS: usize = 7;
+
+/// Offsets in a scheduler of the ring of the normal level.
+#[cfg(kiln_freestanding)]
+mod offsets {
+    use core::mem::{offset_of, size_of};
+
+    use super::{Level, NORMAL, RING, Ring, Scheduler, Thread};
+
+    const NORMAL_RING: usize =
+        offset_of!(Scheduler, levels) + NORMAL * size_of::<Level>() + offset_of!(Level, ring);
+    pub const HEAD: usize = NORMAL_RING + Ring::<Thread, RING>::HEAD;
+    pub const TAIL: usize = NORMAL_RING + Ring::<Thread, RING>::TAIL;
+    pub const PLACES: usize = NORMAL_RING + Ring::<Thread, RING>::PLACES;
+}
+#[cfg(kiln_freestanding)]
+pub use offsets::{HEAD, PLACES, TAIL};
+
+#[repr(C)]
+struct Level {
+    ring: Ring<Thread, RING>,
+    /// Those that found no room, and those that stay on this dispatcher.
+    kept: UnsafeCell<List<Next>>,
+    /// Whether the next is to come from `kept`, if both have some.
+    kept_is_next: Cell<bool>,
 }
 
-/// An alarm that was set: when, and which of those for the same time.
-pub type Alarm = (u64, u64);
-
+/// See the module.
+#[repr(C, align(64))]
 pub struct Scheduler {
-    inbox: AtomicPtr<Thread>,
-    own: UnsafeCell<Own>,
+    reasons: Cell<u32>,
+    /// Which CPU its dispatcher is on.
+    pub cpu: u32,
+    pub inbox: Inbox<Thread>,
+    levels: [Level; PRIORITIES],
+    pub alarms: Alarms,
+    /// Threads that wait for soft interrupts.
+    pub waiting: SpinMutex<WaitList>,
 }
 
-/// What only the dispatcher's threads touch.
-struct Own {
-    ready: [Queue; PRIORITIES],
-    alarms: BTreeMap<Alarm, Arc<Thread>>,
-    alarms_set: u64,
-    /// The thread that ended last: its stack was in use until the switch was done.
-    ended: Option<Arc<Thread>>,
-}
-
-// SAFETY: `own` is touched by threads of one dispatcher only, of which one runs at a time and none
-// is interrupted by another.
+// SAFETY: the cells are used by the dispatcher's own threads only, of which one runs at a time and is
+// not stopped meanwhile: see the module.
 unsafe impl Sync for Scheduler {}
-// SAFETY: as above; the links are only followed by that dispatcher.
+// SAFETY: as above.
 unsafe impl Send for Scheduler {}
 
-impl Queue {
+impl Level {
     const fn new() -> Self {
         Self {
-            first: core::ptr::null(),
-            last: core::ptr::null(),
+            ring: Ring::new(
+                AtomicU64::new(0),
+                AtomicU64::new(0),
+                [const { AtomicPtr::new(null_mut()) }; RING],
+            ),
+            kept: UnsafeCell::new(List::new()),
+            kept_is_next: Cell::new(false),
         }
     }
 
-    fn push(&mut self, thread: &Thread) {
-        thread.next.store(null_mut(), Relaxed);
-        // SAFETY: a thread in a queue lives, as it holds a count of itself until it ends.
-        match unsafe { self.last.as_ref() } {
-            Some(last) => last
-                .next
-                .store(core::ptr::from_ref(thread).cast_mut(), Relaxed),
-            None => self.first = thread,
-        }
-        self.last = thread;
+    #[expect(clippy::mut_from_ref, reason = "the dispatcher's own, used at once")]
+    fn kept(&self) -> &mut List<Next> {
+        // SAFETY: see `Scheduler`; no reference outlives the expression it is used in.
+        unsafe { &mut *self.kept.get() }
     }
 
-    fn pop(&mut self) -> Option<&'static Thread> {
-        // SAFETY: as in `push`; the answer is used only until the thread ends.
-        let first = unsafe { self.first.as_ref() }?;
-        self.first = first.next.load(Relaxed);
-        if self.first.is_null() {
-            self.last = core::ptr::null();
+    fn is_empty(&self) -> bool {
+        self.ring.length() == 0 && self.kept().is_empty()
+    }
+
+    fn push(&self, thread: &'static Thread) {
+        if thread.stays.load(Relaxed) || !self.ring.push(pointer(thread)) {
+            self.kept().push(thread);
+        }
+    }
+
+    fn pop(&self) -> Option<&'static Thread> {
+        if !self.kept().is_empty() && self.kept_is_next.replace(!self.kept_is_next.get()) {
+            return self.pop_kept();
+        }
+        taken(self.ring.pop()).or_else(|| self.refill())
+    }
+
+    fn pop_kept(&self) -> Option<&'static Thread> {
+        let thread = self.kept().pop()?;
+        // It goes on here and now.
+        thread.stays.store(false, Relaxed);
+        Some(thread)
+    }
+
+    /// Takes the first of those kept, and lets others have some of the rest.
+    fn refill(&self) -> Option<&'static Thread> {
+        let first = self.pop_kept()?;
+        for _ in 0..REFILL {
+            let Some(next) = self.kept().first() else {
+                break;
+            };
+            if next.stays.load(Relaxed) || !self.ring.push(pointer(next)) {
+                break;
+            }
+            self.kept().pop();
         }
         Some(first)
     }
 }
 
+fn pointer(thread: &'static Thread) -> *mut Thread {
+    core::ptr::from_ref(thread).cast_mut()
+}
+
+fn taken(thread: *mut Thread) -> Option<&'static Thread> {
+    // SAFETY: the queues hold threads, which live for ever.
+    unsafe { thread.as_ref() }
+}
+
 impl Scheduler {
-    /// The scheduler of the dispatcher that runs this code; its first use makes it, and makes the
-    /// code that runs the first of its threads.
-    pub fn of_this_dispatcher() -> &'static Scheduler {
-        current_thread().scheduler
-    }
-
-    /// Puts a runnable thread where its dispatcher will find it.
-    pub fn deliver(&self, thread: &Thread) {
-        let thread_pointer = core::ptr::from_ref(thread).cast_mut();
-        let mut first = self.inbox.load(Relaxed);
-        loop {
-            thread.next.store(first, Relaxed);
-            match self
-                .inbox
-                .compare_exchange_weak(first, thread_pointer, Release, Relaxed)
-            {
-                Ok(_) => return,
-                Err(now) => first = now,
-            }
+    fn new(cpu: u32) -> Self {
+        Self {
+            reasons: Cell::new(0),
+            cpu,
+            inbox: Inbox::new(AtomicPtr::new(null_mut())),
+            levels: [const { Level::new() }; PRIORITIES],
+            alarms: Alarms::new(),
+            waiting: SpinMutex::new(WaitList::new()),
         }
     }
 
-    pub fn yield_current(&self) {
-        let current = current_thread();
-        self.empty_inbox();
-        // SAFETY: this is the dispatcher's running thread; see `own`.
-        unsafe { self.own() }.ready[current.priority as usize].push(current);
-        self.run_next(current);
-    }
-
-    pub fn block_current(&self) {
-        assert!(!on_call_slot(), "a served call must not wait");
-        let current = current_thread();
-        match current
-            .state
-            .compare_exchange(RUNNABLE, BLOCKED, AcqRel, Acquire)
-        {
-            Ok(_) => self.run_next(current),
-            Err(state) => {
-                debug_assert_eq!(state, UNBLOCKED);
-                current.state.store(RUNNABLE, Release);
-            }
+    /// The scheduler of this dispatcher; soft interrupts are off.
+    #[inline(always)]
+    pub fn here() -> &'static Scheduler {
+        let address = load_word::<SCHEDULER>();
+        if address == 0 {
+            return make_first();
         }
+        // SAFETY: only `adopt` stores there, a scheduler that lives for ever.
+        unsafe { &*core::ptr::with_exposed_provenance(address) }
     }
 
-    pub fn set_alarm(&self, deadline: u64, thread: &Arc<Thread>) -> Alarm {
-        // SAFETY: this is the dispatcher's running thread; see `own`.
-        let own = unsafe { self.own() };
-        own.alarms_set += 1;
-        let alarm = (deadline, own.alarms_set);
-        own.alarms.insert(alarm, thread.clone());
-        alarm
+    /// The same, if the dispatcher has one.
+    pub fn existing() -> Option<&'static Scheduler> {
+        let address = load_word::<SCHEDULER>();
+        // SAFETY: as in `here`.
+        unsafe { core::ptr::with_exposed_provenance::<Scheduler>(address).as_ref() }
     }
 
-    pub fn cancel_alarm(&self, alarm: Alarm) {
-        // SAFETY: this is the dispatcher's running thread; see `own`.
-        unsafe { self.own() }.alarms.remove(&alarm);
+    /// The scheduler that a thread is given to at first if it is not made by one of its threads.
+    pub fn for_new_threads() -> *mut Scheduler {
+        let scheduler = Self::existing().or_else(dispatchers::first);
+        scheduler.map_or(null_mut(), |scheduler| {
+            core::ptr::from_ref(scheduler).cast_mut()
+        })
     }
 
-    /// What only the running thread of the dispatcher may touch.
-    ///
-    /// # Safety
-    /// The caller must be that thread, and keep the reference neither over a switch nor while
-    /// another one is in use.
-    #[allow(clippy::mut_from_ref, reason = "exclusive by the contract")]
-    unsafe fn own(&self) -> &mut Own {
-        // SAFETY: by the contract nobody else has a reference.
-        unsafe { &mut *self.own.get() }
+    /// Adds a reason: see [`reason`].
+    pub fn add_reason(&self, reason: u32) {
+        self.set_reasons(self.reasons.get() | reason);
     }
 
-    fn empty_inbox(&self) {
-        let mut thread = self.inbox.swap(null_mut(), Acquire);
-        // The inbox is last in, first out: turn it round.
-        let mut turned: *mut Thread = null_mut();
-        // SAFETY: threads in the inbox live, as those in a queue.
-        while let Some(entry) = unsafe { thread.as_ref() } {
-            let next = entry.next.load(Relaxed);
-            entry.next.store(turned, Relaxed);
-            turned = thread;
-            thread = next;
-        }
-        // SAFETY: as above.
-        while let Some(entry) = unsafe { turned.as_ref() } {
-            turned = entry.next.load(Relaxed);
-            // SAFETY: this is the dispatcher's running thread; see `own`.
-            unsafe { self.own() }.ready[entry.priority as usize].push(entry);
-        }
-    }
-
-    /// Unblocks those whose alarm is due; answers when the next one is.
-    fn ring_alarms(&self) -> u64 {
-        loop {
-            // SAFETY: this is the dispatcher's running thread; see `own`.
-            let own = unsafe { self.own() };
-            let Some(first) = own.alarms.first_entry() else {
-                return u64::MAX;
-            };
-            let deadline = first.key().0;
-            if crate::time::monotonic_ns() < deadline {
-                return deadline;
-            }
-            let thread = first.remove();
-            thread.expired.store(true, Relaxed);
-            thread.unblock();
-        }
-    }
-
-    /// Runs the next ready thread; comes back when `current` is that, now or later.
-    fn run_next(&self, current: &Thread) {
-        let next = loop {
-            let deadline = self.ring_alarms();
-            self.empty_inbox();
-            // SAFETY: this is the dispatcher's running thread; see `own`.
-            let ready = unsafe { &mut self.own().ready };
-            if let Some(next) = ready.iter_mut().find_map(Queue::pop) {
-                break next;
-            }
-            idle(deadline);
+    fn set_reasons(&self, reasons: u32) {
+        self.reasons.set(reasons);
+        let quick = if reasons == 0 {
+            core::ptr::from_ref(self).expose_provenance()
+        } else {
+            0
         };
-        if !core::ptr::eq(next, current) {
-            word(CURRENT_THREAD).store(core::ptr::from_ref(next).addr() as u64, Relaxed);
-            // SAFETY: `next` was ready, so its context lies on its stack, saved or prepared; it was
-            // taken from the queue, so it is not used twice.
-            unsafe { switch(current.stack_pointer.get(), *next.stack_pointer.get()) };
+        store_word::<QUICK>(quick);
+    }
+
+    /// The scheduler of this dispatcher, if threads can be made ready in the quick way.
+    #[inline(always)]
+    pub fn quick() -> Option<&'static Scheduler> {
+        // SAFETY: as in `here`.
+        unsafe { core::ptr::with_exposed_provenance::<Scheduler>(load_word::<QUICK>()).as_ref() }
+    }
+
+    /// Adds a thread that is ready, and nowhere, if it is a normal one and there is room.
+    #[inline(always)]
+    pub fn make_ready_quickly(&self, thread: &'static Thread) -> bool {
+        if usize::from(thread.priority.load(Relaxed)) != NORMAL
+            || !self.levels[NORMAL].ring.push(pointer(thread))
+        {
+            return false;
         }
-        self.bury_ended();
+        if dispatchers::idle() != 0 {
+            dispatchers::share(self.levels[NORMAL].ring.length());
+        }
+        true
     }
 
-    fn bury_ended(&self) {
-        // SAFETY: this is the dispatcher's running thread; see `own`.
-        let ended = unsafe { self.own() }.ended.take();
-        // Gives its stack back, if nobody still names the thread.
-        drop(ended);
+    /// Puts a thread where it is found; it must not be anywhere.
+    pub fn make_ready(&self, thread: &'static Thread) {
+        let level = usize::from(thread.priority.load(Relaxed));
+        self.levels[level].push(thread);
+        let mut reasons = self.reasons.get();
+        if level != NORMAL {
+            reasons |= reason::LEVELS;
+        }
+        if !self.levels[level].kept().is_empty() {
+            reasons |= reason::KEPT;
+        }
+        let is_measured = reasons & reason::UNMEASURED == 0;
+        self.set_reasons(reasons & !reason::UNMEASURED);
+        if !is_measured {
+            self.alarms.begin_slice();
+        }
+        if level < usize::from(super::current_thread().priority.load(Relaxed)) {
+            // Looked at when soft interrupts are on again.
+            super::preemption::ask_here();
+        }
+        if dispatchers::idle() != 0 {
+            dispatchers::share(self.levels[level].ring.length());
+        }
+    }
+
+    /// Whether a thread of the level `level` or a higher one is ready.
+    pub fn has_ready(&self, level: usize) -> bool {
+        self.levels
+            .iter()
+            .take(level + 1)
+            .any(|level| !level.is_empty())
+    }
+
+    /// The next thread of the level `lowest` or a higher one.
+    fn next(&self, lowest: usize) -> Option<&'static Thread> {
+        self.empty_inbox();
+        let mut levels = self.levels.iter().take(lowest + 1);
+        let next = levels.find_map(Level::pop)?;
+        let mut reasons = self.reasons.get() & reason::UNMEASURED;
+        let is_normal = usize::from(next.priority.load(Relaxed)) == NORMAL;
+        for (number, level) in self.levels.iter().enumerate() {
+            if number != NORMAL && !level.is_empty() || !is_normal {
+                reasons |= reason::LEVELS;
+            }
+            if !level.kept().is_empty() {
+                reasons |= reason::KEPT;
+            }
+        }
+        self.set_reasons(reasons);
+        self.alarms.set_kernel_timer();
+        Some(next)
+    }
+
+    pub fn empty_inbox(&self) {
+        if !self.inbox.is_empty() {
+            self.inbox.take_all(|thread| self.make_ready(thread));
+        }
+    }
+
+    /// Takes a thread for another dispatcher.
+    pub fn steal(&self) -> Option<&'static Thread> {
+        self.levels.iter().find_map(|level| taken(level.ring.pop()))
+    }
+
+    /// How many threads others may steal of the level at which most are.
+    pub fn ring_length(&self, level: usize) -> usize {
+        self.levels[level].ring.length()
+    }
+
+    /// Runs others that are ready, if any is of the level `lowest` or a higher one. Ends the section
+    /// without soft interrupts.
+    pub fn give_way(&self, current: &'static Thread, lowest: usize, action: Action) {
+        match self.next(lowest) {
+            Some(next) => run(current, next, action),
+            None => enable(),
+        }
+    }
+
+    /// Runs others until `current` is to go on, if ever; `action` is `Park` or `End`. Ends the section
+    /// without soft interrupts.
+    pub fn leave(&'static self, current: &'static Thread, action: Action) {
+        let next = self.next(PRIORITIES - 1);
+        match next.or_else(|| self.wait_for_work(current, action)) {
+            Some(next) => run(current, next, action),
+            // It got its token while nobody ran.
+            None => enable(),
+        }
+    }
+
+    /// Waits for a thread that is ready; `None` if it is the one that is about to park.
+    fn wait_for_work(
+        &'static self,
+        current: &'static Thread,
+        action: Action,
+    ) -> Option<&'static Thread> {
+        loop {
+            let deadline = self.alarms.ring();
+            if action == Action::Park && current.park.take_token() {
+                return None;
+            }
+            if let Some(next) = self
+                .next(PRIORITIES - 1)
+                .or_else(|| dispatchers::steal_for(self))
+            {
+                return Some(next);
+            }
+            dispatchers::say_idle(self.cpu, true);
+            // Whoever gives this dispatcher something from now on sees that it waits, and wakes it.
+            let is_quiet = self.inbox.is_empty_at_last()
+                && !(action == Action::Park && current.park.has_token_at_last());
+            if is_quiet {
+                super::preemption::wait(deadline);
+            }
+            dispatchers::say_idle(self.cpu, false);
+            super::preemption::take_soft_interrupts(self);
+        }
     }
 }
 
-/// Where a new thread begins.
-pub extern "sysv64" fn start() -> ! {
-    let thread = current_thread();
-    thread.scheduler.bury_ended();
-    // SAFETY: only the thread itself takes its work, here.
-    if let Some(work) = unsafe { (*thread.work.get()).take() } {
-        work();
-    }
-    // SAFETY: this is the count that `spawn` left for the thread.
-    let this = unsafe { Arc::from_raw(core::ptr::from_ref(thread)) };
-    let waiters = {
-        let mut end = this.end.lock();
-        end.reached = true;
-        core::mem::take(&mut end.waiters)
-    };
-    for waiter in waiters {
-        waiter.unblock();
-    }
-    let scheduler = thread.scheduler;
-    // SAFETY: this is the dispatcher's running thread; see `own`.
-    unsafe { scheduler.own() }.ended = Some(this);
-    scheduler.run_next(thread);
-    unreachable!("a thread that has ended is in no queue");
+/// Goes on with `next`. Comes back when `current` goes on, perhaps on another dispatcher, with the
+/// section without soft interrupts ended.
+fn run(current: &'static Thread, next: &'static Thread, action: Action) {
+    store_word::<CURRENT_THREAD>(core::ptr::from_ref(next).expose_provenance());
+    let word = core::ptr::from_ref(current).expose_provenance() | action as usize;
+    // SAFETY: `next` was ready, so its context is saved or prepared; it was taken from where it was
+    // found, so nobody else goes on with it.
+    unsafe { switch(current, next, word) };
 }
 
-/// The running thread, as a count of its own.
-pub fn current_arc() -> Arc<Thread> {
-    let thread = core::ptr::from_ref(current_thread());
-    // SAFETY: threads are made in an `Arc`, and the running one holds a count of itself.
-    unsafe {
-        Arc::increment_strong_count(thread);
-        Arc::from_raw(thread)
+/// Puts the thread that ran before where it belongs.
+pub extern "sysv64" fn finish(word: usize) {
+    // SAFETY: the word is that of `run`, and threads live for ever.
+    let before = unsafe { &*core::ptr::with_exposed_provenance::<Thread>(word & !ACTIONS) };
+    let here = Scheduler::here();
+    match word & ACTIONS {
+        PARK => {
+            if !before.park.park() {
+                here.make_ready(before);
+            }
+        }
+        YIELD => here.make_ready(before),
+        STAY => {
+            before.stays.store(true, Relaxed);
+            here.make_ready(before);
+        }
+        _ => {
+            // What was meant for it is not meant for the next.
+            before.park.take_token();
+            before.handed.store(false, Relaxed);
+            store::put(before);
+        }
     }
 }
 
-fn current_thread() -> &'static Thread {
-    let address = word(CURRENT_THREAD).load(Relaxed) as usize;
-    if address == 0 {
-        return first_thread();
-    }
-    // SAFETY: only pointers to running threads, which live, are stored there; the answer is used
-    // only while the thread runs.
-    unsafe { &*core::ptr::with_exposed_provenance(address) }
-}
+const PARK: usize = Action::Park as usize;
+const YIELD: usize = Action::Yield as usize;
+const STAY: usize = Action::Stay as usize;
 
+/// Makes the code that runs the first thread of this dispatcher.
 #[cold]
-fn first_thread() -> &'static Thread {
-    let scheduler: &'static Scheduler = Box::leak(Box::new(Scheduler {
-        inbox: AtomicPtr::new(null_mut()),
-        own: UnsafeCell::new(Own {
-            ready: [const { Queue::new() }; PRIORITIES],
-            alarms: BTreeMap::new(),
-            alarms_set: 0,
-            ended: None,
-        }),
-    }));
-    let thread = Arc::into_raw(Arc::new(Thread::new(Priority::Normal, scheduler)));
-    word(CURRENT_THREAD).store(thread.expose_provenance() as u64, Relaxed);
-    // SAFETY: it was just made, and its count is never given back.
-    unsafe { &*thread }
+#[inline(never)]
+pub fn make_first() -> &'static Scheduler {
+    let thread = store::make().expect("no memory for the first thread");
+    let (low, top) = super::stack::of_the_start();
+    thread.set_stack(low, top);
+    let scheduler = Scheduler::create();
+    adopt(scheduler, thread);
+    scheduler
 }
 
-#[cfg(kiln_freestanding)]
-fn idle(deadline: u64) {
-    use kiln_interface::kernel::Process as _;
-    if let Ok(pending) = crate::process().wait(deadline) {
-        tell(pending);
+impl Scheduler {
+    /// A scheduler for the dispatcher of this page.
+    fn create() -> &'static Scheduler {
+        let cpu = page().cpu.load(Relaxed);
+        let scheduler: &'static Scheduler = Box::leak(Box::new(Scheduler::new(cpu)));
+        scheduler
     }
 }
 
-#[cfg(not(kiln_freestanding))]
-fn idle(_deadline: u64) {
-    // Another thread of the host may put something in the inbox.
-    std::thread::yield_now();
-    tell(0);
-}
-
-fn tell(pending: u64) {
-    let handler = SOFT_INTERRUPT.load(Acquire);
-    if pending != 0 && handler != 0 {
-        // SAFETY: only `on_soft_interrupt` stores there, and what it stores is such a function.
-        let handler: fn(u64) = unsafe { core::mem::transmute::<usize, fn(u64)>(handler) };
-        handler(pending);
-    }
-}
-
-/// Whether this runs on the stack of a served call.
-fn on_call_slot() -> bool {
-    use kiln_object::layout::{CALL_SLOT_BASE, DISPATCHER_BASE};
-    let marker = 0u8;
-    let address = core::ptr::from_ref(&marker).addr() as u64;
-    (CALL_SLOT_BASE..DISPATCHER_BASE).contains(&address)
+/// Makes `scheduler` that of this dispatcher, where `thread` runs.
+fn adopt(scheduler: &'static Scheduler, thread: &'static Thread) {
+    let address = core::ptr::from_ref(scheduler);
+    thread.home.store(address.cast_mut(), Relaxed);
+    word(SCHEDULER).store(address.expose_provenance() as u64, Relaxed);
+    word(CURRENT_THREAD).store(
+        core::ptr::from_ref(thread).expose_provenance() as u64,
+        Relaxed,
+    );
+    page().has_work.store(1, Relaxed);
+    scheduler.set_reasons(0);
+    dispatchers::register(scheduler);
 }

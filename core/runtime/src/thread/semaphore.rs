@@ -1,8 +1,7 @@
 //! Permits that are taken and given; given to those who wait in the order of asking.
 
-use alloc::collections::VecDeque;
-
-use super::{ThreadRef, current};
+use super::current;
+use super::object::WaitList;
 use crate::SpinMutex;
 
 /// A number of permits.
@@ -15,7 +14,7 @@ pub struct Semaphore {
 struct Inner {
     /// Permits to be had; zero while anybody waits.
     permits: usize,
-    waiters: VecDeque<ThreadRef>,
+    waiters: WaitList,
 }
 
 impl Semaphore {
@@ -25,21 +24,23 @@ impl Semaphore {
         Self {
             inner: SpinMutex::new(Inner {
                 permits,
-                waiters: VecDeque::new(),
+                waiters: WaitList::new(),
             }),
         }
     }
 
     /// Takes a permit; blocks until there is one.
     pub fn acquire(&self) {
-        let mut inner = self.inner.lock();
-        if inner.permits > 0 {
-            inner.permits -= 1;
-            return;
-        }
-        let me = current();
-        inner.waiters.push_back(me.clone());
-        drop(inner);
+        let me = {
+            let mut inner = self.inner.lock();
+            if inner.permits > 0 {
+                inner.permits -= 1;
+                return;
+            }
+            let me = current().0;
+            inner.waiters.push(me);
+            me
+        };
         me.wait_for_hand_over();
     }
 
@@ -56,13 +57,16 @@ impl Semaphore {
 
     /// Gives a permit. May be called from a served call.
     pub fn release(&self) {
-        let mut inner = self.inner.lock();
-        match inner.waiters.pop_front() {
-            Some(waiter) => {
-                drop(inner);
-                waiter.hand_over();
+        let waiter = {
+            let mut inner = self.inner.lock();
+            let waiter = inner.waiters.pop();
+            if waiter.is_none() {
+                inner.permits += 1;
             }
-            None => inner.permits += 1,
+            waiter
+        };
+        if let Some(waiter) = waiter {
+            waiter.hand_over();
         }
     }
 }

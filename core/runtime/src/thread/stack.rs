@@ -1,60 +1,41 @@
-//! Stacks of threads: mapped with a guard below, kept for the next thread when one ends.
-
-use alloc::vec::Vec;
+//! Stacks of threads: mapped with a guard below.
 
 use kiln_object::Error;
-
-use crate::SpinMutex;
 
 /// Bytes of a thread's stack; memory is taken only for pages touched.
 pub const STACK_BYTES: usize = 256 << 10;
 
-/// Stacks that are kept although no thread uses them.
-const KEPT_STACKS: usize = 16;
-
-static KEPT: SpinMutex<Vec<memory::Region>> = SpinMutex::new(Vec::new());
-
 /// A stack that one thread has.
-pub struct Stack {
-    /// `None` only while it is dropped.
-    region: Option<memory::Region>,
-    top: *mut usize,
-}
-
-// SAFETY: the region is this stack's alone.
-unsafe impl Send for Stack {}
-// SAFETY: nothing is reached through a shared stack.
-unsafe impl Sync for Stack {}
+pub struct Stack(memory::Region);
 
 impl Stack {
-    /// A kept stack, or a new one.
+    /// A new stack.
     ///
     /// # Errors
     /// What mapping it answers.
-    pub fn take() -> Result<Self, Error> {
-        let kept = KEPT.lock().pop();
-        let region = match kept {
-            Some(region) => region,
-            None => memory::Region::new()?,
-        };
-        Ok(Self {
-            top: region.top(),
-            region: Some(region),
-        })
+    pub fn new() -> Result<Self, Error> {
+        memory::Region::new().map(Self)
     }
 
     /// The end of the stack, a multiple of 16.
     pub fn top(&self) -> *mut usize {
-        self.top
+        self.0.top()
+    }
+
+    /// The lowest address of the stack.
+    pub fn low(&self) -> usize {
+        self.0.top().addr() - STACK_BYTES
     }
 }
 
-impl Drop for Stack {
-    fn drop(&mut self) {
-        let mut kept = KEPT.lock();
-        if kept.len() < KEPT_STACKS {
-            kept.extend(self.region.take());
-        }
+/// The stack on which a process starts: its lowest address and its end. The host's is unknown.
+pub fn of_the_start() -> (usize, usize) {
+    use kiln_object::layout::{MAIN_STACK_BYTES, MAIN_STACK_TOP};
+    if cfg!(kiln_freestanding) {
+        let top = MAIN_STACK_TOP as usize;
+        (top - MAIN_STACK_BYTES as usize, top)
+    } else {
+        (0, usize::MAX)
     }
 }
 

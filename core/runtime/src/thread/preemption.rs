@@ -1,0 +1,212 @@
+//! Soft interrupts: what is pending is seen to, and a thread may have to give way at any instruction.
+//!
+//! They are looked at when a section without them ends ([`look_at_pending`]), when the dispatcher has
+//! waited, and when the kernel stops a thread for them ([`stopped`]). None of it happens while such a
+//! section runs, nor on another stack than a thread's.
+
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+use kiln_object::dispatcher::soft_interrupt::{
+    CALL_DONE, FAULT_DONE, MESSAGE, PREEMPT, RETRY, TIMER, WAKE,
+};
+
+use super::scheduler::{Action, Scheduler, reason};
+use super::{PRIORITIES, Thread, unblock};
+use crate::dispatcher::{self, page};
+
+/// What the scheduler sees to in a process that has not allowed that its threads are stopped: the rest
+/// is somebody else's.
+const ALWAYS: u64 = MESSAGE | RETRY | CALL_DONE | FAULT_DONE | WAKE;
+
+static HANDLER: AtomicUsize = AtomicUsize::new(0);
+
+/// Makes `handler` see all soft interrupts (`kiln_object::dispatcher::soft_interrupt`), in between what
+/// the threads do. It must be short, must not block, and may unblock whoever waits for them.
+pub fn on_soft_interrupt(handler: fn(u64)) {
+    HANDLER.store(handler as *const () as usize, SeqCst);
+    allow();
+}
+
+/// Lets the threads of this dispatcher be stopped from now on.
+pub(super) fn allow() {
+    if !is_allowed() {
+        #[cfg(kiln_freestanding)]
+        super::stop::look();
+        dispatcher::disable();
+        Scheduler::here().add_reason(reason::UNMEASURED);
+        page().preemptible.store(1, Relaxed);
+        dispatcher::enable();
+    }
+}
+
+/// Whether the threads of this dispatcher may be stopped.
+pub(super) fn is_allowed() -> bool {
+    page().preemptible.load(Relaxed) != 0
+}
+
+/// Has this dispatcher look again when soft interrupts are on.
+pub(super) fn ask_here() {
+    page().pending.fetch_or(WAKE, Relaxed);
+}
+
+/// Has the dispatcher on `cpu` look; `waits` if it may wait in the kernel.
+pub(super) fn raise(cpu: u32, waits: bool) {
+    if page().cpu.load(Relaxed) == cpu {
+        ask_here();
+    }
+    if waits || page().cpu.load(Relaxed) != cpu {
+        wake(cpu);
+    }
+}
+
+/// Sees to what is pending; answers whether the running thread has to give way. Soft interrupts are off.
+pub(super) fn take_soft_interrupts(scheduler: &'static Scheduler) -> bool {
+    let wanted = if is_allowed() { !0 } else { ALWAYS };
+    let bits = page().pending.fetch_and(!wanted, AcqRel) & wanted;
+    scheduler.empty_inbox();
+    if bits & TIMER != 0 {
+        scheduler.alarms.expired();
+    }
+    let others = bits & !(TIMER | WAKE | PREEMPT);
+    if others != 0 {
+        tell(scheduler, others);
+    }
+    if bits & PREEMPT != 0 {
+        wait(0);
+    }
+    let level = usize::from(super::current_thread().priority.load(Relaxed));
+    if scheduler.alarms.take_slice_end() {
+        return next_slice(scheduler, level);
+    }
+    level > 0 && scheduler.has_ready(level - 1)
+}
+
+/// A slice is over: whether another thread is to have the next.
+fn next_slice(scheduler: &'static Scheduler, level: usize) -> bool {
+    if !scheduler.has_ready(PRIORITIES - 1) {
+        scheduler.add_reason(reason::UNMEASURED);
+        return false;
+    }
+    super::dispatchers::wake_one();
+    scheduler.alarms.begin_slice();
+    scheduler.has_ready(level)
+}
+
+fn tell(scheduler: &'static Scheduler, bits: u64) {
+    scheduler.waiting.lock().extract(
+        |thread| thread.wait_bits.load(Relaxed) & bits != 0,
+        |thread| {
+            thread.wait_bits.store(0, Release);
+            unblock(thread);
+        },
+    );
+    let handler = HANDLER.load(Acquire);
+    if handler != 0 {
+        // SAFETY: only `on_soft_interrupt` stores there, and what it stores is such a function.
+        let handler: fn(u64) = unsafe { core::mem::transmute::<usize, fn(u64)>(handler) };
+        handler(bits);
+    }
+}
+
+/// Parks the running thread until one of the soft interrupts `bits` is pending for this dispatcher, and
+/// tries again, until `attempt` gives something. It tries once more before it waits, so that what came
+/// before is not missed. `None` where there is no thread to park: in a call that is served.
+pub fn park_until<R>(bits: u64, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    if super::is_served_call() {
+        return None;
+    }
+    let thread = super::current_thread();
+    loop {
+        dispatcher::disable();
+        let scheduler = Scheduler::here();
+        thread.wait_bits.store(bits, Relaxed);
+        scheduler.waiting.lock().push(thread);
+        // The thread stays here so long, and in the list of this dispatcher until it is told.
+        let found = attempt();
+        if found.is_some() {
+            scheduler.waiting.lock().remove(thread);
+            thread.wait_bits.store(0, Relaxed);
+            dispatcher::enable();
+            return found;
+        }
+        dispatcher::enable();
+        while thread.wait_bits.load(Acquire) != 0 {
+            super::block();
+        }
+    }
+}
+
+/// What is pending when a section without soft interrupts ends; cold, as that is rare.
+#[cold]
+#[inline(never)]
+pub(crate) extern "sysv64" fn look_at_pending() {
+    while let Some(thread) = super::running()
+        && is_pending()
+        && page().disabled.load(Relaxed) == 0
+        && thread.can_stop_at(super::stack_pointer())
+    {
+        dispatcher::disable();
+        see_to_pending(thread);
+        dispatcher::enable_quietly();
+    }
+}
+
+fn is_pending() -> bool {
+    let wanted = if is_allowed() { !0 } else { ALWAYS };
+    page().pending.load(Acquire) & wanted != 0
+}
+
+/// Sees to what is pending; others run if the thread has to give way. Soft interrupts are off, and off
+/// again afterwards.
+fn see_to_pending(thread: &'static Thread) {
+    let scheduler = Scheduler::here();
+    if take_soft_interrupts(scheduler) {
+        let level = usize::from(thread.priority.load(Relaxed));
+        // The thread goes on on the same dispatcher: it did not expect to be elsewhere.
+        scheduler.give_way(thread, level, Action::Stay);
+        dispatcher::disable();
+    }
+}
+
+/// Where a thread is that the kernel stopped; all its registers are on its stack. Soft interrupts are off.
+#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+pub(crate) extern "sysv64" fn stopped() {
+    see_to_pending(super::current_thread());
+}
+
+#[cfg(kiln_freestanding)]
+mod kernel {
+    use super::{Relaxed, page};
+    use kiln_interface::kernel::Process as _;
+
+    /// Waits for a soft interrupt, or for the monotonic time `deadline` (ns).
+    pub fn wait(deadline: u64) {
+        page().has_work.store(0, Relaxed);
+        let _ = crate::process().wait(deadline);
+        page().has_work.store(1, Relaxed);
+    }
+
+    /// Has the dispatcher on `cpu` look at what it was given.
+    pub fn wake(cpu: u32) {
+        use core::ptr::with_exposed_provenance;
+        use kiln_object::dispatcher::{DispatcherPage, soft_interrupt::WAKE};
+        use kiln_object::layout::dispatcher_page;
+        // SAFETY: it has a scheduler, so its page is there; it holds atomics only.
+        let page =
+            unsafe { &*with_exposed_provenance::<DispatcherPage>(dispatcher_page(cpu) as usize) };
+        page.pending.fetch_or(WAKE, super::SeqCst);
+    }
+}
+
+#[cfg(not(kiln_freestanding))]
+mod kernel {
+    /// Another thread of the host may put something in the inbox.
+    pub fn wait(_deadline: u64) {
+        std::thread::yield_now();
+    }
+
+    pub fn wake(_cpu: u32) {}
+}
+
+pub(super) use kernel::{wait, wake};
