@@ -89,7 +89,6 @@ fn an_unblock_after_the_block_wakes() {
 fn another_processor_may_unblock() {
     let me = current();
     for round in 0..200 {
-        let me = me;
         let other = std::thread::spawn(move || {
             if round % 2 == 0 {
                 std::thread::yield_now();
