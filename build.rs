@@ -10,6 +10,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "image/catalogue.rs"]
+#[allow(dead_code, reason = "what the tool alone asks")]
+mod catalogue;
+
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
 
@@ -42,34 +46,106 @@ const COMMON_FLAGS: [&str; 3] = [
     "--cfg=kiln_freestanding",
 ];
 
-/// Name in images, package, mode.
-const PARTS: [(&str, &str, &Mode); 7] = [
-    // Drivers are linked with the kernel, and each is kept only if a manifest names it.
-    ("kernel", "kiln-kernel-image", &KERNEL),
-    ("name_space", "kiln-name-space", &USER),
-    ("image_root", "kiln-image-root", &USER),
-    ("memory_fs", "kiln-memory-fs", &USER),
-    ("linux", "kiln-linux", &USER),
-    ("bench_native", "kiln-bench-native", &USER),
-    ("hostile", "kiln-hostile", &USER),
-];
-
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const SOURCES: [&str; 10] = [
+
+/// Where the freestanding parts' sources are, besides the folders of the catalogue.
+const SOURCES: [&str; 8] = [
     "Cargo.toml",
     "Cargo.lock",
     "core",
-    "bench/native",
     "drivers",
     "net",
     "fs",
-    "personalities",
-    "linker/image_format",
-    "tests/hostile",
+    "linker",
+    "examples/counter/interface",
 ];
+
+/// A static library that the tool carries.
+struct Part {
+    /// Its name in images.
+    name: &'static str,
+    /// The package with the library.
+    package: &'static str,
+    /// The manifest of the workspace that the package is in.
+    manifest: PathBuf,
+    mode: &'static Mode,
+}
+
+/// Everything that an image can be linked from.
+fn parts(target: &Path) -> Vec<Part> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let in_source_tree = |name, package, mode| Part {
+        name,
+        package,
+        manifest: root.join("Cargo.toml"),
+        mode,
+    };
+    // Drivers are linked with the kernel, and each is kept only if a manifest names it. So it is with
+    // the servers in their homes.
+    let mut parts = vec![
+        in_source_tree("kernel", "kiln-kernel-image", &KERNEL),
+        Part {
+            name: "servers",
+            package: "kiln-home",
+            manifest: home_package(&root, target),
+            mode: &USER,
+        },
+    ];
+    for personality in catalogue::PERSONALITIES {
+        parts.push(in_source_tree(personality.name, personality.package, &USER));
+    }
+    parts
+}
+
+/// Writes the package that has all servers of the catalogue in one library, and gives its manifest. It
+/// is no member of the workspace since the catalogue alone says what is in it.
+fn home_package(root: &Path, target: &Path) -> PathBuf {
+    let mut manifest = String::from(
+        "[workspace]\n[package]\nname = \"kiln-home\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+         [dependencies]\n",
+    );
+    let mut source = String::from(
+        "//! Every server; a home is linked from some.\n#![no_std]\nkiln_runtime::home!();\n",
+    );
+    let servers = catalogue::SERVERS
+        .iter()
+        .map(|one| (one.package, one.folder));
+    for (package, folder) in [("kiln-runtime", "core/runtime")]
+        .into_iter()
+        .chain(servers)
+    {
+        // Writing to a String cannot fail.
+        let _ = writeln!(manifest, "{package} = {{ path = {:?} }}", root.join(folder));
+        let _ = writeln!(source, "extern crate {};", package.replace('-', "_"));
+    }
+    let directory = target.join("home");
+    let place = directory.join("Cargo.toml");
+    write_if_changed(&place, manifest.as_bytes());
+    write_if_changed(&directory.join("src/lib.rs"), source.as_bytes());
+    // The versions that the source tree was tested with.
+    let lock = std::fs::read(root.join("Cargo.lock"))
+        .unwrap_or_else(|error| fail(&format!("Cargo.lock: {error}")));
+    let copied = directory.join("Cargo.lock.copied");
+    if std::fs::read(&copied).ok().as_deref() != Some(&lock) {
+        write_if_changed(&directory.join("Cargo.lock"), &lock);
+        write_if_changed(&copied, &lock);
+    }
+    place
+}
+
+fn write_if_changed(path: &Path, content: &[u8]) {
+    if std::fs::read(path).ok().as_deref() == Some(content) {
+        return;
+    }
+    path.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(path, content))
+        .unwrap_or_else(|error| fail(&format!("{}: {error}", path.display())));
+}
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=image/catalogue.rs");
     println!("cargo::rerun-if-env-changed=KILN_WITHOUT_PARTS");
     let out = PathBuf::from(variable("OUT_DIR"));
     let mut table =
@@ -78,15 +154,21 @@ fn main() {
     // part is missing when it needs it.
     let without = std::env::var("KILN_WITHOUT_PARTS").unwrap_or_default();
     let wanted = |name: &str| without != "all" && !without.split(',').any(|word| word == name);
-    let parts: Vec<_> = PARTS.iter().filter(|(name, ..)| wanted(name)).collect();
+    // OUT_DIR is TARGET_DIR/PROFILE/build/PACKAGE/out.
+    let target = out.ancestors().nth(4).unwrap_or(&out).join("freestanding");
+    let parts: Vec<_> = parts(&target)
+        .into_iter()
+        .filter(|part| wanted(part.name))
+        .collect();
     if !parts.is_empty() {
-        for source in SOURCES {
+        let servers = catalogue::SERVERS.iter().map(|one| one.folder);
+        let personalities = catalogue::PERSONALITIES.iter().map(|one| one.folder);
+        for source in SOURCES.into_iter().chain(servers).chain(personalities) {
             println!("cargo::rerun-if-changed={source}");
         }
-        // OUT_DIR is TARGET_DIR/PROFILE/build/PACKAGE/out.
-        let target = out.ancestors().nth(4).unwrap_or(&out).join("freestanding");
-        for (name, package, mode) in parts {
-            let archive = compile(package, mode, &target);
+        for part in &parts {
+            let Part { name, package, .. } = part;
+            let archive = compile(part, &target);
             let bytes = std::fs::read(&archive)
                 .unwrap_or_else(|error| fail(&format!("{}: {error}", archive.display())));
             let objects = reachable(&bytes, &package.replace('-', "_"))
@@ -132,7 +214,8 @@ fn registries(home: &Path) -> Vec<PathBuf> {
 }
 
 /// Compiles one package to a static library and gives back its path.
-fn compile(package: &str, mode: &Mode, target: &Path) -> PathBuf {
+fn compile(part: &Part, target: &Path) -> PathBuf {
+    let Part { package, mode, .. } = part;
     let directory = target.join(mode.directory);
     let mut flags: Vec<String> = mode
         .flags
@@ -148,6 +231,8 @@ fn compile(package: &str, mode: &Mode, target: &Path) -> PathBuf {
             flags.push(format!("--remap-path-prefix={}=crates", registry.display()));
         }
     }
+    let root = variable("CARGO_MANIFEST_DIR");
+    flags.push(format!("--remap-path-prefix={root}/="));
     let mut cargo = Command::new(variable("CARGO"));
     cargo
         .args([
@@ -160,6 +245,8 @@ fn compile(package: &str, mode: &Mode, target: &Path) -> PathBuf {
         .args(["--package", package, "--target", TARGET])
         .arg("--target-dir")
         .arg(&directory)
+        .arg("--manifest-path")
+        .arg(&part.manifest)
         .current_dir(variable("CARGO_MANIFEST_DIR"));
     // What cargo (and clippy) told this build script is not for the other cargo, but for
     // where its home is and how many jobs may run.

@@ -1,86 +1,57 @@
 //! The components an image can be composed of, by the names manifests use.
 //!
-//! What is listed here exists. A component that is not named by the manifest, nor
-//! needed by the personality that is, does not get into the image.
+//! Servers and personalities are listed in the [`catalogue`](crate::catalogue). What is listed exists.
 
-/// What a program believes to run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Personality {
-    /// The Linux system call interface.
-    Linux,
-    /// None: in place of a program, object calls are measured.
-    BenchNative,
-    /// None: in place of a program, the kernel and the servers are attacked.
-    Hostile,
-}
+pub use crate::catalogue::{Calls, Needed, PERSONALITIES, Personality, SERVERS, Server, Use};
 
 impl Personality {
     /// Names of all personalities.
-    pub const NAMES: [&'static str; 3] = ["linux", "bench_native", "hostile"];
-
-    /// Its name in manifests and images.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Linux => "linux",
-            Self::BenchNative => "bench_native",
-            Self::Hostile => "hostile",
-        }
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        PERSONALITIES.iter().map(|one| one.name).collect()
     }
 
     /// The one called `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Linux, Self::BenchNative, Self::Hostile]
-            .into_iter()
-            .find(|personality| personality.name() == name)
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<&'static Self> {
+        PERSONALITIES.iter().find(|one| one.name == name)
     }
 
-    /// Whether the manifest's program is started.
-    pub fn runs_a_program(self) -> bool {
-        match self {
-            Self::Linux => true,
-            Self::BenchNative | Self::Hostile => false,
-        }
+    /// The one of programs that know nothing of Kiln.
+    #[must_use]
+    pub fn usual() -> &'static Self {
+        // The catalogue is not empty: see the tests.
+        &PERSONALITIES[0]
     }
-}
-
-/// A server: a library with an object interface, given a home by the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Server {
-    /// Finds which file system serves a path.
-    NameSpace,
-    /// Serves the files of the image's root.
-    ImageRoot,
-    /// Keeps files in memory.
-    MemoryFileSystem,
 }
 
 impl Server {
-    /// All servers, in the order in which they are started.
-    pub const ALL: [Self; 3] = [Self::NameSpace, Self::ImageRoot, Self::MemoryFileSystem];
     /// Names of all servers.
-    pub const NAMES: [&'static str; 3] = ["name_space", "image_root", "memory_fs"];
-
-    /// Its name in manifests and images.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NameSpace => "name_space",
-            Self::ImageRoot => "image_root",
-            Self::MemoryFileSystem => "memory_fs",
-        }
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        SERVERS.iter().map(|server| server.name).collect()
     }
 
     /// The one called `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|server| server.name() == name)
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<&'static Self> {
+        SERVERS.iter().find(|server| server.name == name)
     }
 
-    /// What it is there for.
-    pub fn purpose(self) -> &'static str {
-        match self {
-            Self::NameSpace => "finds which file system serves a path",
-            Self::ImageRoot => "serves the files of the image's root",
-            Self::MemoryFileSystem => "keeps files that are written, in memory",
-        }
+    /// The symbol that keeps it in a home's link.
+    #[must_use]
+    pub fn symbol(&self) -> String {
+        format!("KILN_SERVER_{}", self.name)
+    }
+
+    /// The servers that it calls.
+    pub fn calls(&self, writable_root: bool) -> impl Iterator<Item = &'static str> {
+        let uses = self.uses.iter();
+        let called = uses.filter(move |used| match used.calls {
+            Calls::Never => false,
+            Calls::IfWritableRoot => writable_root,
+        });
+        called.map(|used| used.server)
     }
 }
 
@@ -89,13 +60,23 @@ impl Server {
 pub enum Home {
     /// In an address space of its own.
     Own,
+    /// In the address space of that name, with all others that live there.
+    Shared(String),
+    /// In the kernel.
+    Kernel,
 }
 
 impl Home {
+    /// Beginning of the name of a shared home in manifests.
+    pub const SHARED: &'static str = "shared:";
+
     /// Its name in manifests.
-    pub fn name(&self) -> &'static str {
+    #[must_use]
+    pub fn name(&self) -> String {
         match self {
-            Self::Own => "own",
+            Self::Own => "own".to_owned(),
+            Self::Shared(name) => format!("{}{name}", Self::SHARED),
+            Self::Kernel => "kernel".to_owned(),
         }
     }
 }
@@ -147,14 +128,44 @@ impl Driver {
 }
 
 /// Which servers an image with this personality cannot do without.
-pub fn needed_servers(personality: Personality, writable: bool) -> Vec<Server> {
-    match personality {
-        Personality::Linux | Personality::BenchNative | Personality::Hostile => {
-            let mut needed = vec![Server::NameSpace, Server::ImageRoot];
-            if writable {
-                needed.push(Server::MemoryFileSystem);
-            }
-            needed
+#[must_use]
+pub fn needed_servers(personality: &Personality, writable: bool) -> Vec<&'static Server> {
+    let needed = |server: &&Server| match server.needed {
+        Needed::Always => personality.needs_servers,
+        Needed::ForWritableRoot => personality.needs_servers && writable,
+        Needed::WhenNamed => false,
+    };
+    SERVERS.iter().filter(needed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_sound() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let servers = SERVERS
+            .iter()
+            .map(|one| (one.name, one.package, one.folder));
+        let others = PERSONALITIES
+            .iter()
+            .map(|one| (one.name, one.package, one.folder));
+        let mut names = BTreeSet::new();
+        for (name, package, folder) in servers.chain(others) {
+            assert!(names.insert(name), "{name} twice");
+            assert!(name.len() <= 23, "{name} is too long for a start-up block");
+            let text = std::fs::read_to_string(root.join(folder).join("Cargo.toml")).unwrap();
+            assert!(text.contains(&format!("name = \"{package}\"")), "{folder}");
         }
+        for server in SERVERS {
+            for used in server.uses {
+                assert!(Server::from_name(used.server).is_some(), "{}", used.server);
+            }
+        }
+        assert!(Personality::usual().runs_a_program);
     }
 }

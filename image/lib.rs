@@ -6,6 +6,7 @@
 //! steps in the order that the [`command_line`] asks for.
 
 pub mod cache;
+pub mod catalogue;
 pub mod command_line;
 pub mod commands;
 pub mod components;

@@ -52,7 +52,7 @@ fn gather(
     launch: Launch,
     progress: Progress,
 ) -> Result<Ingredients, Error> {
-    if manifest.personality.runs_a_program() {
+    if manifest.personality.runs_a_program {
         root::check_program(tree, manifest, progress)?;
     }
     Ingredients::gather(manifest, tree, launch, progress)

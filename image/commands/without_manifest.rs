@@ -52,7 +52,7 @@ pub fn from_words(asked: &Run) -> Result<Manifest, Error> {
     let name = name
         .trim_start_matches(|c: char| !c.is_ascii_alphanumeric())
         .to_owned();
-    let personality = Personality::Linux;
+    let personality = Personality::usual();
     let servers = needed_servers(personality, true);
     let mut env = vec![
         ("PATH".to_owned(), DEFAULT_PATH.to_owned()),

@@ -3,15 +3,16 @@
 use kiln_object::Rights;
 use kiln_object::configuration::{key, write_record};
 
-use crate::components::{Personality, Server};
 use crate::manifest::Manifest;
+use crate::manifest::homes::homes;
 
 /// Name of a driver in the kernel: for those who look into an image; nothing in it asks.
 pub const DRIVER_KEY: &str = "driver";
 
-/// How many servers the hostile component is, besides being the program, and their name.
-const HOSTILE_SERVERS: usize = 12;
-pub(super) const HOSTILE_SERVER: &str = "hostile_server";
+/// What a personality's component is called as a server.
+pub(super) fn copy_name(personality: &str) -> String {
+    format!("{personality}_server")
+}
 
 /// What is asked of one image beyond its manifest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,33 +32,22 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
     let mut record = |key: &str, value: &[u8]| {
         write_record(|bytes| blob.extend_from_slice(bytes), key, value);
     };
-    let personality = manifest.personality.name();
-    for (server, _) in &manifest.servers {
-        record(key::SERVER, server.name().as_bytes());
+    let personality = manifest.personality.name;
+    for home in homes(&manifest.servers, manifest.root.writable) {
+        record(key::SERVER, home.name.as_bytes());
+        let names = [home.name.as_str()].into_iter().chain(home.servers);
+        let names: Vec<&str> = names.collect();
+        record(key::HOME, names.join("\0").as_bytes());
     }
-    if manifest.personality == Personality::Hostile {
-        // The same component again, as servers that misbehave and that nobody may bind to.
-        for _ in 0..HOSTILE_SERVERS {
-            record(key::SERVER, HOSTILE_SERVER.as_bytes());
-        }
+    for _ in 0..manifest.personality.copies {
+        record(key::SERVER, copy_name(personality).as_bytes());
     }
     for (server, _) in &manifest.servers {
-        // Programs look names up and use files; mounting, and asking in the name of others, is for
-        // servers.
-        let rights = match server {
-            Server::NameSpace => Rights::LOOKUP,
-            Server::ImageRoot | Server::MemoryFileSystem => Rights::ALL - Rights::DELEGATE,
-        };
-        record(key::GRANT, &grant(server.name(), personality, rights));
-        if *server != Server::NameSpace {
-            // The name space has to know the file systems that it mounts.
-            let to = Server::NameSpace.name();
-            record(key::GRANT, &grant(server.name(), to, Rights::LOOKUP));
-        }
-        if *server == Server::ImageRoot {
-            // The memory file system lies over the image's root and opens files there for others.
-            let to = Server::MemoryFileSystem.name();
-            record(key::GRANT, &grant(server.name(), to, Rights::ALL));
+        record(key::GRANT, &grant(server.name, personality, server.granted));
+    }
+    for (server, _) in &manifest.servers {
+        for used in server.uses {
+            record(key::GRANT, &grant(used.server, server.name, used.rights));
         }
     }
     record(key::PERSONALITY, personality.as_bytes());

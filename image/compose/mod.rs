@@ -12,13 +12,16 @@ use kiln_linker::{ComponentInput, Composer, Image, Input, Kind, ProgramInput, Re
 
 pub use configuration::{DRIVER_KEY, Launch, configuration};
 
-use crate::components::Personality;
+use crate::components::Server;
 use crate::manifest::Manifest;
+use crate::manifest::homes::homes;
 use crate::progress::Progress;
 use crate::{Error, root};
 
 /// Entry of every component but the kernel: the runtime defines it.
 const COMPONENT_ENTRY: &str = "component_entry";
+/// The part that every home is linked from: the servers, of which each link keeps some.
+const SERVERS_PART: &str = "servers";
 /// The kernel's boot code must come first, within the reach of its 16-bit parts.
 const KERNEL_FIRST: &str = ".kiln.boot";
 
@@ -46,7 +49,7 @@ pub struct Ingredients {
     /// The program, if it can be in its process from the start.
     program: Option<ProgramInput>,
     kernel: Vec<Input<'static>>,
-    components: Vec<(Kind, &'static str, Vec<Input<'static>>)>,
+    components: Vec<(Kind, Request<'static>)>,
 }
 
 impl Ingredients {
@@ -63,21 +66,33 @@ impl Ingredients {
         progress.detail("writing the root file system");
         let (root, root_summary) = root::write(tree, &manifest.name)?;
         let mut components = Vec::new();
-        for (server, _) in &manifest.servers {
-            components.push((Kind::Server, server.name(), parts::part(server.name())?));
+        let component = |kind, name: &str, part: &str| -> Result<_, ComposeError> {
+            Ok((
+                kind,
+                Request::new(name, parts::part(part)?, Some(COMPONENT_ENTRY)),
+            ))
+        };
+        for home in homes(&manifest.servers, manifest.root.writable) {
+            let (kind, mut request) = component(Kind::Server, &home.name, SERVERS_PART)?;
+            let servers = home
+                .servers
+                .iter()
+                .filter_map(|name| Server::from_name(name));
+            request.roots.extend(servers.map(Server::symbol));
+            components.push((kind, request));
         }
-        let personality = manifest.personality.name();
-        components.push((Kind::Personality, personality, parts::part(personality)?));
-        if manifest.personality == Personality::Hostile {
-            let name = configuration::HOSTILE_SERVER;
-            components.push((Kind::Server, name, parts::part(personality)?));
+        let personality = manifest.personality;
+        let name = personality.name;
+        components.push(component(Kind::Personality, name, name)?);
+        if personality.copies > 0 {
+            let copy = configuration::copy_name(name);
+            components.push(component(Kind::Server, &copy, name)?);
         }
         let mut configuration = configuration(manifest, launch);
-        let program = match manifest.personality {
-            Personality::Linux => program::lay_out(tree, &manifest.program.path.value, &root),
-            Personality::BenchNative | Personality::Hostile => None,
-        };
-        let program = program.map(|program| {
+        let program = personality
+            .runs_a_program
+            .then(|| program::lay_out(tree, &manifest.program.path.value, &root));
+        let program = program.flatten().map(|program| {
             program.write_record(&mut configuration);
             program.input
         });
@@ -103,11 +118,10 @@ impl Ingredients {
             kernel.roots.push(driver.symbol());
         }
         let mut composer = Composer::new(kernel);
-        for (kind, name, objects) in &self.components {
-            let request = Request::new(name, objects.clone(), Some(COMPONENT_ENTRY));
+        for (kind, request) in &self.components {
             composer = composer.component(ComponentInput {
                 kind: *kind,
-                request,
+                request: request.clone(),
             });
         }
         let composer = composer.root(&self.root).config(&self.configuration);

@@ -12,8 +12,10 @@ use kiln_object::configuration::{Configuration, key};
 pub use root::RootContents;
 pub use show::{to_dot, to_json, to_text};
 
+use crate::components::Home;
 use crate::compose::DRIVER_KEY;
 use crate::manifest::Manifest;
+use crate::manifest::homes::KERNEL;
 
 /// One crate's share of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +33,26 @@ pub struct Part {
     pub name: String,
     /// What it is: `kernel`, `server`, `personality`, `data`.
     pub kind: &'static str,
-    /// Where a server lives.
+    /// What kind of home of servers it is.
     pub home: Option<String>,
+
     /// Bytes in the image file.
     pub file_bytes: u64,
     /// Bytes in memory, before it takes more.
     pub memory_bytes: u64,
     /// The crates in it, largest first; empty where that is not known.
     pub crates: Vec<Share>,
+}
+
+/// A server and where it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resident {
+    /// The server.
+    pub name: String,
+    /// The part that it is in.
+    pub part: String,
+    /// Its home, as manifests name it.
+    pub home: String,
 }
 
 /// What is inside an image.
@@ -54,6 +68,8 @@ pub struct Contents {
     pub personality: String,
     /// Drivers in the kernel.
     pub drivers: Vec<String>,
+    /// Servers, and where each one lives.
+    pub servers: Vec<Resident>,
     /// Bytes of the image file.
     pub file_bytes: u64,
     /// All parts, the kernel first.
@@ -146,7 +162,27 @@ impl Contents {
                 uses.push((client.to_owned(), server.to_owned()));
             }
         }
+        let servers = configuration
+            .values(key::HOME)
+            .map(text)
+            .flat_map(|record| {
+                let (part, names) = record.split_once('\0').unwrap_or((&record, ""));
+                let home = match part {
+                    KERNEL => Home::Kernel,
+                    name if name == names => Home::Own,
+                    name => Home::Shared(name.to_owned()),
+                };
+                // The kernel's home is linked with the kernel.
+                let part = if home == Home::Kernel { "kernel" } else { part };
+                let resident = |name: &str| Resident {
+                    name: name.to_owned(),
+                    part: part.to_owned(),
+                    home: home.name(),
+                };
+                names.split('\0').map(resident).collect::<Vec<_>>()
+            });
         Self {
+            servers: servers.collect(),
             name: value(key::HOST_NAME),
             words: configuration
                 .values(key::PROGRAM_ARGUMENT)
@@ -164,22 +200,33 @@ impl Contents {
     fn settle(mut self) -> Self {
         // A grant may name a server that this image does not have.
         let parts = &self.parts;
-        let here = |name: &str| parts.iter().any(|part| part.name == name);
+        let servers = &self.servers;
+        let here = |name: &str| {
+            parts.iter().any(|part| part.name == name)
+                || servers.iter().any(|server| server.name == name)
+        };
         let program = &self.program;
         self.uses
             .retain(|(user, used)| (here(user) || user == program) && here(used));
+        for server in &self.servers {
+            self.uses.push((server.name.clone(), "kernel".to_owned()));
+        }
         for part in &mut self.parts {
-            if matches!(part.kind, "server" | "personality") {
-                self.uses.push((part.name.clone(), "kernel".to_owned()));
-            }
+            let mut residents = servers.iter().filter(|server| server.part == part.name);
             if part.kind == "server" {
-                part.home = Some("own".to_owned());
+                part.home = residents.next().map(|server| server.home.clone());
+            } else if part.kind == "personality" {
+                self.uses.push((part.name.clone(), "kernel".to_owned()));
             }
         }
         for driver in &self.drivers {
             self.uses.push(("kernel".to_owned(), driver.clone()));
         }
-        if self.parts.iter().any(|part| part.name == "image_root") {
+        if self
+            .servers
+            .iter()
+            .any(|server| server.name == "image_root")
+        {
             self.uses
                 .push(("image_root".to_owned(), "root file system".to_owned()));
         }

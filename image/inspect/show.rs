@@ -26,14 +26,9 @@ fn write_text(contents: &Contents, out: &mut String) -> std::fmt::Result {
             names.join(", ")
         }
     };
-    let servers: Vec<String> = contents
-        .parts
-        .iter()
-        .filter_map(|part| {
-            part.home
-                .as_ref()
-                .map(|home| format!("{} ({home})", part.name))
-        })
+    let servers = contents.servers.iter();
+    let servers: Vec<String> = servers
+        .map(|server| format!("{} ({})", server.name, server.home))
         .collect();
     writeln!(out, "{}: {}", contents.name, rounded(contents.file_bytes))?;
     writeln!(out, "  program      {}", contents.program)?;
@@ -146,6 +141,9 @@ pub fn to_json(contents: &Contents) -> String {
         "arguments": contents.words,
         "personality": contents.personality,
         "drivers": contents.drivers,
+        "servers": contents.servers.iter()
+            .map(|server| json!({ "name": server.name, "home": server.home, "part": server.part }))
+            .collect::<Vec<_>>(),
         "parts": contents.parts.iter().map(part).collect::<Vec<_>>(),
         "root": {
             "bytes": root.bytes,

@@ -6,8 +6,11 @@ fn contents() -> Contents {
     let mut blob = Vec::new();
     for (key, value) in [
         (key::SERVER, "name_space"),
+        (key::HOME, "name_space\0name_space"),
+        (key::HOME, "files\0image_root\0memory_fs"),
+        (key::HOME, "kernel_home\0counter"),
         (key::GRANT, "name_space\0linux\08"),
-        (key::GRANT, "image_root\0absent\08"),
+        (key::GRANT, "elsewhere\0linux\08"),
         (key::PERSONALITY, "linux"),
         (key::PROGRAM_PATH, "/bin/\"x\""),
         (key::PROGRAM_ARGUMENT, "x"),
@@ -43,7 +46,9 @@ fn the_tree_shows_who_uses_whom() {
     let text = to_text(&contents());
     let tree = "/bin/\"x\"\n└─ linux\n   ├─ name_space\n   │  └─ kernel\n   │     └─ serial\n   └─ kernel ...\n";
     assert!(text.ends_with(tree), "{text}");
-    assert!(text.contains("servers      name_space (own)"), "{text}");
+    let homes =
+        "name_space (own), image_root (shared:files), memory_fs (shared:files), counter (kernel)";
+    assert!(text.contains(homes), "{text}");
 }
 
 #[test]

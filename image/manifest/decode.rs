@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use super::fields::{Complaints, Fields, Value};
+use super::homes;
 use super::near::suggest;
 use super::source::Source;
 use super::{
     Console, DEFAULT_PATH, Machine, MachineModel, Manifest, ManifestError, Program, decode_root,
     size,
 };
-use crate::components::{Driver, Home, Personality, Server, needed_servers};
+use crate::components::{Driver, Home, Needed, Personality, SERVERS, Server, needed_servers};
 
 /// The most processors an image is started with.
 pub const MAXIMUM_CPUS: u32 = 8;
@@ -51,9 +52,9 @@ fn machine_description(
         .and_then(|value| image_name(&value));
     let personality = fields
         .get("personality")
-        .map_or(Some(Personality::Linux), |value| {
+        .map_or(Some(Personality::usual()), |value| {
             value
-                .one_of("personality", &Personality::NAMES)
+                .one_of("personality", &Personality::names())
                 .and_then(Personality::from_name)
         });
     let drivers = fields.get("drivers").map_or_else(
@@ -191,41 +192,49 @@ fn environment(value: &Value<'_>) -> Vec<(String, String)> {
     found
 }
 
-fn servers(fields: &Fields<'_>, personality: Personality, writable: bool) -> Vec<(Server, Home)> {
+fn servers(
+    fields: &Fields<'_>,
+    personality: &Personality,
+    writable: bool,
+) -> Vec<(&'static Server, Home)> {
     let mut found = Vec::new();
-    for (name, value) in fields.entries() {
+    let entries = fields.entries();
+    for (name, value) in &entries {
         let Some(server) = Server::from_name(&name.value) else {
             value.complain(
                 format!("unknown server `{}`", name.value),
-                suggest(&name.value, "known servers", &Server::NAMES),
+                suggest(&name.value, "known servers", &Server::names()),
             );
             continue;
         };
-        if let Some(home) = home(&value, &name.value) {
+        if let Some(home) = home(value, &name.value) {
             found.push((server, home));
         }
     }
     for server in needed_servers(personality, writable) {
-        if !fields
-            .entries()
-            .iter()
-            .any(|(name, _)| name.value == server.name())
-        {
-            let remedy = match server {
-                Server::MemoryFileSystem => "add it, or set root.writable = false".to_owned(),
-                _ => format!("add: {} = {{ home = \"own\" }}", server.name()),
+        if !entries.iter().any(|(name, _)| name.value == server.name) {
+            let remedy = match server.needed {
+                Needed::ForWritableRoot => "add it, or set root.writable = false".to_owned(),
+                _ => format!("add: {} = {{ home = \"own\" }}", server.name),
             };
             fields.complain(
                 format!(
                     "[servers] leaves out `{}`, which {}",
-                    server.name(),
-                    server.purpose()
+                    server.name, server.purpose
                 ),
                 remedy,
             );
         }
     }
-    found.sort_by_key(|(server, _)| *server);
+    found.sort_by_key(|(server, _)| SERVERS.iter().position(|other| other.name == server.name));
+    for misplaced in homes::misplaced(&found, writable) {
+        let place = entries
+            .iter()
+            .find(|(name, _)| name.value == misplaced.server);
+        if let Some((_, value)) = place {
+            value.complain(misplaced.message, misplaced.remedy);
+        }
+    }
     found
 }
 
@@ -237,6 +246,15 @@ fn home(value: &Value<'_>, server: &str) -> Option<Home> {
         return Some(Home::Own);
     };
     let text = value.string()?.value;
+    if let Some(name) = text.strip_prefix(Home::SHARED) {
+        return match homes::shared_name(name) {
+            Ok(()) => Some(Home::Shared(name.to_owned())),
+            Err(remedy) => {
+                value.complain(format!("`{name}` cannot name a shared home"), remedy);
+                None
+            }
+        };
+    }
     match text.as_str() {
         "own" => Some(Home::Own),
         "kernel" => {
@@ -246,17 +264,10 @@ fn home(value: &Value<'_>, server: &str) -> Option<Home> {
             );
             None
         }
-        shared if shared.starts_with("shared:") => {
-            value.complain(
-                "a home shared with other servers is not available yet",
-                "use home = \"own\": an address space of its own",
-            );
-            None
-        }
         other => {
             value.complain(
                 format!("unknown home `{other}`"),
-                suggest(other, "known homes", &["own", "kernel", "shared:GROUP"]),
+                suggest(other, "known homes", &["own", "kernel", "shared:NAME"]),
             );
             None
         }

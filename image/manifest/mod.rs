@@ -7,6 +7,7 @@
 mod decode;
 mod decode_root;
 mod fields;
+pub mod homes;
 pub mod near;
 pub mod size;
 pub mod source;
@@ -36,7 +37,7 @@ pub struct Manifest {
     /// Name of the image: letters, digits, `.`, `_` and `-`.
     pub name: String,
     /// What the program believes to run on.
-    pub personality: Personality,
+    pub personality: &'static Personality,
     /// The drivers that are in the kernel.
     pub drivers: Vec<Driver>,
     /// The program to start.
@@ -44,7 +45,7 @@ pub struct Manifest {
     /// What the root file system is made of.
     pub root: Root,
     /// The servers in the image and where each one lives, in a fixed order.
-    pub servers: Vec<(Server, Home)>,
+    pub servers: Vec<(&'static Server, Home)>,
     /// What the machine needs to have.
     pub machine: Machine,
     /// The program's terminal.

@@ -72,7 +72,7 @@ fn a_manifest_describes_the_machine() {
     let servers: Vec<_> = manifest
         .servers
         .iter()
-        .map(|(server, _)| server.name())
+        .map(|(server, _)| server.name)
         .collect();
     assert_eq!(servers, ["name_space", "image_root"]);
     let places: Vec<&str> = manifest
@@ -241,17 +241,24 @@ fn wrong_types_and_values_are_told_apart() {
         ),
         (
             "[machine]",
-            "[servers]\nname_space = {}\nimage_root = { home = \"kernel\" }\n[machine]",
+            "[servers]\nname_space = {}\nimage_root = { home = \"kernal\" }\n[machine]",
             ":26:23",
-            "not available yet",
-            "home = \"own\"",
+            "unknown home `kernal`",
+            "shared:NAME",
         ),
         (
             "[machine]",
-            "[servers]\nname_space = {}\nimage_root = { home = \"shared:x\" }\n[machine]",
+            "[servers]\nname_space = {}\nimage_root = { home = \"shared:x y\" }\n[machine]",
             ":26:23",
-            "not available yet",
-            "home = \"own\"",
+            "`x y` cannot name a shared home",
+            "lower-case letters",
+        ),
+        (
+            "[machine]",
+            "[servers]\nname_space = {}\nimage_root = { home = \"shared:linux\" }\n[machine]",
+            ":26:23",
+            "`linux` cannot name a shared home",
+            "a component has this name",
         ),
         (
             "[machine]",
@@ -271,6 +278,23 @@ fn wrong_types_and_values_are_told_apart() {
             "{words}, {help} in {text}"
         );
     }
+}
+
+#[test]
+fn servers_get_their_homes() {
+    let homes = "[servers]\nname_space = {}\nimage_root = { home = \"shared:files\" }\nmemory_fs = {}\n[machine]";
+    let manifest = parse(&GOOD.replace("[machine]", homes)).unwrap();
+    let found: Vec<_> = manifest
+        .servers
+        .iter()
+        .map(|(server, home)| (server.name, home.name()))
+        .collect();
+    let expected = [
+        ("name_space", "own".to_owned()),
+        ("image_root", "shared:files".to_owned()),
+        ("memory_fs", "own".to_owned()),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub fn to_toml(manifest: &Manifest) -> String {
 fn write(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
     let program = &manifest.program;
     writeln!(out, "name = {}", quoted(&manifest.name))?;
-    writeln!(out, "personality = {}", quoted(manifest.personality.name()))?;
+    writeln!(out, "personality = {}", quoted(manifest.personality.name))?;
     writeln!(
         out,
         "drivers = {}",
@@ -122,8 +122,8 @@ fn write(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
             "\n[servers.{}]\nhome = {}",
-            server.name(),
-            quoted(home.name())
+            server.name,
+            quoted(&home.name())
         )?;
     }
     writeln!(out, "\n[machine]")?;

@@ -1,7 +1,7 @@
 //! The name space: which tree answers for which path.
 
 use kiln_object::Error;
-use kiln_object::ProcessId;
+use kiln_object::RawReference;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::interface;
@@ -10,8 +10,8 @@ use crate::interface;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MountEntry {
-    /// The process that serves the tree; bind to it for a `FileTree`.
-    pub process: ProcessId,
+    /// The bootstrap object of the server of the tree; bind to it for a `FileTree`.
+    pub server: RawReference,
     /// Bit 0: nothing below may be written.
     pub flags: u32,
     /// Bytes of the absolute path that follows; the next head starts at the next multiple of 8.
@@ -29,9 +29,9 @@ pub trait NameSpace {
     #[method(2, right = LOOKUP, idempotent)]
     fn mounts(&self, answer: &mut [u8]) -> Result<(u64, u64), Error>;
 
-    /// Puts the tree that `process` serves at the absolute `path`.
+    /// Puts the tree of the server with the bootstrap object `server` at the absolute `path`.
     #[method(3, right = CONTROL)]
-    fn mount(&self, path: &[u8], process: ProcessId, flags: u32) -> Result<(), Error>;
+    fn mount(&self, path: &[u8], server: RawReference, flags: u32) -> Result<(), Error>;
 
     /// Takes the topmost tree at `path` away.
     #[method(4, right = CONTROL)]

@@ -28,7 +28,7 @@ pub const FIRST_UNIVERSAL_METHOD: u16 = 0xff00;
 
 /// Methods that every object understands; the object table answers them.
 pub mod universal {
-    /// On [`ObjectName::BOOTSTRAP`](crate::ObjectName::BOOTSTRAP): word 0 is the hash of the wanted
+    /// On a [bootstrap object](crate::ObjectName::bootstrap): word 0 is the hash of the wanted
     /// interface; answers the object name of a reference for the caller in word 0.
     pub const BIND: u16 = 0xff00;
     /// Word 0: the process to give to, word 1: rights to keep; answers the object name of the new

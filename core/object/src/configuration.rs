@@ -6,8 +6,11 @@
 
 /// The keys in use.
 pub mod key {
-    /// Component name of a server to start; in starting order.
+    /// Component name of a process with servers to start; in starting order.
     pub const SERVER: &str = "server";
+    /// `component\0server\0server...`: the servers that live in such a process, in starting order. A
+    /// component without this record is one server of its name.
+    pub const HOME: &str = "home";
     /// `server\0client\0rights`: the client may bind to the server, and its references get those
     /// rights (decimal bits of [`Rights`](crate::Rights)).
     pub const GRANT: &str = "grant";

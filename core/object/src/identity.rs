@@ -87,8 +87,24 @@ impl fmt::Debug for ProcessId {
 pub struct ObjectName(u64);
 
 impl ObjectName {
-    /// The object that every process has: it binds clients to what the process serves.
-    pub const BOOTSTRAP: ObjectName = ObjectName::new(0, 1);
+    /// The object that every process has: it binds clients to what the first server in it serves.
+    pub const BOOTSTRAP: ObjectName = ObjectName::bootstrap(0);
+
+    /// The object that binds clients to what the server of that number serves. Servers that share an
+    /// address space share a process, and each has its own.
+    #[must_use]
+    pub const fn bootstrap(server: u32) -> Self {
+        Self::new(0, server.wrapping_add(1))
+    }
+
+    /// Of which server this is the bootstrap object, if it is one.
+    #[must_use]
+    pub const fn bootstrap_server(self) -> Option<u32> {
+        match (self.slot(), self.generation()) {
+            (0, 1..) => Some(self.generation() - 1),
+            _ => None,
+        }
+    }
 
     /// Names the object in `slot` as of `generation`.
     #[must_use]

@@ -5,6 +5,9 @@
 //! object serves near callers (through the trait) and far ones (through the wrapper), and the same
 //! client code holds either.
 
+use alloc::sync::Arc;
+use core::any::Any;
+
 use crate::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS};
 use crate::{Error, ProcessId, RawReference, Rights};
 
@@ -150,6 +153,12 @@ pub trait Dispatch: Send + Sync {
     /// # Errors
     /// What the method answers, or why it was not run.
     fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing;
+
+    /// Puts the object itself into `place`, an `Option<Box<I::Near>>` of its interface `I`, for callers
+    /// in its address space. What is not generated leaves `place` alone and is called by dispatch.
+    fn near(self: Arc<Self>, place: &mut dyn Any) {
+        let _ = place;
+    }
 }
 
 impl<D: Dispatch + ?Sized> Dispatch for &D {

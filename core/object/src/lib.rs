@@ -5,6 +5,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 pub mod call;
 pub mod configuration;
 pub mod dispatcher;
@@ -16,6 +18,7 @@ pub mod interface;
 pub mod layout;
 mod loopback;
 pub mod marshal;
+pub mod near;
 pub mod plain;
 pub mod program;
 pub mod startup;
@@ -27,5 +30,6 @@ pub use hand::Handed;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};
 pub use interface::{Caller, Dispatch, Failure, Incoming, Interface, Outgoing, Reply, Transport};
 pub use loopback::Loopback;
+pub use near::{Binder, Callable, Object};
 pub use plain::Plain;
 pub use wire::Wire;

@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU64;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{ProcessId, RawReference};
+use crate::{ObjectName, ProcessId, RawReference};
 
 /// First word of a [`Startup`] block.
 pub const STARTUP_MAGIC: u64 = u64::from_le_bytes(*b"KILNSTRT");
@@ -37,11 +37,13 @@ pub enum InitialObject {
 pub struct ServerEntry {
     /// The name in the manifest, zero-padded.
     pub name: [u8; 24],
-    /// The process that serves it.
+    /// The process that it lives in.
     pub process: ProcessId,
+    /// Its bootstrap object there.
+    pub object: ObjectName,
 }
 
-/// A process that may bind to this one.
+/// A process that may bind to a server in this one.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ClientEntry {
@@ -49,6 +51,8 @@ pub struct ClientEntry {
     pub process: ProcessId,
     /// The rights its reference gets.
     pub rights: u64,
+    /// The number of the server in this process: see [`Startup::hosted`].
+    pub server: u64,
 }
 
 /// The read-only block at [`STARTUP_BASE`](crate::layout::STARTUP_BASE).
@@ -71,7 +75,9 @@ pub struct Startup {
     pub objects: [RawReference; 16],
     /// Servers that this process may bind to.
     pub servers: [ServerEntry; 16],
-    /// Processes that may bind to this one.
+    /// Names of the servers that live in this process, in starting order, zero-padded.
+    pub hosted: [[u8; 24]; 16],
+    /// Processes that may bind to servers in this one.
     pub clients: [ClientEntry; 16],
     /// The command line that the boot loader passed, zero-padded.
     pub command_line: [u8; 512],
@@ -87,13 +93,25 @@ impl Startup {
             .unwrap_or(RawReference::NONE)
     }
 
-    /// The process that serves `name`, if this process may bind to it.
+    /// The bootstrap object of the server called `name`, if this process may bind to it.
     #[must_use]
-    pub fn server(&self, name: &str) -> Option<ProcessId> {
+    pub fn server(&self, name: &str) -> Option<RawReference> {
         self.servers
             .iter()
             .find(|entry| entry.process != ProcessId::NONE && trim(&entry.name) == name.as_bytes())
-            .map(|entry| entry.process)
+            .map(|entry| RawReference {
+                process: entry.process,
+                object: entry.object,
+            })
+    }
+
+    /// The servers that live in this process, in starting order; a server's place is its number.
+    pub fn hosted(&self) -> impl Iterator<Item = &str> {
+        self.hosted
+            .iter()
+            .map(|name| trim(name))
+            .take_while(|name| !name.is_empty())
+            .map(|name| core::str::from_utf8(name).unwrap_or_default())
     }
 
     /// The boot loader's command line.

@@ -1,25 +1,60 @@
 //! Getting references, giving them on, giving them back.
+//!
+//! What lives in this address space is asked without the kernel, and as an [`Object`] called without
+//! it. The rights are those of the reference in both cases.
+
+use alloc::sync::Arc;
 
 use kiln_object::call::{CALL_WORDS, universal};
 use kiln_object::{
-    Error, Interface, ObjectName, ProcessId, RawReference, Reference, Rights, Transport,
+    Binder, Dispatch, Error, Interface, ObjectName, ProcessId, RawReference, Reference, Rights,
+    Transport,
 };
 
-use crate::{Far, startup};
+use crate::{Far, objects, startup};
 
-/// A reference for this process to the object of interface `I` that `process` serves. Asking again
-/// answers the same reference.
+/// An object of interface `I`, near or far.
+pub type Object<I> = kiln_object::Object<I, Far>;
+
+impl Binder for Far {
+    #[inline(always)]
+    fn this_process(&self) -> ProcessId {
+        startup().process
+    }
+
+    #[inline]
+    fn near(&self, reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+        let this = startup().process;
+        (reference.process == this)
+            .then(|| objects::near(reference.object, this))
+            .flatten()
+    }
+
+    fn server(&self, name: &str) -> Result<RawReference, Error> {
+        startup().server(name).ok_or(Error::NotFound)
+    }
+
+    fn bind(&self, bootstrap: RawReference, hash: u64) -> Result<RawReference, Error> {
+        let object = ask(bootstrap, universal::BIND, [hash, 0])?;
+        Ok(RawReference {
+            process: bootstrap.process,
+            object,
+        })
+    }
+
+    fn release(&self, reference: RawReference) -> Result<(), Error> {
+        ask(reference, universal::RELEASE, [0, 0]).map(|_| ())
+    }
+}
+
+/// A reference for this process to the object of interface `I` that the server with this bootstrap
+/// object serves. Asking again answers the same reference.
 ///
 /// # Errors
 /// `WrongInterface` if it serves none, or one with another hash; `Denied` if this process is not
 /// among its clients.
-pub fn bind<I: Interface + ?Sized>(process: ProcessId) -> Result<Reference<I>, Error> {
-    let bootstrap = RawReference {
-        process,
-        object: ObjectName::BOOTSTRAP,
-    };
-    let object = ask(bootstrap, universal::BIND, [I::HASH, 0])?;
-    Ok(Reference::new(RawReference { process, object }))
+pub fn bind<I: Interface + ?Sized>(bootstrap: RawReference) -> Result<Reference<I>, Error> {
+    Far.bind(bootstrap, I::HASH).map(Reference::new)
 }
 
 /// As [`bind`], of the server that the image's manifest calls `name`.
@@ -27,7 +62,7 @@ pub fn bind<I: Interface + ?Sized>(process: ProcessId) -> Result<Reference<I>, E
 /// # Errors
 /// `NotFound` if this process may not bind to a server of that name; else as [`bind`].
 pub fn bind_server<I: Interface + ?Sized>(name: &str) -> Result<Reference<I>, Error> {
-    bind(startup().server(name).ok_or(Error::NotFound)?)
+    bind(Far.server(name)?)
 }
 
 /// A reference for `process` to the same object, with those of its rights that are in `rights`.
@@ -47,14 +82,16 @@ pub fn grant<I: ?Sized>(
     }))
 }
 
-/// Gives the reference back; it and its copies name nothing afterwards.
+/// Gives the reference back; it and its copies name nothing afterwards. Who holds a near object made of
+/// it keeps the object.
 ///
 /// # Errors
 /// `BadReference` if it named nothing already.
 pub fn release<I: ?Sized>(reference: Reference<I>) -> Result<(), Error> {
-    ask(reference.raw(), universal::RELEASE, [0, 0]).map(|_| ())
+    Far.release(reference.raw())
 }
 
+/// Asks for a universal method, here if the object is here.
 fn ask(
     reference: RawReference,
     method: u16,
@@ -63,6 +100,19 @@ fn ask(
     let mut words = [0; CALL_WORDS];
     words[0] = first;
     words[1] = second;
-    let reply = Far.call(reference, method, words, &[], &mut [])?;
+    let this = startup().process;
+    let reply = if reference.process == this {
+        objects::dispatch(objects::Request {
+            caller: this,
+            name: reference.object,
+            method,
+            words: &words,
+            input: &[],
+            output: &mut [],
+        })
+        .map_err(|failure| failure.error)?
+    } else {
+        Far.call(reference, method, words, &[], &mut [])?
+    };
     Ok(ObjectName::from_raw(reply.words[0]))
 }

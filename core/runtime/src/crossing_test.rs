@@ -8,8 +8,8 @@ use alloc::sync::Arc;
 use core::arch::naked_asm;
 
 use kiln_interface::{FourWords, interface};
-use kiln_object::call::Operation;
-use kiln_object::{Caller, Error, ProcessId, Reference, Rights};
+use kiln_object::call::{CALL_WORDS, Operation, universal};
+use kiln_object::{Caller, Error, ProcessId, Reference, Rights, Transport as _};
 
 use crate::call_entry::call_entry;
 use crate::{Far, SpinMutex, objects};
@@ -167,7 +167,9 @@ fn a_call_goes_there_and_back() {
     assert_eq!(&output, b"cba\xee\xee\xee\xee\xee");
     assert_eq!(stub.who(Caller(ProcessId::NONE)), Ok(CLIENT));
     assert_eq!(stub.write(), Err(Error::Denied));
-    assert_eq!(crate::release(stub.reference()), Ok(()));
+    // As `release` does it for a reference of another process.
+    let released = Far.call(raw, universal::RELEASE, [0; CALL_WORDS], &[], &mut []);
+    assert_eq!(released.map(|_| ()), Ok(()));
     assert_eq!(stub.null(), Err(Error::BadReference));
     assert_eq!((float * 2.0, integer + 1), (3.0, 100));
 }

@@ -3,9 +3,9 @@
 //! A process of the system is this crate and what its author wrote. Nothing here waits for another
 //! process except [`transport::Far`], and nothing takes a client's word for anything.
 //!
-//! - A server: [`component!`] names its `main`, which calls [`objects::serve`] and returns.
-//! - A client: [`bind`] gets a reference, a stub over [`Far`] calls it; [`kernel_objects`] has the
-//!   stubs of what the kernel gives each process.
+//! - A server: [`server!`] names its `main`, which calls [`objects::serve`] and returns.
+//! - A client: [`Object::bind`] gets an object, which is called where it lives; [`kernel_objects`] has
+//!   the stubs of what the kernel gives each process.
 //! - The real build has `--cfg kiln_freestanding`. Without it the crate compiles for the host, where
 //!   [`Far`] answers `Unsupported` and the pure parts are tested.
 #![no_std]
@@ -22,6 +22,7 @@ pub mod diagnostics;
 pub mod dispatcher;
 pub mod entry;
 pub mod heap;
+pub mod home;
 pub mod kernel_objects;
 pub mod objects;
 #[cfg(kiln_freestanding)]
@@ -34,7 +35,7 @@ pub mod time;
 pub mod transport;
 pub mod trap;
 
-pub use binding::{bind, bind_server, grant, release};
+pub use binding::{Object, bind, bind_server, grant, release};
 pub use kernel_objects::{
     address_space, clock, console, log, machine, process, random, root_pages,
 };

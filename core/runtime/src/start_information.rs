@@ -67,7 +67,7 @@ mod source {
     use core::sync::atomic::AtomicU64;
 
     use kiln_object::startup::{ClientEntry, STARTUP_MAGIC, ServerEntry};
-    use kiln_object::{ProcessId, RawReference};
+    use kiln_object::{ObjectName, ProcessId, RawReference};
 
     use super::{KernelInformation, Startup};
 
@@ -82,10 +82,13 @@ mod source {
         servers: [ServerEntry {
             name: [0; 24],
             process: ProcessId::NONE,
+            object: ObjectName::BOOTSTRAP,
         }; 16],
+        hosted: [[0; 24]; 16],
         clients: [ClientEntry {
             process: ProcessId::NONE,
             rights: 0,
+            server: 0,
         }; 16],
         command_line: [0; 512],
     };

@@ -9,7 +9,7 @@ use core::cell::RefCell;
 
 use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES, universal};
 use kiln_object::{
-    Caller, Dispatch, Error, Incoming, ObjectName, ProcessId, RawReference, Reply, Rights,
+    Binder, Caller, Dispatch, Error, Incoming, ObjectName, ProcessId, RawReference, Reply, Rights,
     Transport,
 };
 
@@ -144,6 +144,24 @@ impl Transport for Near {
             .ok_or(Error::BadAnswer)?
             .copy_from_slice(from);
         answer.map_err(|failure| failure.error)
+    }
+}
+
+impl Binder for Near {
+    fn this_process(&self) -> ProcessId {
+        self.0
+    }
+
+    fn near(&self, _reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+        None
+    }
+
+    fn server(&self, _name: &str) -> Result<RawReference, Error> {
+        Err(Error::NotFound)
+    }
+
+    fn bind(&self, bootstrap: RawReference, _hash: u64) -> Result<RawReference, Error> {
+        Ok(bootstrap)
     }
 }
 

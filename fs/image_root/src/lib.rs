@@ -16,7 +16,7 @@ mod server;
 pub use server::ImageRoot;
 
 #[cfg(kiln_freestanding)]
-kiln_runtime::component!(main);
+kiln_runtime::server!("image_root", main);
 
 /// Status of a server whose root file system is no file system.
 #[cfg(kiln_freestanding)]

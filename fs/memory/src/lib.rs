@@ -31,7 +31,7 @@ pub use server::MemoryServer;
 pub use tree::{Clock, MemoryTree};
 
 #[cfg(kiln_freestanding)]
-kiln_runtime::component!(main);
+kiln_runtime::server!("memory_fs", main);
 
 #[cfg(kiln_freestanding)]
 fn main() {
@@ -39,7 +39,7 @@ fn main() {
     use alloc::sync::Arc;
     use kiln_interface::file::FileTreeDispatch;
     use kiln_object::configuration::key;
-    use kiln_runtime::{Far, bind_server, configuration, objects, startup, time};
+    use kiln_runtime::{Far, Object, configuration, objects, startup, time};
 
     let process = startup().process;
     let limit = configuration()
@@ -49,7 +49,7 @@ fn main() {
     let lower =
         configuration()
             .is_set(key::ROOT_WRITABLE)
-            .then(|| match bind_server("image_root") {
+            .then(|| match Object::bind("image_root") {
                 Ok(root) => Box::new(LowerServer::new(root, Far, process)) as Box<dyn Lower>,
                 Err(error) => panic!("the root to lie over cannot be reached: {error}"),
             });

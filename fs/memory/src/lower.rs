@@ -7,9 +7,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use kiln_file_server::{PATH_MAX, take_attributes};
-use kiln_interface::file::{Attributes, File, FileStub, FileTree, FileTreeStub, Opened, open};
-use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES, universal};
-use kiln_object::{Error, ProcessId, Reference, Transport};
+use kiln_interface::file::{Attributes, File, FileTree, Opened, open};
+use kiln_object::call::MESSAGE_BYTES;
+use kiln_object::{Binder, Error, Object, ProcessId, Reference};
 use spin::Mutex;
 
 /// What is needed of a lower tree.
@@ -79,8 +79,8 @@ pub fn join(directory: &[u8], name: &[u8]) -> Result<Box<[u8]>, Error> {
 type Listed = (Box<[u8]>, Reference<dyn File>);
 
 /// A lower tree that a server keeps.
-pub struct LowerServer<T: Transport> {
-    tree: FileTreeStub<T>,
+pub struct LowerServer<T: Binder> {
+    tree: Object<dyn FileTree, T>,
     transport: T,
     /// This process, as the owner of what it opens for itself.
     own: ProcessId,
@@ -88,10 +88,10 @@ pub struct LowerServer<T: Transport> {
     listed: Mutex<Option<Listed>>,
 }
 
-impl<T: Transport + Clone + Send + Sync> LowerServer<T> {
-    /// The tree that `root` names, opened by process `own`, which has the right `DELEGATE` there.
-    pub fn new(root: Reference<dyn FileTree>, transport: T, own: ProcessId) -> Self {
-        let tree = FileTreeStub::new(root, transport.clone());
+impl<T: Binder + Clone + Send + Sync> LowerServer<T> {
+    /// The tree `tree`, opened by process `own`, which has the right `DELEGATE` there. Its files are
+    /// reached by `transport`.
+    pub const fn new(tree: Object<dyn FileTree, T>, transport: T, own: ProcessId) -> Self {
         Self {
             tree,
             transport,
@@ -100,16 +100,13 @@ impl<T: Transport + Clone + Send + Sync> LowerServer<T> {
         }
     }
 
-    fn file(&self, reference: Reference<dyn File>) -> FileStub<T> {
-        FileStub::new(reference, self.transport.clone())
+    fn file(&self, reference: Reference<dyn File>) -> Object<dyn File, T> {
+        Object::new(reference, self.transport.clone())
     }
 
     fn release(&self, reference: Reference<dyn File>) {
-        let words = [0; CALL_WORDS];
         // There is nothing to do about a server that does not take its reference back.
-        let _ = self
-            .transport
-            .call(reference.raw(), universal::RELEASE, words, &[], &mut []);
+        let _ = self.transport.release(reference.raw());
     }
 }
 
@@ -121,7 +118,7 @@ fn inside<T>(answer: Result<T, Error>) -> Result<T, Error> {
     })
 }
 
-impl<T: Transport + Clone + Send + Sync> Lower for LowerServer<T> {
+impl<T: Binder + Clone + Send + Sync> Lower for LowerServer<T> {
     fn attributes(&self, path: &[u8]) -> Result<Attributes, Error> {
         let mut answer = [0; size_of::<Attributes>()];
         let length = inside(self.tree.attributes(path, false, &mut answer))?;
@@ -148,10 +145,11 @@ impl<T: Transport + Clone + Send + Sync> Lower for LowerServer<T> {
         each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let file = self.open(path, open::READ, self.own)?.file;
+        let opened = self.file(file);
         let mut buffer = alloc::vec![0; MESSAGE_BYTES];
         let mut offset = 0u64;
         let outcome = loop {
-            match self.file(file).read(offset, &mut buffer) {
+            match opened.read(offset, &mut buffer) {
                 Ok(0) => break Ok(()),
                 Ok(length) => {
                     let piece = buffer.get(..length).unwrap_or_default();

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use kiln_object::configuration::{Configuration, key};
-use kiln_object::{Error, ProcessId};
+use kiln_object::{Error, RawReference};
 
 use crate::table::MountTable;
 
@@ -52,7 +52,7 @@ impl core::error::Error for ArrangementError {}
 /// [`ArrangementError`] says which mount cannot be made.
 pub fn arrange(
     configuration: &Configuration<'_>,
-    server: impl Fn(&str) -> Option<ProcessId>,
+    server: impl Fn(&str) -> Option<RawReference>,
 ) -> Result<MountTable, ArrangementError> {
     let find = |name: &str| server(name).ok_or_else(|| ArrangementError::NoServer(name.into()));
     let mut table = MountTable::new();

@@ -16,7 +16,7 @@ pub use server::NameSpaceServer;
 pub use table::{Mount, MountTable};
 
 #[cfg(kiln_freestanding)]
-kiln_runtime::component!(main);
+kiln_runtime::server!("name_space", main);
 
 #[cfg(kiln_freestanding)]
 fn main() {

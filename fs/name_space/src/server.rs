@@ -1,7 +1,7 @@
 //! The interface over the table.
 
 use kiln_interface::name_space::NameSpace;
-use kiln_object::{Error, ProcessId};
+use kiln_object::{Error, RawReference};
 use spin::RwLock;
 
 use crate::table::MountTable;
@@ -32,8 +32,8 @@ impl NameSpace for NameSpaceServer {
         Ok((table.pack(answer)? as u64, table.version()))
     }
 
-    fn mount(&self, path: &[u8], process: ProcessId, flags: u32) -> Result<(), Error> {
-        self.table.write().mount(path, process, flags)
+    fn mount(&self, path: &[u8], server: RawReference, flags: u32) -> Result<(), Error> {
+        self.table.write().mount(path, server, flags)
     }
 
     fn unmount(&self, path: &[u8]) -> Result<(), Error> {

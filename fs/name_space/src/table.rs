@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use kiln_interface::name_space::MountEntry;
 use kiln_object::call::MESSAGE_BYTES;
-use kiln_object::{Error, ProcessId};
+use kiln_object::{Error, RawReference};
 use zerocopy::IntoBytes;
 
 /// Entries start at multiples of this in the packed form.
@@ -27,8 +27,8 @@ const NAME_MAX: usize = 255;
 pub struct Mount {
     /// The canonical absolute path.
     pub path: Box<[u8]>,
-    /// The process that serves the tree.
-    pub process: ProcessId,
+    /// The bootstrap object of the tree's server.
+    pub server: RawReference,
     /// As in [`MountEntry::flags`].
     pub flags: u32,
 }
@@ -62,20 +62,20 @@ impl MountTable {
         &self.mounts
     }
 
-    /// Puts the tree of `process` at `path`, over whatever is there.
+    /// Puts the tree of `server` at `path`, over whatever is there.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] for a path that is not absolute or leads up, a process that is none,
+    /// [`Error::BadArgument`] for a path that is not absolute or leads up, a server that is none,
     /// or flags that have no meaning; [`Error::NameTooLong`]; [`Error::Exhausted`] if the table
     /// would not fit an answer.
-    pub fn mount(&mut self, path: &[u8], process: ProcessId, flags: u32) -> Result<(), Error> {
+    pub fn mount(&mut self, path: &[u8], server: RawReference, flags: u32) -> Result<(), Error> {
         let path = canonical(path)?;
-        if flags & !KNOWN_FLAGS != 0 || process == ProcessId::NONE {
+        if flags & !KNOWN_FLAGS != 0 || server.is_none() {
             return Err(Error::BadArgument);
         }
         let mount = Mount {
             path,
-            process,
+            server,
             flags,
         };
         let packed: usize = self.mounts.iter().map(packed_bytes).sum();
@@ -118,7 +118,7 @@ impl MountTable {
         let mut used = 0usize;
         for mount in &self.mounts {
             let entry = MountEntry {
-                process: mount.process,
+                server: mount.server,
                 flags: mount.flags,
                 path_bytes: u32::try_from(mount.path.len()).map_err(|_| Error::TooLarge)?,
             };

@@ -3,22 +3,25 @@
 use kiln_interface::name_space::{MountEntry, NameSpace};
 use kiln_name_space::{ArrangementError, MountTable, NameSpaceServer, arrange};
 use kiln_object::configuration::{Configuration, write_record};
-use kiln_object::{Error, ProcessId};
+use kiln_object::{Error, ObjectName, ProcessId, RawReference};
 use proptest::prelude::*;
 use zerocopy::FromBytes;
 
-const fn process(index: u32) -> ProcessId {
-    ProcessId::new(index, 1)
+const fn bootstrap(index: u32) -> RawReference {
+    RawReference {
+        process: ProcessId::new(index, 1),
+        object: ObjectName::bootstrap(0),
+    }
 }
 
-fn unpack(mut answer: &[u8]) -> Vec<(String, ProcessId, u32)> {
+fn unpack(mut answer: &[u8]) -> Vec<(String, RawReference, u32)> {
     let mut mounts = Vec::new();
     while !answer.is_empty() {
         let (head, rest) = MountEntry::read_from_prefix(answer).unwrap();
         let path = String::from_utf8(rest[..head.path_bytes as usize].to_vec()).unwrap();
         let bytes = (size_of::<MountEntry>() + path.len()).next_multiple_of(8);
         answer = &answer[bytes..];
-        mounts.push((path, head.process, head.flags));
+        mounts.push((path, head.server, head.flags));
     }
     mounts
 }
@@ -37,8 +40,8 @@ fn configured(records: &[(&str, &[u8])]) -> Result<MountTable, ArrangementError>
         write_record(|part| bytes.extend_from_slice(part), key, value);
     }
     arrange(&Configuration::new(&bytes), |name| match name {
-        "image_root" => Some(process(2)),
-        "memory_fs" => Some(process(3)),
+        "image_root" => Some(bootstrap(2)),
+        "memory_fs" => Some(bootstrap(3)),
         _ => None,
     })
 }
@@ -51,24 +54,24 @@ fn longer_paths_come_first_and_later_mounts_over_earlier_ones() {
         .enumerate()
     {
         table
-            .mount(path.as_bytes(), process(index as u32 + 1), 0)
+            .mount(path.as_bytes(), bootstrap(index as u32 + 1), 0)
             .unwrap();
     }
     assert_eq!(paths(&table), ["/usr/share", "/tmp", "/tmp", "/a", "/"]);
-    assert_eq!(table.mounts()[1].process, process(4));
+    assert_eq!(table.mounts()[1].server, bootstrap(4));
     assert_eq!(table.version(), 5);
     table.unmount(b"/tmp/").unwrap();
-    assert_eq!(table.mounts()[1].process, process(2));
+    assert_eq!(table.mounts()[1].server, bootstrap(2));
     assert_eq!(table.version(), 6);
 }
 
 #[test]
 fn the_root_stays() {
     let mut table = MountTable::new();
-    table.mount(b"/", process(1), 0).unwrap();
-    table.mount(b"/", process(2), 1).unwrap();
+    table.mount(b"/", bootstrap(1), 0).unwrap();
+    table.mount(b"/", bootstrap(2), 1).unwrap();
     assert_eq!(table.unmount(b"/"), Ok(()));
-    assert_eq!(table.mounts()[0].process, process(1));
+    assert_eq!(table.mounts()[0].server, bootstrap(1));
     assert_eq!(table.unmount(b"/"), Err(Error::Busy));
     assert_eq!(table.unmount(b"/tmp"), Err(Error::NotFound));
 }
@@ -78,21 +81,21 @@ fn what_cannot_be_mounted_is_refused() {
     let mut table = MountTable::new();
     for path in [b"".as_slice(), b"tmp", b"/a/../b", b"/a\0b"] {
         assert_eq!(
-            table.mount(path, process(1), 0),
+            table.mount(path, bootstrap(1), 0),
             Err(Error::BadArgument),
             "{path:?}"
         );
     }
     let long = format!("/{}", "n".repeat(256));
     assert_eq!(
-        table.mount(long.as_bytes(), process(1), 0),
+        table.mount(long.as_bytes(), bootstrap(1), 0),
         Err(Error::NameTooLong)
     );
     assert_eq!(
-        table.mount(b"/a", ProcessId::NONE, 0),
+        table.mount(b"/a", RawReference::NONE, 0),
         Err(Error::BadArgument)
     );
-    assert_eq!(table.mount(b"/a", process(1), 2), Err(Error::BadArgument));
+    assert_eq!(table.mount(b"/a", bootstrap(1), 2), Err(Error::BadArgument));
     assert_eq!(table.version(), 0);
 }
 
@@ -101,14 +104,14 @@ fn a_full_table_still_fits_an_answer() {
     let mut table = MountTable::new();
     let mut made = 0;
     while table
-        .mount(format!("/mount-{made}").as_bytes(), process(1), 0)
+        .mount(format!("/mount-{made}").as_bytes(), bootstrap(1), 0)
         .is_ok()
     {
         made += 1;
     }
     assert!(made > 100);
     assert_eq!(
-        table.mount(b"/x/y/z/and/more", process(1), 0),
+        table.mount(b"/x/y/z/and/more", bootstrap(1), 0),
         Err(Error::Exhausted)
     );
     let mut answer = [0xff; 4096];
@@ -120,13 +123,16 @@ fn a_full_table_still_fits_an_answer() {
 #[test]
 fn the_server_answers_the_table_with_its_version() {
     let mut table = MountTable::new();
-    table.mount(b"/", process(2), 0).unwrap();
+    table.mount(b"/", bootstrap(2), 0).unwrap();
     let server = NameSpaceServer::new(table);
-    server.mount(b"/tmp", process(3), 1).unwrap();
+    server.mount(b"/tmp", bootstrap(3), 1).unwrap();
     let mut answer = [0xff; 4096];
     let (length, version) = server.mounts(&mut answer).unwrap();
     assert_eq!(version, server.version().unwrap());
-    let expected = [("/tmp".into(), process(3), 1), ("/".into(), process(2), 0)];
+    let expected = [
+        ("/tmp".into(), bootstrap(3), 1),
+        ("/".into(), bootstrap(2), 0),
+    ];
     assert_eq!(unpack(&answer[..length as usize]), expected);
     server.unmount(b"/tmp").unwrap();
     assert!(server.version().unwrap() > version);
@@ -136,11 +142,11 @@ fn the_server_answers_the_table_with_its_version() {
 fn an_image_starts_with_its_root_or_what_lies_over_it() {
     let plain = configured(&[]).unwrap();
     assert_eq!(
-        (paths(&plain), plain.mounts()[0].process),
-        (vec!["/"], process(2))
+        (paths(&plain), plain.mounts()[0].server),
+        (vec!["/"], bootstrap(2))
     );
     let writable = configured(&[("root.writable", b"1")]).unwrap();
-    assert_eq!(writable.mounts()[0].process, process(3));
+    assert_eq!(writable.mounts()[0].server, bootstrap(3));
 }
 
 #[test]
@@ -154,8 +160,8 @@ fn an_image_can_say_its_mounts() {
     assert_eq!(table.mounts()[1].flags, 1);
     let own_root = configured(&[("mount", b"/\0memory_fs")]).unwrap();
     assert_eq!(
-        (own_root.mounts().len(), own_root.mounts()[0].process),
-        (1, process(3))
+        (own_root.mounts().len(), own_root.mounts()[0].server),
+        (1, bootstrap(3))
     );
 }
 
@@ -192,7 +198,7 @@ proptest! {
         for (mount, path, number) in steps {
             let before = server.version().unwrap();
             let outcome = if mount {
-                server.mount(path.as_bytes(), process(number), number & 1)
+                server.mount(path.as_bytes(), bootstrap(number), number & 1)
             } else {
                 server.unmount(path.as_bytes())
             };

@@ -12,6 +12,7 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
     let name = &interface.item.ident;
     let visibility = &interface.item.vis;
     let dispatch = format_ident!("{name}Dispatch");
+    let near = format_ident!("{name}Near");
     let doc = format!("Answers calls to the [`{name}`] that it wraps.");
     let arms = interface.methods.iter().map(|entry| {
         let number = entry.number;
@@ -23,7 +24,7 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
         #[derive(Clone, Copy, Debug)]
         #visibility struct #dispatch<S>(pub S);
 
-        impl<S: #name + Send + Sync> ::kiln_object::Dispatch for #dispatch<S> {
+        impl<S: #name + Send + Sync + 'static> ::kiln_object::Dispatch for #dispatch<S> {
             #[inline]
             fn interface_hash(&self) -> u64 {
                 <dyn #name as ::kiln_object::Interface>::HASH
@@ -35,6 +36,13 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
                     #(#arms)*
                     _ => Err(::kiln_object::Error::BadMethod.into()),
                 }
+            }
+
+            fn near(
+                self: ::kiln_object::near::Arc<Self>,
+                place: &mut dyn ::core::any::Any,
+            ) {
+                #near::put(self, place);
             }
         }
     }

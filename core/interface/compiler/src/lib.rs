@@ -9,6 +9,7 @@ mod dispatch;
 mod hash;
 mod message;
 mod model;
+mod near;
 mod stub;
 
 use proc_macro2::TokenStream;
@@ -27,6 +28,7 @@ use crate::model::Interface;
 /// - `DoorStub<T: Transport>`, which implements `Door` by calls through `T`;
 /// - `DoorDispatch<S: Door>`, which implements `Dispatch`: it checks the method number, the right
 ///   and every argument before `S` is asked;
+/// - `impl Door for Object<dyn Door, T>`, which calls the object itself if it is near, else a stub;
 /// - `door_methods`, the method numbers by name.
 ///
 /// # Methods
@@ -101,6 +103,7 @@ fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream>
     let checks = interface.methods.iter().map(message::checks);
     let stub = stub::stub(&interface);
     let dispatch = dispatch::dispatch(&interface);
+    let near = near::near(&interface);
     let numbers = numbers(&interface);
     Ok(quote! {
         #item
@@ -108,6 +111,7 @@ fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream>
         #(#checks)*
         #stub
         #dispatch
+        #near
         #numbers
     })
 }

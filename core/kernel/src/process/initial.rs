@@ -34,6 +34,9 @@ pub fn console_owner() -> Option<&'static Process> {
     super::find(ProcessId::from_raw(CONSOLE_OWNER.load(Ordering::Acquire)))
 }
 
+/// The server that is given the root file system.
+const ROOT_SERVER: &[u8] = b"image_root";
+
 /// The image as it lies in memory.
 struct Image<'a> {
     table: ImageTable<'a>,
@@ -141,26 +144,45 @@ impl Image<'_> {
             .ok_or(Problem::NoPersonality)?;
         names.push(text(personality));
         let program = names.len() - 1;
-        let mut processes: Vec<(&'static Process, Component<'_>)> = Vec::new();
+        let mut homes: Vec<Home<'_>> = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let component = self.component(name)?;
             let process = Process::create(name.clone(), index == program)
                 .map_err(|error| Problem::Refused(name.clone(), error))?;
-            processes.push((process, component));
+            homes.push(Home {
+                process,
+                component,
+                servers: self.hosted(name),
+            });
         }
-        for (process, component) in &processes {
-            self.furnish(process, component, &processes)
-                .map_err(|error| Problem::Refused(process.name().into(), error))?;
+        for home in &homes {
+            self.furnish(home, &homes)
+                .map_err(|error| Problem::Refused(home.process.name().into(), error))?;
         }
         Ok(())
     }
 
-    fn furnish(
-        &self,
-        process: &'static Process,
-        component: &Component<'_>,
-        all: &[(&'static Process, Component<'_>)],
-    ) -> Result<(), Error> {
+    /// The servers that live in the component called `name`.
+    fn hosted(&self, name: &str) -> Vec<&[u8]> {
+        let mut records = self.records.values(key::HOME);
+        let found = records.find_map(|record| {
+            let mut names = record.split(|byte| *byte == 0);
+            (names.next() == Some(name.as_bytes())).then(|| names.collect())
+        });
+        found.unwrap_or_else(|| self.own_name(name).into_iter().collect())
+    }
+
+    /// `name` as the image's configuration has it.
+    fn own_name(&self, name: &str) -> Option<&[u8]> {
+        let mut names = self.records.values(key::SERVER);
+        names.find(|other| *other == name.as_bytes())
+    }
+
+    fn furnish(&self, home: &Home<'_>, all: &[Home<'_>]) -> Result<(), Error> {
+        let Home {
+            process, component, ..
+        } = home;
+        let process = *process;
         // The program lies in the personality's process.
         let program = self
             .table
@@ -186,8 +208,11 @@ impl Image<'_> {
         {
             *to = *from;
         }
-        self.grant(&mut startup, process, all);
-        let serves_root = process.name() == "image_root";
+        for (to, name) in startup.hosted.iter_mut().zip(&home.servers) {
+            *to = padded(name);
+        }
+        self.grant(&mut startup, home, all);
+        let serves_root = home.servers.contains(&ROOT_SERVER);
         if serves_root {
             load::show(process, ROOT_BASE, self.root)?;
             startup.root_bytes = self.root.length();
@@ -271,20 +296,9 @@ impl Image<'_> {
         }
     }
 
-    /// Fills in whom the process may bind to, and who may bind to it.
-    fn grant(
-        &self,
-        startup: &mut Startup,
-        process: &Process,
-        all: &[(&'static Process, Component<'_>)],
-    ) {
-        let named = |name: &[u8]| {
-            all.iter()
-                .map(|(other, _)| *other)
-                .find(|other| other.name().as_bytes() == name)
-        };
-        let mut servers = startup.servers.iter_mut();
-        let mut clients = startup.clients.iter_mut();
+    /// Fills in whom the process may bind to, and who may bind to servers in it.
+    fn grant(&self, startup: &mut Startup, home: &Home<'_>, all: &[Home<'_>]) {
+        let find = |name: &[u8]| all.iter().find_map(|home| Some((home, home.number(name)?)));
         for grant in self.records.values(key::GRANT) {
             let mut parts = grant.split(|byte| *byte == 0);
             let (Some(server), Some(client)) = (parts.next(), parts.next()) else {
@@ -295,24 +309,86 @@ impl Image<'_> {
                 .and_then(|text| core::str::from_utf8(text).ok())
                 .and_then(|text| text.parse::<u32>().ok())
                 .unwrap_or(Rights::ALL.bits());
-            if client == process.name().as_bytes()
-                && let Some(server_process) = named(server)
-                && let Some(entry) = servers.next()
-            {
-                *entry = ServerEntry {
+            let (Some((server_home, number)), Some((client_home, _))) =
+                (find(server), find(client))
+            else {
+                continue;
+            };
+            let is_here = |other: &Home<'_>| other.process.id() == home.process.id();
+            if is_here(client_home) {
+                let entry = ServerEntry {
                     name: padded(server),
-                    process: server_process.id(),
+                    process: server_home.process.id(),
+                    object: ObjectName::bootstrap(number),
                 };
+                let same = |other: &ServerEntry| other.name == entry.name;
+                put(&mut startup.servers, same, || entry);
             }
-            if server == process.name().as_bytes()
-                && let Some(client_process) = named(client)
-                && let Some(entry) = clients.next()
-            {
-                *entry = ClientEntry {
-                    process: client_process.id(),
-                    rights: u64::from(rights),
-                };
+            if is_here(server_home) {
+                let client = client_home.process.id();
+                let server = u64::from(number);
+                let same = |other: &ClientEntry| other.process == client && other.server == server;
+                // Servers that share an address space have what any of them was granted.
+                let entry = put(&mut startup.clients, same, || ClientEntry {
+                    process: client,
+                    rights: 0,
+                    server,
+                });
+                if let Some(entry) = entry {
+                    entry.rights |= u64::from(rights);
+                }
             }
+        }
+    }
+}
+
+/// The entry that is the same, or else a free one that becomes `new`; `None` if there is neither.
+fn put<T: Place>(
+    entries: &mut [T],
+    same: impl Fn(&T) -> bool,
+    new: impl FnOnce() -> T,
+) -> Option<&mut T> {
+    let place = match entries.iter().position(same) {
+        Some(place) => return entries.get_mut(place),
+        None => entries.iter().position(T::is_free)?,
+    };
+    let entry = entries.get_mut(place)?;
+    *entry = new();
+    Some(entry)
+}
+
+/// A place for an entry of the start-up block.
+trait Place {
+    /// Whether it is unused.
+    fn is_free(&self) -> bool;
+}
+
+impl Place for ServerEntry {
+    fn is_free(&self) -> bool {
+        self.process == ProcessId::NONE
+    }
+}
+
+impl Place for ClientEntry {
+    fn is_free(&self) -> bool {
+        self.process == ProcessId::NONE
+    }
+}
+
+/// A process that is being started, and the servers that live in it.
+struct Home<'a> {
+    process: &'static Process,
+    component: Component<'a>,
+    servers: Vec<&'a [u8]>,
+}
+
+impl Home<'_> {
+    /// The number of the server `name`, if it lives here. A process without servers is called by its
+    /// own name, as a client.
+    fn number(&self, name: &[u8]) -> Option<u32> {
+        match self.servers.iter().position(|server| *server == name) {
+            Some(place) => u32::try_from(place).ok(),
+            None => (self.process.name().as_bytes() == name).then_some(0),
         }
     }
 }

@@ -30,9 +30,17 @@ static OBJECTS: Objects = Objects::new();
 /// Lets the process's clients (the `clients` of its startup block) bind to `object`.
 ///
 /// One object for each interface; a second with the same hash takes the place of the first for
-/// those who bind from then on.
+/// those who bind from then on. Where several servers live in the process it is the one whose `main`
+/// runs that serves; so a server says in its `main` what it serves.
 pub fn serve(object: Arc<dyn Dispatch>) {
-    OBJECTS.serve(object);
+    OBJECTS.serve(crate::home::starting(), object);
+}
+
+/// The object that this process, as its own client, calls `name`, and its rights there.
+pub(crate) fn near(name: ObjectName, owner: ProcessId) -> Option<(Arc<dyn Dispatch>, Rights)> {
+    let inside = OBJECTS.table.enter(name, owner)?;
+    let contents = inside.contents();
+    Some((contents.share_object(), contents.rights))
 }
 
 /// A reference for `owner` to `object`, with `rights`. The owner gives it back with `RELEASE`; the
@@ -108,12 +116,16 @@ pub(crate) struct Request<'a> {
     pub output: &'a mut [u8],
 }
 
+/// What can be bound to: the number of a server and the hash of an interface.
+type Root = (u32, u64);
+
 /// The object table and what is beside it.
 struct Objects {
     table: Table,
-    roots: SpinMutex<Vec<(u64, Arc<dyn Dispatch>)>>,
-    /// What was answered to whom for which interface, to answer the same again.
-    bound: SpinMutex<BTreeMap<(ProcessId, u64), ObjectName>>,
+    /// What each server serves.
+    roots: SpinMutex<Vec<(Root, Arc<dyn Dispatch>)>>,
+    /// What was answered to whom for which root, to answer the same again.
+    bound: SpinMutex<BTreeMap<(ProcessId, Root), ObjectName>>,
 }
 
 impl Objects {
@@ -125,13 +137,13 @@ impl Objects {
         }
     }
 
-    fn serve(&self, object: Arc<dyn Dispatch>) {
-        let hash = object.interface_hash();
+    fn serve(&self, server: u32, object: Arc<dyn Dispatch>) {
+        let name = (server, object.interface_hash());
         let mut roots = self.roots.lock();
-        let replaced = match roots.iter_mut().find(|root| root.0 == hash) {
+        let replaced = match roots.iter_mut().find(|root| root.0 == name) {
             Some(root) => Some(core::mem::replace(&mut root.1, object)),
             None => {
-                roots.push((hash, object));
+                roots.push((name, object));
                 None
             }
         };
@@ -181,7 +193,8 @@ impl Objects {
         method: u16,
         hash: u64,
     ) -> Outgoing {
-        if name != ObjectName::BOOTSTRAP {
+        let server = name.bootstrap_server().ok_or(Error::BadReference)?;
+        if server > 0 && startup.hosted().nth(server as usize).is_none() {
             return Err(Error::BadReference.into());
         }
         if method != universal::BIND {
@@ -190,28 +203,32 @@ impl Objects {
         let entry = startup
             .clients
             .iter()
-            .find(|entry| entry.process == client && client != ProcessId::NONE)
+            .find(|entry| {
+                entry.process == client
+                    && entry.server == u64::from(server)
+                    && client != ProcessId::NONE
+            })
             .ok_or(Error::Denied)?;
         let rights = Rights::from_bits_retain(entry.rights as u32);
-        Ok(name_reply(self.bind(client, rights, hash)?))
+        Ok(name_reply(self.bind(client, rights, (server, hash))?))
     }
 
-    fn bind(&self, client: ProcessId, rights: Rights, hash: u64) -> Result<ObjectName, Error> {
+    fn bind(&self, client: ProcessId, rights: Rights, wanted: Root) -> Result<ObjectName, Error> {
         let root = self
             .roots
             .lock()
             .iter()
-            .find(|root| root.0 == hash)
+            .find(|root| root.0 == wanted)
             .map(|root| root.1.clone())
             .ok_or(Error::WrongInterface)?;
         let mut bound = self.bound.lock();
-        if let Some(name) = bound.get(&(client, hash))
+        if let Some(name) = bound.get(&(client, wanted))
             && self.table.is_live(*name)
         {
             return Ok(*name);
         }
         let name = self.table.insert(root, client, rights, client)?;
-        bound.insert((client, hash), name);
+        bound.insert((client, wanted), name);
         Ok(name)
     }
 

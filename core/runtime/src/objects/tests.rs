@@ -63,6 +63,7 @@ fn startup_of_server() -> &'static Startup {
         startup.clients[0] = ClientEntry {
             process: ALICE,
             rights: u64::from((Rights::READ | Rights::GRANT).bits()),
+            server: 0,
         };
         startup
     })
@@ -122,7 +123,7 @@ fn grant(
 fn with_root() -> (Objects, Arc<AtomicU64>) {
     let objects = Objects::new();
     let (root, gone) = numbered(1);
-    objects.serve(root);
+    objects.serve(0, root);
     (objects, gone)
 }
 
@@ -352,4 +353,60 @@ fn calls_stale_names_and_releases_at_once_leave_every_object_whole() {
         done.store(true, Relaxed);
     });
     assert_eq!(gone.load(SeqCst), ROUNDS);
+}
+
+#[test]
+fn servers_that_share_a_process_are_told_apart() {
+    fn shared() -> &'static Startup {
+        static STARTUP: std::sync::OnceLock<Startup> = std::sync::OnceLock::new();
+        STARTUP.get_or_init(|| {
+            let mut startup = *startup_of_server();
+            startup.hosted[0][..5].copy_from_slice(b"first");
+            startup.hosted[1][..6].copy_from_slice(b"second");
+            startup.clients[1] = ClientEntry {
+                process: BOB,
+                rights: u64::from(Rights::WRITE.bits()),
+                server: 1,
+            };
+            startup
+        })
+    }
+    let objects = Objects::new();
+    let (first, _) = numbered(1);
+    let (second, gone) = numbered(2);
+    objects.serve(0, first);
+    objects.serve(1, second);
+    let ask = |name, caller, method, word| {
+        let mut words = [0; CALL_WORDS];
+        words[0] = word;
+        let request = Request {
+            caller,
+            name,
+            method,
+            words: &words,
+            input: &[],
+            output: &mut [],
+        };
+        let answer = objects.dispatch(shared, request);
+        answer
+            .map(|reply| reply.words)
+            .map_err(|failure| failure.error)
+    };
+    let bind = |server, caller| {
+        ask(ObjectName::bootstrap(server), caller, universal::BIND, HASH)
+            .map(|words| ObjectName::from_raw(words[0]))
+    };
+    let of_first = bind(0, ALICE).unwrap();
+    let of_second = bind(1, BOB).unwrap();
+    assert_eq!(ask(of_first, ALICE, 1, 0).map(|words| words[0]), Ok(1));
+    let rights = u64::from(Rights::WRITE.bits());
+    assert_eq!(ask(of_second, BOB, 1, 0), Ok([2, rights, 0, 0]));
+    assert_eq!(bind(1, ALICE), Err(Error::Denied));
+    assert_eq!(bind(0, BOB), Err(Error::Denied));
+    assert_eq!(bind(2, ALICE), Err(Error::BadReference));
+    // The same interface again in one server takes the place of the first there alone.
+    let (third, _) = numbered(3);
+    objects.serve(1, third);
+    assert_eq!(gone.load(SeqCst), 0, "who has it keeps it");
+    assert_eq!(ask(of_first, ALICE, 1, 0).map(|words| words[0]), Ok(1));
 }

@@ -7,10 +7,10 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::String;
 
-use kiln_example_counter_interface::{Counter, CounterStub};
+use kiln_example_counter_interface::Counter;
 use kiln_interface::kernel::{Console as _, Machine as _};
 use kiln_object::{Caller, Error};
-use kiln_runtime::{Far, bind_server, console, machine, startup};
+use kiln_runtime::{Object, console, machine, startup};
 
 kiln_runtime::component!(main);
 
@@ -26,7 +26,7 @@ fn main() {
 }
 
 fn talk() -> Result<String, Error> {
-    let counter = CounterStub::new(bind_server::<dyn Counter>("counter")?, Far);
+    let counter = Object::<dyn Counter>::bind("counter")?;
     let sum = counter.add(40).and_then(|_| counter.add(2))?;
     let mut answer = [0; 64];
     // What is given as the caller is not sent: the kernel says who calls.

@@ -41,7 +41,7 @@ impl Counter for CounterServer {
 }
 
 #[cfg(kiln_freestanding)]
-kiln_runtime::component!(main);
+kiln_runtime::server!("counter", main);
 
 #[cfg(kiln_freestanding)]
 fn main() {

@@ -13,7 +13,7 @@ use kiln_interface::file::{
 };
 use kiln_interface::kernel::FileCache;
 use kiln_memory_fs::{Lower, LowerServer, MemoryServer, MemoryTree};
-use kiln_object::{Error, ProcessId, Reference, Rights};
+use kiln_object::{Error, Object, ProcessId, Reference, Rights};
 use zerocopy::FromBytes;
 
 /// The process whose calls the tests make.
@@ -59,7 +59,7 @@ pub fn lower(tree: &Tree) -> Box<dyn Lower> {
     let object = Arc::new(FileTreeDispatch(server));
     let reference = testing::export(object, MEMORY, rights).unwrap();
     Box::new(LowerServer::new(
-        Reference::new(reference),
+        Object::new(Reference::new(reference), Near(MEMORY)),
         Near(MEMORY),
         MEMORY,
     ))

@@ -9,7 +9,7 @@ use core::mem::size_of;
 
 use kiln_interface::name_space::{MountEntry, NameSpace as _};
 use kiln_object::call::MESSAGE_BYTES;
-use kiln_object::{Error, ProcessId};
+use kiln_object::{Error, RawReference};
 use zerocopy::FromBytes;
 
 use super::path;
@@ -51,7 +51,7 @@ impl Mounts {
             mounts.push(Arc::new(Mount {
                 path: entry.path.to_vec(),
                 read_only: entry.flags & READ_ONLY != 0,
-                tree: server::bind_tree(entry.process)?,
+                tree: server::bind_tree(entry.server)?,
             }));
         }
         mounts.sort_by_key(|mount| core::cmp::Reverse(mount.path.len()));
@@ -77,7 +77,7 @@ impl Mounts {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Entry<'a> {
-    process: ProcessId,
+    server: RawReference,
     flags: u32,
     path: &'a [u8],
 }
@@ -94,7 +94,7 @@ fn parse(answer: &[u8]) -> Result<Vec<Entry<'_>>, Error> {
             return Err(Error::BadAnswer);
         }
         entries.push(Entry {
-            process: head.process,
+            server: head.server,
             flags: head.flags,
             path,
         });
@@ -107,12 +107,13 @@ fn parse(answer: &[u8]) -> Result<Vec<Entry<'_>>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kiln_object::{ObjectName, ProcessId};
     use proptest::prelude::*;
     use zerocopy::IntoBytes;
 
-    fn encode(process: ProcessId, flags: u32, path: &[u8]) -> Vec<u8> {
+    fn encode(server: RawReference, flags: u32, path: &[u8]) -> Vec<u8> {
         let head = MountEntry {
-            process,
+            server,
             flags,
             path_bytes: path.len() as u32,
         };
@@ -124,14 +125,18 @@ mod tests {
 
     #[test]
     fn reads_the_table() {
-        let (first, second) = (ProcessId::new(2, 1), ProcessId::new(3, 1));
+        let server = |place| RawReference {
+            process: ProcessId::new(place, 1),
+            object: ObjectName::bootstrap(0),
+        };
+        let (first, second) = (server(2), server(3));
         let table = [encode(first, 0, b"/tmp"), encode(second, 1, b"/")].concat();
         let entries = parse(&table).expect("is a table");
         assert_eq!(entries.len(), 2);
         assert_eq!(
             entries[1],
             Entry {
-                process: second,
+                server: second,
                 flags: 1,
                 path: b"/"
             }

@@ -2,12 +2,12 @@
 //!
 //! Everything here goes through one carrier, so that tests put servers of their own at its end.
 
-use kiln_interface::file::{FileStub, FileTreeStub};
+use kiln_interface::file::{File, FileTree};
 use kiln_interface::kernel::FileCache;
-use kiln_interface::name_space::NameSpaceStub;
+use kiln_interface::name_space::NameSpace as NameSpaceInterface;
 #[cfg(not(test))]
-use kiln_object::Error;
-use kiln_object::{ProcessId, Reference};
+use kiln_object::{Error, RawReference};
+use kiln_object::{Object, ProcessId, Reference};
 
 #[cfg(not(test))]
 pub use kiln_runtime::Far as Carrier;
@@ -16,10 +16,10 @@ pub use kiln_runtime::Far as Carrier;
 pub use super::switchboard::Carrier;
 
 /// A tree of files in a server.
-pub type Tree = FileTreeStub<Carrier>;
+pub type Tree = Object<dyn FileTree, Carrier>;
 
 /// The mount table's server.
-pub type NameSpace = NameSpaceStub<Carrier>;
+pub type NameSpace = Object<dyn NameSpaceInterface, Carrier>;
 
 /// The process that this library lives in.
 #[must_use]
@@ -27,13 +27,13 @@ pub fn this_process() -> ProcessId {
     kiln_runtime::startup().process
 }
 
-/// The tree that `process` serves.
+/// The tree of the server with this bootstrap object.
 ///
 /// # Errors
 /// Why it could not be bound.
 #[cfg(not(test))]
-pub fn bind_tree(process: ProcessId) -> Result<Tree, Error> {
-    kiln_runtime::bind(process).map(|reference| Tree::new(reference, Carrier))
+pub fn bind_tree(server: RawReference) -> Result<Tree, Error> {
+    Tree::bind_at(server)
 }
 
 /// The name space of this image.
@@ -42,7 +42,7 @@ pub fn bind_tree(process: ProcessId) -> Result<Tree, Error> {
 /// Why it could not be bound.
 #[cfg(not(test))]
 pub fn bind_name_space() -> Result<NameSpace, Error> {
-    kiln_runtime::bind_server("name_space").map(|reference| NameSpace::new(reference, Carrier))
+    NameSpace::bind("name_space")
 }
 
 #[cfg(test)]
@@ -51,29 +51,29 @@ pub use super::switchboard::{bind_name_space, bind_tree};
 /// An open file in a server; given back when it is dropped.
 #[derive(Debug)]
 pub struct Held {
-    stub: FileStub<Carrier>,
+    file: Object<dyn File, Carrier>,
 }
 
 impl Held {
     /// Holds what `reference` names.
     #[must_use]
-    pub const fn new(reference: Reference<dyn kiln_interface::file::File>) -> Self {
+    pub fn new(reference: Reference<dyn File>) -> Self {
         Self {
-            stub: FileStub::new(reference, Carrier),
+            file: Object::from(reference),
         }
     }
 
     /// The file.
     #[inline]
     #[must_use]
-    pub const fn file(&self) -> &FileStub<Carrier> {
-        &self.stub
+    pub const fn file(&self) -> &Object<dyn File, Carrier> {
+        &self.file
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        give_back(self.stub.reference());
+        give_back(self.file.reference());
     }
 }
 

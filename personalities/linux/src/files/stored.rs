@@ -57,7 +57,7 @@ pub struct Stored {
 impl Stored {
     /// What a server opened.
     #[must_use]
-    pub const fn new(opened: Opened) -> Self {
+    pub fn new(opened: Opened) -> Self {
         Self {
             held: Held::new(opened.file),
             mode: opened.mode,

@@ -15,7 +15,8 @@ use kiln_interface::name_space::{MountEntry, NameSpace as NameSpaceTrait, NameSp
 use kiln_memory_fs::{MemoryServer, MemoryTree};
 use kiln_object::call::CALL_WORDS;
 use kiln_object::{
-    Error, ObjectName, ProcessId, RawReference, Reference, Reply, Rights, Transport,
+    Binder, Dispatch, Error, ObjectName, ProcessId, RawReference, Reference, Reply, Rights,
+    Transport,
 };
 use zerocopy::IntoBytes;
 
@@ -36,6 +37,24 @@ impl Transport for Carrier {
     ) -> Result<Reply, Error> {
         CALLS.with_borrow_mut(|calls| *calls += 1);
         Near(this_process()).call(reference, method, words, input, output)
+    }
+}
+
+impl Binder for Carrier {
+    fn this_process(&self) -> ProcessId {
+        this_process()
+    }
+
+    fn near(&self, _reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+        None
+    }
+
+    fn server(&self, _name: &str) -> Result<RawReference, Error> {
+        Err(Error::NotFound)
+    }
+
+    fn bind(&self, bootstrap: RawReference, _hash: u64) -> Result<RawReference, Error> {
+        Ok(bootstrap)
     }
 }
 
@@ -104,7 +123,7 @@ impl NameSpaceTrait for Table {
         let mounts = MOUNTS.with_borrow(Vec::clone);
         for (path, flags, reference) in mounts {
             let head = MountEntry {
-                process: ProcessId::new(reference.object.slot(), 9),
+                server: reference,
                 flags,
                 path_bytes: path.len() as u32,
             };
@@ -116,7 +135,7 @@ impl NameSpaceTrait for Table {
         Ok((bytes.len() as u64, 1))
     }
 
-    fn mount(&self, _path: &[u8], _process: ProcessId, _flags: u32) -> Result<(), Error> {
+    fn mount(&self, _path: &[u8], _server: RawReference, _flags: u32) -> Result<(), Error> {
         Err(Error::Denied)
     }
 
@@ -132,11 +151,7 @@ pub fn bind_name_space() -> Result<NameSpace, Error> {
     Ok(NameSpace::new(Reference::new(reference), Carrier))
 }
 
-/// The tree that `process` serves.
-pub fn bind_tree(process: ProcessId) -> Result<Tree, Error> {
-    let reference = RawReference {
-        process: testing::SERVER,
-        object: ObjectName::new(process.index(), 1),
-    };
-    Ok(Tree::new(Reference::new(reference), Carrier))
+/// The tree of `server`, which needs no binding here.
+pub fn bind_tree(server: RawReference) -> Result<Tree, Error> {
+    Ok(Tree::new(Reference::new(server), Carrier))
 }

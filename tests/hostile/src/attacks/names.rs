@@ -61,6 +61,14 @@ fn servers() -> impl Iterator<Item = ProcessId> {
     ["name_space", "image_root", "memory_fs"]
         .into_iter()
         .filter_map(|name| startup().server(name))
+        .map(|bootstrap| bootstrap.process)
+}
+
+const fn bootstrap_of(process: ProcessId) -> RawReference {
+    RawReference {
+        process,
+        object: ObjectName::BOOTSTRAP,
+    }
 }
 
 fn forged_in_servers() {
@@ -87,10 +95,7 @@ fn forged_in_servers() {
         let held = mine.iter().filter(|held| held.process == process).count();
         ensure(found <= held + 2, "another's object answers");
         ensure(found >= held, "an own object does not answer");
-        let bootstrap = RawReference {
-            process,
-            object: ObjectName::BOOTSTRAP,
-        };
+        let bootstrap = bootstrap_of(process);
         for method in [0, 1, universal::GRANT, universal::RELEASE, u16::MAX] {
             expect(status(bootstrap, method, [0; 6]), Some(Error::BadMethod));
         }
@@ -213,7 +218,7 @@ fn amplified() {
     }
     // What the manifest does not give: to change the mount table.
     let names = NameSpaceStub::new(bound::<dyn NameSpace>("name_space"), Far);
-    expect(names.mount(b"/x", me, 0), Err(Error::Denied));
+    expect(names.mount(b"/x", bootstrap_of(me), 0), Err(Error::Denied));
     expect(names.unmount(b"/"), Err(Error::Denied));
 }
 
@@ -291,10 +296,13 @@ fn bound_to_strangers() {
         ProcessId::new(1024, 1),
         ProcessId::from_raw(u64::MAX),
     ] {
-        expect(bind::<dyn FileTree>(process).err(), Some(Error::ServerDied));
+        expect(
+            bind::<dyn FileTree>(bootstrap_of(process)).err(),
+            Some(Error::ServerDied),
+        );
     }
     expect(
-        bind::<dyn FileTree>(ProcessId::KERNEL).err(),
+        bind::<dyn FileTree>(bootstrap_of(ProcessId::KERNEL)).err(),
         Some(Error::BadMethod),
     );
 }

@@ -1,0 +1,172 @@
+//! What an image can be composed of: the one place where a server or a personality is listed.
+//!
+//! `build.rs` compiles what is listed here, and the tool offers it to manifests. A component that is
+//! not named by the manifest, nor needed by the personality that is, does not get into the image.
+
+use kiln_object::Rights;
+
+/// A server: a library with an object interface, given a home by the manifest.
+#[derive(Debug)]
+pub struct Server {
+    /// Its name in manifests, images, and its own `server!`.
+    pub name: &'static str,
+    /// Its package.
+    pub package: &'static str,
+    /// Where the package lies in the source tree.
+    pub folder: &'static str,
+    /// What it is there for, as the end of a sentence.
+    pub purpose: &'static str,
+    /// When an image cannot do without it.
+    pub needed: Needed,
+    /// What the program's process may do with it.
+    pub granted: Rights,
+    /// The servers that it may bind to.
+    pub uses: &'static [Use],
+}
+
+/// When a server has to be in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    /// With every personality that needs servers.
+    Always,
+    /// With those, if the root can be written.
+    ForWritableRoot,
+    /// Where the manifest names it.
+    WhenNamed,
+}
+
+/// A server's use of another one.
+#[derive(Debug)]
+pub struct Use {
+    /// The other one.
+    pub server: &'static str,
+    /// What it may do there.
+    pub rights: Rights,
+    /// Whether it calls it, or only tells others of it.
+    pub calls: Calls,
+}
+
+/// When a server calls another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// Never.
+    Never,
+    /// If the root can be written.
+    IfWritableRoot,
+}
+
+/// What stands in front of the kernel and the servers.
+#[derive(Debug)]
+pub struct Personality {
+    /// Its name in manifests and images.
+    pub name: &'static str,
+    /// Its package.
+    pub package: &'static str,
+    /// Where the package lies in the source tree.
+    pub folder: &'static str,
+    /// Whether the manifest's program is started.
+    pub runs_a_program: bool,
+    /// Whether it needs the servers that are [`Needed::Always`].
+    pub needs_servers: bool,
+    /// How many servers the component is besides, which misbehave and which nobody may bind to.
+    pub copies: usize,
+}
+
+/// What a program may do with a file server: all but ask in the name of others.
+const FILES: Rights = Rights::ALL.difference(Rights::DELEGATE);
+
+/// All servers, in the order in which they start where nothing else decides.
+pub static SERVERS: &[Server] = &[
+    Server {
+        name: "name_space",
+        package: "kiln-name-space",
+        folder: "fs/name_space",
+        purpose: "finds which file system serves a path",
+        needed: Needed::Always,
+        // To mount is for servers.
+        granted: Rights::LOOKUP,
+        uses: &[
+            Use {
+                server: "image_root",
+                rights: Rights::LOOKUP,
+                calls: Calls::Never,
+            },
+            Use {
+                server: "memory_fs",
+                rights: Rights::LOOKUP,
+                calls: Calls::Never,
+            },
+        ],
+    },
+    Server {
+        name: "image_root",
+        package: "kiln-image-root",
+        folder: "fs/image_root",
+        purpose: "serves the files of the image's root",
+        needed: Needed::Always,
+        granted: FILES,
+        uses: &[],
+    },
+    Server {
+        name: "memory_fs",
+        package: "kiln-memory-fs",
+        folder: "fs/memory",
+        purpose: "keeps files that are written, in memory",
+        needed: Needed::ForWritableRoot,
+        granted: FILES,
+        // It lies over the image's root and opens files there for others.
+        uses: &[Use {
+            server: "image_root",
+            rights: Rights::ALL,
+            calls: Calls::IfWritableRoot,
+        }],
+    },
+    Server {
+        name: "counter",
+        package: "kiln-example-counter",
+        folder: "examples/counter/server",
+        purpose: "counts, as the example of a server",
+        needed: Needed::WhenNamed,
+        granted: Rights::READ.union(Rights::WRITE),
+        uses: &[],
+    },
+];
+
+/// All personalities, the usual one first.
+pub static PERSONALITIES: &[Personality] = &[
+    Personality {
+        name: "linux",
+        package: "kiln-linux",
+        folder: "personalities/linux",
+        runs_a_program: true,
+        needs_servers: true,
+        copies: 0,
+    },
+    // In place of a program, object calls are measured.
+    Personality {
+        name: "bench_native",
+        package: "kiln-bench-native",
+        folder: "bench/native",
+        runs_a_program: false,
+        needs_servers: true,
+        copies: 0,
+    },
+    // In place of a program, the kernel and the servers are attacked.
+    Personality {
+        name: "hostile",
+        package: "kiln-hostile",
+        folder: "tests/hostile",
+        runs_a_program: false,
+        needs_servers: true,
+        copies: 12,
+    },
+    // In place of a program, the example's server is asked.
+    Personality {
+        name: "counter_client",
+        package: "kiln-example-client",
+        folder: "examples/counter/client",
+        runs_a_program: false,
+        needs_servers: false,
+        copies: 0,
+    },
+];
