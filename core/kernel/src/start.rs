@@ -61,6 +61,7 @@ fn image_end() -> u64 {
 fn kernel_main(boot: &'static BootInformation, memory: &DirectMap, entry_counter: u64) -> ! {
     // Firmware's tables may lie in memory that is about to be given out: they are read first.
     firmware::initialise(memory, boot.root_pointer());
+    time::begin();
     crate::memory::initialise(boot, image_end());
     let stack = crate::memory::kernel_space::allocate_stack().expect("memory for one stack");
     // SAFETY: the stack is fresh and this processor's; nothing on the old one is used again.

@@ -44,10 +44,18 @@ pub mod key {
 /// One key and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// What it is about.
-    pub key: &'a str,
+    /// What it is about: the bytes of a [`key`].
+    pub key: &'a [u8],
     /// What is said.
     pub value: &'a [u8],
+}
+
+impl Record<'_> {
+    /// Whether it is about `key`.
+    #[must_use]
+    pub fn is(&self, key: &str) -> bool {
+        self.key == key.as_bytes()
+    }
 }
 
 /// Reads a blob.
@@ -70,17 +78,14 @@ impl<'a> Configuration<'a> {
             let (key, after) = take(rest)?;
             let (value, after) = take(after)?;
             rest = after;
-            Some(Record {
-                key: core::str::from_utf8(key).ok()?,
-                value,
-            })
+            Some(Record { key, value })
         })
     }
 
     /// The values of `key` in order.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &'a [u8]> {
         self.records()
-            .filter(move |record| record.key == key)
+            .filter(move |record| record.is(key))
             .map(|record| record.value)
     }
 

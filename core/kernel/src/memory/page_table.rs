@@ -86,10 +86,9 @@ impl PageTable {
             table = if entry & PRESENT != 0 {
                 frame_of(entry)
             } else {
-                let new = frames::allocate_zeroed_for(purpose).ok_or(NoMemory)?;
-                let rights = if address < 1 << 47 { USER } else { 0 };
+                let (new, entry) = new_table(address, purpose)?;
                 // SAFETY: as above; the new table is zeroed, so it maps nothing yet.
-                unsafe { slot.write(new.physical() | PRESENT | WRITABLE | rights) };
+                unsafe { slot.write(entry) };
                 new
             };
         }
@@ -270,6 +269,15 @@ impl Unlinked {
             }
         }
     }
+}
+
+/// A table that maps nothing yet, and the entry that leads to it on the way to `address`.
+#[cold]
+#[inline(never)]
+fn new_table(address: u64, purpose: Purpose) -> Result<(Frame, u64), NoMemory> {
+    let new = frames::allocate_zeroed_for(purpose).ok_or(NoMemory)?;
+    let rights = if address < 1 << 47 { USER } else { 0 };
+    Ok((new, new.physical() | PRESENT | WRITABLE | rights))
 }
 
 /// Bytes that an entry of a table of `level` stands for.

@@ -1,21 +1,26 @@
 //! How fast the time stamp counter runs, where no hypervisor's clock tells.
 //!
-//! The processor or hypervisor may say so in CPUID. Otherwise the counter is compared for about a
+//! The processor or hypervisor may say so in CPUID. Otherwise the counter is compared for at least a
 //! millisecond with a timer of known rate: ACPI's power management timer, else the PC's interval
-//! timer.
+//! timer. The comparison starts as early as that timer is known and ends when the rate is needed.
 
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 
+use spin::Mutex;
 use x86_64::instructions::port::Port;
 
-use super::comparison::Pair;
+use super::comparison::{Pair, Step};
 use super::counter;
 
 /// Used if nothing in the machine tells the rate: time is then wrong but runs.
 const FALLBACK_HZ: u64 = 1_000_000_000;
 
-/// How long the comparison takes.
+/// How long the comparison takes at the least.
 const MEASURED_US: u64 = 1_000;
+/// It is checked by one that is so many times shorter, and may differ from that by one part in so
+/// many.
+const SHORT: u64 = 20;
+const AGREEMENT: u64 = 8;
 
 /// Counts in a second.
 pub(super) fn counter_frequency_hz() -> u64 {
@@ -48,32 +53,17 @@ fn told() -> Option<u64> {
 }
 
 /// A timer that counts at a known rate.
-trait Reference {
-    /// Counts in a second.
-    const HZ: u64;
-    /// Largest count, a power of two less one.
-    const MASK: u32;
-    /// The count now, growing.
-    fn count(&mut self) -> u32;
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    /// ACPI's power management timer (section 4.8.3.3 of its specification), by its port.
+    Power(u16),
+    /// Channel 2 of the 8254 interval timer, whose output drives only the speaker.
+    Interval,
 }
 
-/// ACPI's power management timer (section 4.8.3.3 of its specification).
-struct PowerTimer(Port<u32>);
-
-impl Reference for PowerTimer {
-    const HZ: u64 = 3_579_545;
-    const MASK: u32 = 0xff_ffff;
-    fn count(&mut self) -> u32 {
-        // SAFETY: the firmware's table names the port as this timer's.
-        unsafe { self.0.read() & Self::MASK }
-    }
-}
-
-/// Channel 2 of the 8254 interval timer, whose output drives only the speaker.
-struct IntervalTimer;
-
-impl IntervalTimer {
-    fn start() -> Self {
+impl Timer {
+    /// Channel 2 of the interval timer, started.
+    fn interval() -> Self {
         // SAFETY: the ports of the PC's interval timer and its gate. Mode 0, counting down from
         // 0xffff, gate on, speaker off.
         unsafe {
@@ -85,52 +75,121 @@ impl IntervalTimer {
             channel.write(0xff);
             channel.write(0xff);
         }
-        Self
+        Self::Interval
     }
-}
 
-impl Reference for IntervalTimer {
-    const HZ: u64 = 1_193_182;
-    const MASK: u32 = 0xffff;
-    fn count(&mut self) -> u32 {
-        // SAFETY: latches and reads channel 2 only.
-        unsafe {
-            Port::<u8>::new(0x43).write(0b1000_0000);
-            let mut channel = Port::<u8>::new(0x42);
-            let low = channel.read();
-            let high = channel.read();
-            0xffff - u32::from(u16::from_le_bytes([low, high]))
+    /// Counts in a second.
+    const fn hz(self) -> u64 {
+        match self {
+            Self::Power(_) => 3_579_545,
+            Self::Interval => 1_193_182,
+        }
+    }
+
+    /// Largest count, a power of two less one.
+    const fn mask(self) -> u32 {
+        match self {
+            Self::Power(_) => 0xff_ffff,
+            Self::Interval => 0xffff,
+        }
+    }
+
+    /// The count now, growing.
+    fn count(self) -> u32 {
+        match self {
+            // SAFETY: the firmware's table names the port as this timer's.
+            Self::Power(port) => unsafe { Port::<u32>::new(port).read() & self.mask() },
+            // SAFETY: latches and reads channel 2 only.
+            Self::Interval => unsafe {
+                Port::<u8>::new(0x43).write(0b1000_0000);
+                let mut channel = Port::<u8>::new(0x42);
+                let low = channel.read();
+                let high = channel.read();
+                0xffff - u32::from(u16::from_le_bytes([low, high]))
+            },
         }
     }
 }
 
-fn measured() -> Option<u64> {
-    let timer = crate::firmware::acpi_tables().and_then(|tables| tables.power().timer);
-    timer
-        .and_then(|port| measure(PowerTimer(Port::new(port)), counter))
-        .or_else(|| measure(IntervalTimer::start(), counter))
+/// A comparison of the counter with a timer that has started.
+#[derive(Debug)]
+struct Running {
+    timer: Timer,
+    /// The timer's last count, and all counts until then: it wraps.
+    last: u32,
+    total: u64,
+    start: Step,
 }
 
-/// A count that does not wrap, out of one that does and is looked at often enough.
-fn unwrapped<R: Reference>(mut timer: R) -> impl FnMut() -> u64 {
-    let mut last = timer.count();
-    let mut total = 0;
-    move || {
-        let count = timer.count();
-        total += u64::from(count.wrapping_sub(last) & R::MASK);
-        last = count;
-        total
+/// What [`begin`] has started.
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
+
+/// Starts to measure, where it will be needed, so that the machine does something else meanwhile.
+pub(super) fn begin() {
+    if told().is_none() {
+        let tables = crate::firmware::acpi_tables();
+        let power = tables.and_then(|tables| tables.power().timer);
+        *RUNNING.lock() = power
+            .and_then(|port| start(Timer::Power(port), &mut counter))
+            .or_else(|| start(Timer::interval(), &mut counter));
     }
 }
 
-fn measure<R: Reference>(timer: R, clock: impl FnMut() -> u64) -> Option<u64> {
-    let goal = R::HZ * MEASURED_US / 1_000_000;
+/// A count that does not wrap, out of one that does and is looked at often enough.
+fn advance(timer: Timer, last: &mut u32, total: &mut u64, count: u32) -> u64 {
+    *total += u64::from(count.wrapping_sub(*last) & timer.mask());
+    *last = count;
+    *total
+}
+
+fn start(timer: Timer, clock: &mut dyn FnMut() -> u64) -> Option<Running> {
+    let (mut last, mut total) = (timer.count(), 0);
     let mut pair = Pair {
         clock,
-        timer: unwrapped(timer),
+        timer: &mut || advance(timer, &mut last, &mut total, timer.count()),
     };
-    let (elapsed, counts) = pair.compare(goal)?;
-    let frequency = u128::from(elapsed) * u128::from(R::HZ) / u128::from(counts.max(1));
+    let start = pair.start()?;
+    Some(Running {
+        timer,
+        last,
+        total,
+        start,
+    })
+}
+
+fn measured() -> Option<u64> {
+    let running = RUNNING.lock().take()?;
+    running.finish(&mut || running.timer.count(), &mut counter)
+}
+
+impl Running {
+    /// Counts of the clock in a second.
+    ///
+    /// Since the start the timer may have wrapped unseen if the machine stood still: what comes out
+    /// has to agree with a short comparison now, or a whole one decides.
+    fn finish(
+        &self,
+        count: &mut dyn FnMut() -> u32,
+        clock: &mut dyn FnMut() -> u64,
+    ) -> Option<u64> {
+        let timer = self.timer;
+        let (mut last, mut total) = (self.last, self.total);
+        let mut pair = Pair {
+            clock,
+            timer: &mut || advance(timer, &mut last, &mut total, count()),
+        };
+        let goal = timer.hz() * MEASURED_US / 1_000_000;
+        let long = frequency(pair.finish(self.start, goal)?, timer)?;
+        let short = frequency(pair.compare(goal / SHORT)?, timer)?;
+        if long.abs_diff(short) <= long / AGREEMENT {
+            return Some(long);
+        }
+        frequency(pair.compare(goal)?, timer)
+    }
+}
+
+fn frequency((elapsed, counts): (u64, u64), timer: Timer) -> Option<u64> {
+    let frequency = u128::from(elapsed) * u128::from(timer.hz()) / u128::from(counts.max(1));
     u64::try_from(frequency).ok()
 }
 
@@ -140,34 +199,54 @@ mod tests {
     use std::cell::Cell;
 
     /// A timer and a counter that advance together, a step for each look at either.
-    struct Simulated<'a> {
-        now_ns: &'a Cell<u64>,
+    struct Simulated {
+        now_ns: Cell<u64>,
         first: u64,
     }
 
-    impl Reference for Simulated<'_> {
-        const HZ: u64 = 1_193_182;
-        const MASK: u32 = 0xffff;
-        fn count(&mut self) -> u32 {
+    impl Simulated {
+        fn count(&self) -> u32 {
             self.now_ns.set(self.now_ns.get() + 1_000);
-            ((self.now_ns.get() * Self::HZ / 1_000_000_000 + self.first) & 0xffff) as u32
+            let counts = self.now_ns.get() * Timer::Interval.hz() / 1_000_000_000;
+            ((counts + self.first) & 0xffff) as u32
+        }
+
+        fn clock(&self) -> u64 {
+            self.now_ns.set(self.now_ns.get() + 50);
+            self.now_ns.get() * 5 / 2
+        }
+
+        /// What is found if the machine does something else for so long after the start.
+        fn measure(&self, pause_ns: u64) -> u64 {
+            let (mut last, mut total) = (self.count(), 0);
+            let start = Pair {
+                clock: &mut || self.clock(),
+                timer: &mut || advance(Timer::Interval, &mut last, &mut total, self.count()),
+            }
+            .start();
+            self.now_ns.set(self.now_ns.get() + pause_ns);
+            Running {
+                timer: Timer::Interval,
+                last,
+                total,
+                start: start.unwrap(),
+            }
+            .finish(&mut || self.count(), &mut || self.clock())
+            .unwrap()
         }
     }
 
     #[test]
     fn a_counter_is_measured_whether_the_timer_wraps_or_not() {
         for first in [0, 0xffff, 0xfd00] {
-            let now = Cell::new(0);
-            let timer = Simulated {
-                now_ns: &now,
-                first,
-            };
-            let found = measure(timer, || {
-                now.set(now.get() + 50);
-                now.get() * 5 / 2
-            })
-            .unwrap();
-            assert!((2_490_000_000..2_510_000_000).contains(&found), "{found}");
+            for pause_ns in [0, 400_000, 20_000_000, 54_000_000, 60_000_000, 300_000_000] {
+                let machine = Simulated {
+                    now_ns: Cell::new(0),
+                    first,
+                };
+                let found = machine.measure(pause_ns);
+                assert!((2_490_000_000..2_510_000_000).contains(&found), "{found}");
+            }
         }
     }
 }

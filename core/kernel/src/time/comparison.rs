@@ -15,8 +15,8 @@ const PRECISION: u64 = 256;
 const LONGEST: u64 = 12;
 
 /// A step of the timer.
-#[derive(Clone, Copy)]
-struct Step {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
     /// What the timer has come to.
     timer: u64,
     /// When, by the clock, as a guess.
@@ -26,12 +26,14 @@ struct Step {
 }
 
 /// Both counters, each read through a closure; neither may run backwards.
-pub(super) struct Pair<C, T> {
-    pub(super) clock: C,
-    pub(super) timer: T,
+pub(super) struct Pair<'a> {
+    pub(super) clock: &'a mut dyn FnMut() -> u64,
+    pub(super) timer: &'a mut dyn FnMut() -> u64,
 }
 
-impl<C: FnMut() -> u64, T: FnMut() -> u64> Pair<C, T> {
+// Not inlined: this runs a few times at boot, and once compiled is enough.
+impl Pair<'_> {
+    #[inline(never)]
     fn step(&mut self) -> Option<Step> {
         let from = (self.timer)();
         let mut before = (self.clock)();
@@ -55,6 +57,13 @@ impl<C: FnMut() -> u64, T: FnMut() -> u64> Pair<C, T> {
     /// How far clock and timer each went in the same time, the timer at least `goal`. `None` if
     /// the timer stands still or the clock does.
     pub(super) fn compare(&mut self, goal: u64) -> Option<(u64, u64)> {
+        let start = self.start()?;
+        self.finish(start, goal)
+    }
+
+    /// Where a comparison starts. `None` if the timer stands still.
+    #[inline(never)]
+    pub(super) fn start(&mut self) -> Option<Step> {
         let mut start = self.step()?;
         for _ in 1..STARTS {
             let other = self.step()?;
@@ -62,6 +71,12 @@ impl<C: FnMut() -> u64, T: FnMut() -> u64> Pair<C, T> {
                 start = other;
             }
         }
+        Some(start)
+    }
+
+    /// As [`Pair::compare`], from `start` on, however long ago that was.
+    #[inline(never)]
+    pub(super) fn finish(&mut self, start: Step, goal: u64) -> Option<(u64, u64)> {
         let mut best: Option<(Step, u64)> = None;
         loop {
             let end = self.step()?;
@@ -120,8 +135,8 @@ mod tests {
         /// Clock counts in a second, found by a timer of 1,193,182 Hz.
         fn measure(&self) -> u64 {
             let mut pair = Pair {
-                clock: || self.pass(40) * 5 / 2,
-                timer: || self.pass(2_000) * 1_193_182 / 1_000_000_000,
+                clock: &mut || self.pass(40) * 5 / 2,
+                timer: &mut || self.pass(2_000) * 1_193_182 / 1_000_000_000,
             };
             let (clock, timer) = pair.compare(1_193).unwrap();
             clock * 1_193_182 / timer
@@ -158,14 +173,14 @@ mod tests {
     #[test]
     fn a_counter_that_stands_still_gives_no_result() {
         let mut still = Pair {
-            clock: || 0,
-            timer: || 7,
+            clock: &mut || 0,
+            timer: &mut || 7,
         };
         assert_eq!(still.compare(10), None);
         let mut timer = 0;
         let mut still = Pair {
-            clock: || 5,
-            timer: || {
+            clock: &mut || 5,
+            timer: &mut || {
                 timer += 1;
                 timer
             },

@@ -78,6 +78,11 @@ fn multiplier(fraction: u32, shift: i8) -> u64 {
     }
 }
 
+/// Whether the hypervisor is one that answers.
+pub(super) fn is_offered() -> bool {
+    registers().is_some()
+}
+
 /// Asks the hypervisor, if it is one that answers.
 pub(super) fn read() -> Option<KvmClock> {
     let (wall_register, time_register) = registers()?;

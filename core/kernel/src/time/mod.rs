@@ -110,6 +110,13 @@ fn write_page() {
     page.version.fetch_add(1, Ordering::Release);
 }
 
+/// Starts to find out how fast the counter runs; the firmware's tables have been read.
+pub(crate) fn begin() {
+    if !kvm_clock::is_offered() {
+        calibration::begin();
+    }
+}
+
 /// Finds out how fast the counter runs and what time it is.
 ///
 /// `entry_counter` is the counter's value at the kernel's entry.

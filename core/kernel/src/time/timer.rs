@@ -71,8 +71,8 @@ pub(crate) fn initialise() {
 fn measure() -> u64 {
     local_apic::set_timer_count(u32::MAX);
     let compared = Pair {
-        clock: || u64::from(u32::MAX - local_apic::timer_count()),
-        timer: super::monotonic_ns,
+        clock: &mut || u64::from(u32::MAX - local_apic::timer_count()),
+        timer: &mut super::monotonic_ns,
     }
     .compare(MEASURED_NS);
     local_apic::set_timer_count(0);

@@ -15,6 +15,7 @@ struct Registers {
     mode: u8,
 }
 
+#[inline(never)]
 fn register(number: u8) -> u8 {
     // SAFETY: the battery clock's index and data ports; bit 7 keeps non-maskable interrupts on.
     unsafe {
@@ -23,13 +24,25 @@ fn register(number: u8) -> u8 {
     }
 }
 
+/// Numbers of the registers, in the order of [`Registers`].
+const NUMBERS: [u8; 8] = [0, 2, 4, 7, 8, 9, 0x32, 0x0b];
+
+#[inline(never)]
+fn read() -> Registers {
+    let mut bytes = [0; NUMBERS.len()];
+    for (byte, number) in bytes.iter_mut().zip(NUMBERS) {
+        *byte = register(number);
+    }
+    let [second, minute, hour, day, month, year, century, mode] = bytes;
+    Registers {
+        time: [second, minute, hour, day, month, year],
+        century,
+        mode,
+    }
+}
+
 /// Reads until two readings agree: then the clock was not just stepping on.
 fn registers() -> Option<Registers> {
-    let read = || Registers {
-        time: [0, 2, 4, 7, 8, 9].map(register),
-        century: register(0x32),
-        mode: register(0x0b),
-    };
     let mut last = read();
     for _ in 0..4 {
         let again = read();

@@ -133,13 +133,16 @@ pub fn run_first_program() -> ! {
     let mut arguments = Vec::new();
     let mut environment = Vec::new();
     for record in kiln_runtime::configuration().records() {
-        match record.key {
-            key::PROGRAM_ARGUMENT => arguments.push(record.value.to_vec()),
-            key::PROGRAM_ENVIRONMENT => environment.push(record.value.to_vec()),
-            key::PROGRAM_PATH => path = Some(record.value),
-            key::PROGRAM_DIRECTORY => directory = record.value,
-            key::PROGRAM_LAID_OUT => laid_out = Some(record.value),
-            _ => {}
+        if record.is(key::PROGRAM_ARGUMENT) {
+            arguments.push(record.value.to_vec());
+        } else if record.is(key::PROGRAM_ENVIRONMENT) {
+            environment.push(record.value.to_vec());
+        } else if record.is(key::PROGRAM_PATH) {
+            path = Some(record.value);
+        } else if record.is(key::PROGRAM_DIRECTORY) {
+            directory = record.value;
+        } else if record.is(key::PROGRAM_LAID_OUT) {
+            laid_out = Some(record.value);
         }
     }
     if let Err(errno) = files::initialise(open_files(), &LINUX.terminal, directory) {

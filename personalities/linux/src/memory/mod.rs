@@ -22,7 +22,7 @@ pub use advice::{
     pkey_mprotect,
 };
 pub use mapping::{fill, mmap, mprotect, mremap, munmap};
-pub use names::{Name, Names};
+pub use names::Names;
 pub use program_break::{Break, brk};
 
 use crate::errno::Errno;

@@ -2,7 +2,6 @@
 //!
 //! Ranges never overlap: a new name replaces what it covers.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -10,58 +9,60 @@ use super::Range;
 
 /// A named range.
 #[derive(Clone, Debug)]
-pub struct Name {
-    end: u64,
+struct Name {
+    range: Range,
     text: Arc<[u8]>,
 }
 
-/// All names, by start address.
+/// All names, by ascending address.
 #[derive(Debug, Default)]
 pub struct Names {
-    names: BTreeMap<u64, Name>,
+    names: Vec<Name>,
 }
 
 impl Names {
     /// No names.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            names: BTreeMap::new(),
-        }
+        Self { names: Vec::new() }
+    }
+
+    /// The place of the first name whose range ends above `address`.
+    fn place(&self, address: u64) -> usize {
+        self.names
+            .partition_point(|name| name.range.end() <= address)
     }
 
     /// Names a range.
     pub fn insert(&mut self, range: Range, text: &[u8]) {
         self.remove(range);
         if range.length > 0 {
-            let name = Name {
-                end: range.end(),
-                text: text.into(),
-            };
-            self.names.insert(range.start, name);
+            let text = text.into();
+            self.names
+                .insert(self.place(range.start), Name { range, text });
         }
     }
 
     /// Takes the names of a range away.
     pub fn remove(&mut self, range: Range) {
-        let touched: Vec<u64> = self
-            .names
-            .range(..range.end())
-            .rev()
-            .take_while(|(_, name)| name.end > range.start)
-            .map(|(start, _)| *start)
-            .collect();
-        for start in touched {
-            let Some(name) = self.names.remove(&start) else {
-                continue;
-            };
+        let mut place = self.place(range.start);
+        while let Some(name) = self.names.get_mut(place)
+            && name.range.start < range.end()
+        {
+            let (start, end) = (name.range.start, name.range.end());
+            let above = (end > range.end()).then(|| Name {
+                range: between(range.end(), end),
+                text: Arc::clone(&name.text),
+            });
             if start < range.start {
-                let text = name.text.clone();
-                let end = range.start;
-                self.names.insert(start, Name { end, text });
+                name.range = between(start, range.start);
+                place += 1;
+            } else {
+                self.names.remove(place);
             }
-            if name.end > range.end() {
-                self.names.insert(range.end(), name);
+            if let Some(above) = above {
+                self.names.insert(place, above);
+                return;
             }
         }
     }
@@ -69,8 +70,15 @@ impl Names {
     /// The name of the range that holds `address`.
     #[must_use]
     pub fn find(&self, address: u64) -> Option<&[u8]> {
-        let (_, name) = self.names.range(..=address).next_back()?;
-        (address < name.end).then_some(&*name.text)
+        let name = self.names.get(self.place(address))?;
+        (name.range.start <= address).then_some(&*name.text)
+    }
+}
+
+const fn between(start: u64, end: u64) -> Range {
+    Range {
+        start,
+        length: end - start,
     }
 }
 
