@@ -68,9 +68,41 @@ pub struct Personality {
     pub runs_a_program: bool,
     /// Whether it needs the servers that are [`Needed::Always`].
     pub needs_servers: bool,
-    /// How many servers the component is besides, which misbehave and which nobody may bind to.
-    pub copies: usize,
+    /// The servers that the component is besides.
+    pub copies: &'static [Copy],
 }
+
+/// A component of tests as a server, which misbehaves.
+#[derive(Debug)]
+pub struct Copy {
+    /// Its name in images.
+    pub name: &'static str,
+    /// How many of them there are.
+    pub count: usize,
+    /// How often it is started again: so many times within so many milliseconds.
+    pub restart: Option<(u32, u64)>,
+    /// How much processor time a call to it may take, in milliseconds.
+    pub call_limit: Option<u64>,
+    /// What the program's process may do with it; nothing if none.
+    pub granted: Option<Rights>,
+    /// Other copies that it may read and write.
+    pub uses: &'static [&'static str],
+}
+
+/// A server for tests of failures.
+const fn faulty(name: &'static str, restart: Option<(u32, u64)>) -> Copy {
+    Copy {
+        name,
+        count: 1,
+        restart,
+        call_limit: Some(300),
+        granted: Some(FILES),
+        uses: &[],
+    }
+}
+
+/// As good as no limit to restarts.
+const WITHOUT_LIMIT: Option<(u32, u64)> = Some((16, 1));
 
 /// What a program may do with a file server: all but ask in the name of others.
 const FILES: Rights = Rights::ALL.difference(Rights::DELEGATE);
@@ -140,7 +172,7 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "personalities/linux",
         runs_a_program: true,
         needs_servers: true,
-        copies: 0,
+        copies: &[],
     },
     // In place of a program, object calls are measured.
     Personality {
@@ -149,7 +181,7 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "bench/native",
         runs_a_program: false,
         needs_servers: true,
-        copies: 0,
+        copies: &[],
     },
     // In place of a program, the kernel and the servers are attacked.
     Personality {
@@ -158,7 +190,35 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "tests/hostile",
         runs_a_program: false,
         needs_servers: true,
-        copies: 12,
+        copies: &[Copy {
+            name: "hostile_server",
+            count: 12,
+            restart: None,
+            call_limit: None,
+            granted: None,
+            uses: &[],
+        }],
+    },
+    // In place of a program, servers fail and are looked after.
+    Personality {
+        name: "faulty",
+        package: "kiln-faulty",
+        folder: "tests/faulty",
+        runs_a_program: false,
+        needs_servers: true,
+        copies: &[
+            Copy {
+                uses: &["faulty_server"],
+                ..faulty("faulty_second", WITHOUT_LIMIT)
+            },
+            Copy {
+                uses: &["faulty_second"],
+                ..faulty("faulty_server", WITHOUT_LIMIT)
+            },
+            faulty("faulty_limited", Some((2, 3_600_000))),
+            faulty("faulty_never", None),
+            faulty("faulty_stranger", WITHOUT_LIMIT),
+        ],
     },
     // In place of a program, the example's server is asked.
     Personality {
@@ -167,6 +227,6 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "examples/counter/client",
         runs_a_program: false,
         needs_servers: false,
-        copies: 0,
+        copies: &[],
     },
 ];

@@ -2,7 +2,7 @@
 //!
 //! Servers and personalities are listed in the [`catalogue`](crate::catalogue). What is listed exists.
 
-pub use crate::catalogue::{Calls, Needed, PERSONALITIES, Personality, SERVERS, Server, Use};
+pub use crate::catalogue::{Calls, Copy, Needed, PERSONALITIES, Personality, SERVERS, Server, Use};
 
 impl Personality {
     /// Names of all personalities.
@@ -160,6 +160,9 @@ mod tests {
             assert!(name.len() <= 23, "{name} is too long for a start-up block");
             let text = std::fs::read_to_string(root.join(folder).join("Cargo.toml")).unwrap();
             assert!(text.contains(&format!("name = \"{package}\"")), "{folder}");
+        }
+        for copy in PERSONALITIES.iter().flat_map(|one| one.copies) {
+            assert!(names.insert(copy.name), "{} twice", copy.name);
         }
         for server in SERVERS {
             for used in server.uses {

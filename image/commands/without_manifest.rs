@@ -88,6 +88,7 @@ pub fn from_words(asked: &Run) -> Result<Manifest, Error> {
             .into_iter()
             .map(|server| (server, Home::Own))
             .collect(),
+        policies: std::collections::BTreeMap::new(),
         machine: Machine::default(),
         console: Console::default(),
     })

@@ -3,16 +3,11 @@
 use kiln_object::Rights;
 use kiln_object::configuration::{key, write_record};
 
-use crate::manifest::Manifest;
 use crate::manifest::homes::homes;
+use crate::manifest::{Manifest, Policy};
 
 /// Name of a driver in the kernel: for those who look into an image; nothing in it asks.
 pub const DRIVER_KEY: &str = "driver";
-
-/// What a personality's component is called as a server.
-pub(super) fn copy_name(personality: &str) -> String {
-    format!("{personality}_server")
-}
 
 /// What is asked of one image beyond its manifest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +21,17 @@ fn grant(server: &str, client: &str, rights: Rights) -> Vec<u8> {
     format!("{server}\0{client}\0{}", rights.bits()).into_bytes()
 }
 
+/// Records of what is to happen when `server` fails.
+fn failure(mut record: impl FnMut(&str, &[u8]), server: &str, policy: Policy) {
+    if let Some(limit) = policy.restart {
+        let restart = format!("{server}\0{}\0{}", limit.count, limit.window_ms);
+        record(key::RESTART, restart.as_bytes());
+    }
+    if let Some(limit) = policy.call_limit_ms {
+        record(key::CALL_LIMIT, format!("{server}\0{limit}").as_bytes());
+    }
+}
+
 /// The blob for this manifest.
 pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
     let mut blob = Vec::new();
@@ -35,12 +41,23 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
     let personality = manifest.personality.name;
     for home in homes(&manifest.servers, manifest.root.writable) {
         record(key::SERVER, home.name.as_bytes());
+        failure(&mut record, &home.name, manifest.home_policy(&home));
         let names = [home.name.as_str()].into_iter().chain(home.servers);
         let names: Vec<&str> = names.collect();
         record(key::HOME, names.join("\0").as_bytes());
     }
-    for _ in 0..manifest.personality.copies {
-        record(key::SERVER, copy_name(personality).as_bytes());
+    for copy in manifest.personality.copies {
+        for _ in 0..copy.count {
+            record(key::SERVER, copy.name.as_bytes());
+        }
+        failure(&mut record, copy.name, Policy::of_copy(copy));
+        if let Some(rights) = copy.granted {
+            record(key::GRANT, &grant(copy.name, personality, rights));
+        }
+        for used in copy.uses {
+            let rights = Rights::READ | Rights::WRITE;
+            record(key::GRANT, &grant(used, copy.name, rights));
+        }
     }
     for (server, _) in &manifest.servers {
         record(key::GRANT, &grant(server.name, personality, server.granted));

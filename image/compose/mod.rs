@@ -84,9 +84,8 @@ impl Ingredients {
         let personality = manifest.personality;
         let name = personality.name;
         components.push(component(Kind::Personality, name, name)?);
-        if personality.copies > 0 {
-            let copy = configuration::copy_name(name);
-            components.push(component(Kind::Server, &copy, name)?);
+        for copy in personality.copies {
+            components.push(component(Kind::Server, copy.name, name)?);
         }
         let mut configuration = configuration(manifest, launch);
         let program = personality

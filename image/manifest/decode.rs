@@ -1,5 +1,6 @@
 //! Turns the text of a manifest into a [`Manifest`], or into complaints.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use toml::de::DeTable;
@@ -9,8 +10,8 @@ use super::homes;
 use super::near::suggest;
 use super::source::Source;
 use super::{
-    Console, DEFAULT_PATH, Machine, MachineModel, Manifest, ManifestError, Program, decode_root,
-    size,
+    Console, DEFAULT_PATH, Machine, MachineModel, Manifest, ManifestError, Policy, Program,
+    decode_root, size,
 };
 use crate::components::{Driver, Home, Needed, Personality, SERVERS, Server, needed_servers};
 
@@ -77,8 +78,9 @@ fn machine_description(
         .map_or_else(Machine::default, machine);
     let writable = root.as_ref().is_none_or(|root| root.writable);
     let personality = personality?;
+    let mut policies = BTreeMap::new();
     let servers = match fields.table("servers") {
-        Some(table) => servers(&table, personality, writable),
+        Some(table) => servers(&table, personality, writable, &mut policies),
         None => needed_servers(personality, writable)
             .into_iter()
             .map(|server| (server, Home::Own))
@@ -93,6 +95,7 @@ fn machine_description(
         program: program??,
         root: root?,
         servers,
+        policies,
         machine,
         console,
     })
@@ -196,6 +199,7 @@ fn servers(
     fields: &Fields<'_>,
     personality: &Personality,
     writable: bool,
+    policies: &mut BTreeMap<&'static str, Policy>,
 ) -> Vec<(&'static Server, Home)> {
     let mut found = Vec::new();
     let entries = fields.entries();
@@ -207,7 +211,11 @@ fn servers(
             );
             continue;
         };
-        if let Some(home) = home(value, &name.value) {
+        let Some(fields) = value.fields(format!("[servers.{}]", name.value)) else {
+            continue;
+        };
+        policies.insert(server.name, Policy::read(&fields));
+        if let Some(home) = home(fields) {
             found.push((server, home));
         }
     }
@@ -238,8 +246,7 @@ fn servers(
     found
 }
 
-fn home(value: &Value<'_>, server: &str) -> Option<Home> {
-    let fields = value.fields(format!("[servers.{server}]"))?;
+fn home(fields: Fields<'_>) -> Option<Home> {
     let home = fields.get("home");
     fields.finish();
     let Some(value) = home else {

@@ -9,10 +9,12 @@ mod decode_root;
 mod fields;
 pub mod homes;
 pub mod near;
+mod policy;
 pub mod size;
 pub mod source;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::components::{Driver, Home, Personality, Server};
@@ -20,6 +22,7 @@ pub use decode::MAXIMUM_CPUS;
 pub(crate) use decode::{is_image_name, memory_size};
 pub(crate) use decode_root::default_binary_place;
 pub(crate) use fields::plain_guest_path;
+pub use policy::{Policy, RestartLimit};
 pub use source::{Complaint, Located, Source, Span};
 pub(crate) use write::quoted;
 pub use write::to_toml;
@@ -46,6 +49,8 @@ pub struct Manifest {
     pub root: Root,
     /// The servers in the image and where each one lives, in a fixed order.
     pub servers: Vec<(&'static Server, Home)>,
+    /// What is to happen when a server fails, by name, where the manifest says more than the default.
+    pub policies: BTreeMap<&'static str, Policy>,
     /// What the machine needs to have.
     pub machine: Machine,
     /// The program's terminal.
@@ -243,6 +248,17 @@ impl Manifest {
                 }
             }
         }
+    }
+
+    /// What is to happen when the server of that name fails.
+    pub fn policy(&self, server: &str) -> Policy {
+        self.policies.get(server).copied().unwrap_or_default()
+    }
+
+    /// What is to happen when a home fails: all servers in it end together.
+    pub fn home_policy(&self, home: &homes::Shared) -> Policy {
+        let policies = home.servers.iter().map(|server| self.policy(server));
+        policies.reduce(Policy::and).unwrap_or_default()
     }
 
     /// A complaint about the value at `span`.

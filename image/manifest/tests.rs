@@ -262,6 +262,34 @@ fn wrong_types_and_values_are_told_apart() {
         ),
         (
             "[machine]",
+            "[servers]\nname_space = { restart = \"maybe\" }\nimage_root = {}\n[machine]",
+            ":25:26",
+            "unknown restart policy",
+            "always, never",
+        ),
+        (
+            "[machine]",
+            "[servers]\nname_space = { restart-limit = \"3\" }\nimage_root = {}\n[machine]",
+            ":25:32",
+            "no limit for restarts",
+            "3/10s",
+        ),
+        (
+            "[machine]",
+            "[servers]\nname_space = { restart-limit = \"17/1s\" }\nimage_root = {}\n[machine]",
+            ":25:32",
+            "17 restarts cannot be",
+            "1 to 16",
+        ),
+        (
+            "[machine]",
+            "[servers]\nname_space = { call-limit = \"2 h\" }\nimage_root = {}\n[machine]",
+            ":25:29",
+            "no time",
+            "\"2s\"",
+        ),
+        (
+            "[machine]",
             "[servers]\nname_space = {}\n[machine]",
             ":24:1",
             "leaves out `image_root`",
@@ -318,4 +346,50 @@ fn what_is_no_toml_is_shown_where_it_breaks() {
     let text = complaint("name = \"x\"\n[program\npath = 1\n");
     assert!(text.starts_with("this is not TOML: "), "{text}");
     assert!(text.contains("--> m.toml:2:9"), "{text}");
+}
+
+#[test]
+fn what_happens_when_a_server_fails_is_said_for_each() {
+    let servers = "[servers]
+name_space = { restart = \"never\", call-limit = \"250ms\" }
+image_root = { restart-limit = \"5/1min\" }
+[machine]";
+    let manifest = parse(&GOOD.replacen("[machine]", servers, 1)).unwrap();
+    let brittle = Policy {
+        restart: None,
+        call_limit_ms: Some(250),
+    };
+    assert_eq!(manifest.policy("name_space"), brittle);
+    let limit = RestartLimit {
+        count: 5,
+        window_ms: 60_000,
+    };
+    let policy = manifest.policy("image_root");
+    assert_eq!(policy.restart, Some(limit));
+    let text = to_toml(&manifest);
+    let again = parse(&text).unwrap();
+    assert_eq!(again.policies, manifest.policies);
+    assert_eq!(parse(GOOD).unwrap().policy("image_root"), Policy::default());
+}
+
+#[test]
+fn servers_that_share_a_home_fail_by_the_stricter_policy() {
+    let servers = "[servers]
+name_space = { home = \"shared:files\", restart-limit = \"5/1s\", call-limit = \"3s\" }
+image_root = { home = \"shared:files\", restart-limit = \"2/500ms\", call-limit = \"4s\" }
+[machine]";
+    let manifest = parse(&GOOD.replacen("[machine]", servers, 1)).unwrap();
+    let homes = homes::homes(&manifest.servers, false);
+    let policy = manifest.home_policy(&homes[0]);
+    let limit = RestartLimit {
+        count: 2,
+        window_ms: 1000,
+    };
+    assert_eq!(policy.restart, Some(limit));
+    assert_eq!(policy.call_limit_ms, Some(3000));
+    let never = Policy {
+        restart: None,
+        ..policy
+    };
+    assert_eq!(policy.and(never).restart, None);
 }

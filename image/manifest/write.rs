@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Manifest, Owner, RootSource, size};
+use super::{Manifest, Owner, RootSource, policy, size};
 
 /// A TOML string with everything escaped that needs it.
 pub(crate) fn quoted(text: &str) -> String {
@@ -125,6 +125,16 @@ fn write(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
             server.name,
             quoted(&home.name())
         )?;
+        let wanted = manifest.policy(server.name);
+        let restart = wanted.restart.map_or("never", |_| "always");
+        writeln!(out, "restart = {}", quoted(restart))?;
+        if let Some(limit) = wanted.restart {
+            let limit = format!("{}/{}", limit.count, policy::exact(limit.window_ms));
+            writeln!(out, "restart-limit = {}", quoted(&limit))?;
+        }
+        if let Some(limit) = wanted.call_limit_ms {
+            writeln!(out, "call-limit = {}", quoted(&policy::exact(limit)))?;
+        }
     }
     writeln!(out, "\n[machine]")?;
     writeln!(

@@ -16,6 +16,12 @@ pub mod key {
     pub const GRANT: &str = "grant";
     /// `component\0cpu`: the component's process starts on that CPU (decimal) instead of CPU 0.
     pub const CPU: &str = "cpu";
+    /// `server\0limit\0window`: the server is started again when it ends, at most `limit` times
+    /// (decimal, [`MOST_RESTARTS`](super::MOST_RESTARTS) at most) within `window` milliseconds; a
+    /// server without such a record stays ended.
+    pub const RESTART: &str = "restart";
+    /// `server\0milliseconds`: how much processor time a call to the server may take.
+    pub const CALL_LIMIT: &str = "call_limit";
     /// Component name of the personality that runs the program.
     pub const PERSONALITY: &str = "personality";
     /// Path of the program in the root file system.
@@ -40,6 +46,9 @@ pub mod key {
     /// Bytes that the memory file system may hold, decimal; half of the machine's if not said.
     pub const MEMORY_FS_LIMIT: &str = "memory_fs.limit";
 }
+
+/// The most restarts within a window that a policy can allow.
+pub const MOST_RESTARTS: u32 = 16;
 
 /// One key and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! What a process finds when it starts, and what the kernel tells all processes.
 
-use core::sync::atomic::AtomicU64;
-
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{ObjectName, ProcessId, RawReference};
 
@@ -31,32 +29,59 @@ pub enum InitialObject {
     Clock = 7,
 }
 
+/// Who has a place in a process's startup block, as of now.
+///
+/// When a server is started again, the kernel puts the new incarnation here while the process runs.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Peer(AtomicU64);
+
+impl Peer {
+    /// An entry for `process`.
+    #[must_use]
+    pub const fn new(process: ProcessId) -> Self {
+        Self(AtomicU64::new(process.raw()))
+    }
+
+    /// The living incarnation, or the last one that lived; [`ProcessId::NONE`] for an unused entry.
+    #[must_use]
+    pub fn process(&self) -> ProcessId {
+        ProcessId::from_raw(self.0.load(Ordering::Acquire))
+    }
+
+    /// Says that it is `process`.
+    pub fn set(&self, process: ProcessId) {
+        self.0.store(process.raw(), Ordering::Release);
+    }
+}
+
 /// A server that this process may bind to.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Debug)]
 #[repr(C)]
 pub struct ServerEntry {
     /// The name in the manifest, zero-padded.
     pub name: [u8; 24],
     /// The process that it lives in.
-    pub process: ProcessId,
+    pub process: Peer,
     /// Its bootstrap object there.
     pub object: ObjectName,
 }
 
 /// A process that may bind to a server in this one.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Debug)]
 #[repr(C)]
 pub struct ClientEntry {
     /// The client.
-    pub process: ProcessId,
+    pub process: Peer,
     /// The rights its reference gets.
     pub rights: u64,
     /// The number of the server in this process: see [`Startup::hosted`].
     pub server: u64,
 }
 
-/// The read-only block at [`STARTUP_BASE`](crate::layout::STARTUP_BASE).
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// The read-only block at [`STARTUP_BASE`](crate::layout::STARTUP_BASE), a page at most. The kernel
+/// changes the peers in it, nothing else, as long as the process lives.
+#[derive(Debug)]
 #[repr(C)]
 pub struct Startup {
     /// [`STARTUP_MAGIC`].
@@ -71,6 +96,8 @@ pub struct Startup {
     pub root_bytes: u64,
     /// Bytes of memory the machine has.
     pub memory_bytes: u64,
+    /// Grows whenever a peer becomes another incarnation, after the peer's entry has changed.
+    pub version: AtomicU64,
     /// Kernel objects given to this process, by [`InitialObject`].
     pub objects: [RawReference; 16],
     /// Servers that this process may bind to.
@@ -83,7 +110,40 @@ pub struct Startup {
     pub command_line: [u8; 512],
 }
 
+const _: () = assert!(size_of::<Startup>() <= crate::layout::PAGE_BYTES as usize);
+
 impl Startup {
+    /// A block that tells nothing and names nobody.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            magic: STARTUP_MAGIC,
+            process: ProcessId::NONE,
+            cpus: 1,
+            configuration_bytes: 0,
+            root_bytes: 0,
+            memory_bytes: 0,
+            version: AtomicU64::new(0),
+            objects: [RawReference::NONE; 16],
+            servers: [const {
+                ServerEntry {
+                    name: [0; 24],
+                    process: Peer::new(ProcessId::NONE),
+                    object: ObjectName::BOOTSTRAP,
+                }
+            }; 16],
+            hosted: [[0; 24]; 16],
+            clients: [const {
+                ClientEntry {
+                    process: Peer::new(ProcessId::NONE),
+                    rights: 0,
+                    server: 0,
+                }
+            }; 16],
+            command_line: [0; 512],
+        }
+    }
+
     /// The reference to an initial kernel object; `NONE` where the process was not given it.
     #[must_use]
     pub fn object(&self, object: InitialObject) -> RawReference {
@@ -93,16 +153,60 @@ impl Startup {
             .unwrap_or(RawReference::NONE)
     }
 
-    /// The bootstrap object of the server called `name`, if this process may bind to it.
+    /// The bootstrap object of the server called `name` as it is now, if this process may bind to it.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<RawReference> {
         self.servers
             .iter()
-            .find(|entry| entry.process != ProcessId::NONE && trim(&entry.name) == name.as_bytes())
+            .filter(|entry| trim(&entry.name) == name.as_bytes())
             .map(|entry| RawReference {
-                process: entry.process,
+                process: entry.process.process(),
                 object: entry.object,
             })
+            .find(|server| server.process != ProcessId::NONE)
+    }
+
+    /// The incarnation that lives now, or lived last, where `process` lived, be it `process` itself;
+    /// `None` if this process may bind to nothing there. A process that is started again keeps its
+    /// place in the kernel's table.
+    #[must_use]
+    pub fn successor(&self, process: ProcessId) -> Option<ProcessId> {
+        self.servers
+            .iter()
+            .map(|entry| entry.process.process())
+            .find(|now| *now != ProcessId::NONE && now.index() == process.index())
+    }
+
+    /// The rights of `process`'s references to what the server of that number serves; `None` if it
+    /// may not bind.
+    #[must_use]
+    pub fn client(&self, process: ProcessId, server: u32) -> Option<u64> {
+        self.clients
+            .iter()
+            .find(|entry| {
+                process != ProcessId::NONE
+                    && entry.process.process() == process
+                    && entry.server == u64::from(server)
+            })
+            .map(|entry| entry.rights)
+    }
+
+    /// Puts `process` in place of its earlier incarnations; says whether there were any.
+    pub fn replace_peer(&self, process: ProcessId) -> bool {
+        let servers = self.servers.iter().map(|entry| &entry.process);
+        let clients = self.clients.iter().map(|entry| &entry.process);
+        let mut found = false;
+        for peer in servers.chain(clients) {
+            let before = peer.process();
+            if before != ProcessId::NONE && before.index() == process.index() {
+                peer.set(process);
+                found = true;
+            }
+        }
+        if found {
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
+        found
     }
 
     /// The servers that live in this process, in starting order; a server's place is its number.
@@ -118,6 +222,12 @@ impl Startup {
     #[must_use]
     pub fn command_line(&self) -> &[u8] {
         trim(&self.command_line)
+    }
+}
+
+impl Default for Startup {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -152,4 +262,32 @@ pub struct KernelInformation {
     pub memory_free: AtomicU64,
     /// Bit 0: FSGSBASE may be used.
     pub features: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_was_started_again_takes_the_place_of_the_old_one() {
+        let mut startup = Startup::new();
+        let (old, new) = (ProcessId::new(3, 1), ProcessId::new(3, 2));
+        startup.servers[1].name[..4].copy_from_slice(b"disk");
+        startup.servers[1].process.set(old);
+        startup.clients[0].process.set(old);
+        startup.clients[0].rights = 5;
+        let found = |startup: &Startup| startup.server("disk").map(|server| server.process);
+        assert_eq!(found(&startup), Some(old));
+        assert!(startup.replace_peer(new));
+        assert_eq!(startup.version.load(Ordering::Relaxed), 1);
+        assert_eq!(found(&startup), Some(new));
+        assert_eq!(startup.successor(old), Some(new));
+        assert_eq!(startup.successor(new), Some(new));
+        assert_eq!(startup.successor(ProcessId::new(2, 1)), None);
+        assert_eq!(startup.client(old, 0), None);
+        assert_eq!(startup.client(new, 0), Some(5));
+        assert_eq!(startup.client(new, 1), None);
+        assert!(!startup.replace_peer(ProcessId::new(4, 9)));
+        assert_eq!(startup.client(ProcessId::NONE, 0), None);
+    }
 }

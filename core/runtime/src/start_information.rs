@@ -36,7 +36,7 @@ mod source {
     #[inline(always)]
     pub fn startup() -> &'static Startup {
         // SAFETY: the kernel maps an aligned `Startup` there, read-only and for as long as the
-        // process lives; any bytes are a valid `Startup`.
+        // process lives; any bytes are a valid `Startup`, and what the kernel changes is atomic.
         unsafe { &*with_exposed_provenance::<Startup>(STARTUP_BASE as usize) }
     }
 
@@ -66,31 +66,15 @@ mod source {
 mod source {
     use core::sync::atomic::AtomicU64;
 
-    use kiln_object::startup::{ClientEntry, STARTUP_MAGIC, ServerEntry};
-    use kiln_object::{ObjectName, ProcessId, RawReference};
+    use kiln_object::ProcessId;
 
     use super::{KernelInformation, Startup};
 
-    static STARTUP: Startup = Startup {
-        magic: STARTUP_MAGIC,
-        process: ProcessId::new(1, 1),
-        cpus: 1,
-        configuration_bytes: 0,
-        root_bytes: 0,
-        memory_bytes: 64 << 20,
-        objects: [RawReference::NONE; 16],
-        servers: [ServerEntry {
-            name: [0; 24],
-            process: ProcessId::NONE,
-            object: ObjectName::BOOTSTRAP,
-        }; 16],
-        hosted: [[0; 24]; 16],
-        clients: [ClientEntry {
-            process: ProcessId::NONE,
-            rights: 0,
-            server: 0,
-        }; 16],
-        command_line: [0; 512],
+    static STARTUP: Startup = {
+        let mut startup = Startup::new();
+        startup.process = ProcessId::new(1, 1);
+        startup.memory_bytes = 64 << 20;
+        startup
     };
 
     static INFORMATION: KernelInformation = KernelInformation {

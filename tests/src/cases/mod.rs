@@ -6,6 +6,7 @@ mod busybox;
 mod c_programs;
 mod debian;
 mod endings;
+mod faulty;
 mod hostile;
 mod image_contents;
 mod interruption;
@@ -30,6 +31,7 @@ pub fn add(tests: &mut Tests) {
     bad_input::add(tests);
     trace::add(tests);
     image_contents::add(tests);
+    faulty::add(tests);
     hostile::add(tests);
     tool::add(tests);
     kvm::add(tests);

@@ -259,9 +259,18 @@ impl Activation {
                 self.state.set(State::Ended);
             }
             State::Waiting { dispatcher, .. } if ptr::eq(dispatcher.process(), process) => {
-                self.state.set(State::Stranded);
+                self.strand();
             }
             _ => {}
         }
+    }
+
+    /// Says that the process in which it was has ended: somebody is to be told, or nobody is there.
+    pub fn strand(&self) {
+        self.state.set(if self.depth() == 0 {
+            State::Ended
+        } else {
+            State::Stranded
+        });
     }
 }

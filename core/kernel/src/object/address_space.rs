@@ -2,23 +2,36 @@
 
 use alloc::sync::Arc;
 
-use kiln_interface::kernel::{AddressSpace, AddressSpaceDispatch, FileCache, MapFlags, Protection};
+use kiln_interface::kernel::{
+    AddressSpace as Interface, AddressSpaceDispatch, FileCache, MapFlags, Protection,
+};
 use kiln_object::layout::PAGE_BYTES;
-use kiln_object::{Dispatch, Error, Reference, Rights};
+use kiln_object::{Dispatch, Error, ProcessId, Reference, Rights};
 
 use super::file_cache;
+use crate::memory::address_space::AddressSpace;
 use crate::memory::region::Backing;
 use crate::process::Process;
 
 /// Tries to move a mapping to a place where others of the same process keep mapping something.
 const RELOCATIONS: usize = 16;
 
-struct Memory(&'static Process);
+/// The memory of one incarnation: whoever has the object of an ended one does not get at the next's.
+struct Memory(&'static Process, ProcessId);
+
+impl Memory {
+    fn change<R>(
+        &self,
+        request: impl FnOnce(&mut AddressSpace) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.0.change_as(self.1, request)
+    }
+}
 
 /// The object for `process`.
 #[must_use]
 pub fn address_space(process: &'static Process) -> Arc<dyn Dispatch> {
-    Arc::new(AddressSpaceDispatch(Memory(process)))
+    Arc::new(AddressSpaceDispatch(Memory(process, process.id())))
 }
 
 fn protection(bits: u32) -> Result<Protection, Error> {
@@ -29,11 +42,10 @@ fn flags(bits: u32) -> Result<MapFlags, Error> {
     MapFlags::from_bits(bits).ok_or(Error::BadArgument)
 }
 
-impl AddressSpace for Memory {
+impl Interface for Memory {
     fn map_anonymous(&self, address: u64, length: u64, bits: u32, how: u32) -> Result<u64, Error> {
         let (protection, flags) = (protection(bits)?, flags(how)?);
-        self.0
-            .change(|space| space.map(address, length, protection, flags, Backing::Anonymous))
+        self.change(|space| space.map(address, length, protection, flags, Backing::Anonymous))
     }
 
     fn map_file(
@@ -57,18 +69,16 @@ impl AddressSpace for Memory {
             return Err(Error::Denied);
         }
         let backing = Backing::File { cache, offset };
-        self.0
-            .change(|space| space.map(address, length, protection, flags, backing))
+        self.change(|space| space.map(address, length, protection, flags, backing))
     }
 
     fn unmap(&self, address: u64, length: u64) -> Result<(), Error> {
-        self.0.change(|space| space.unmap(address, length))
+        self.change(|space| space.unmap(address, length))
     }
 
     fn protect(&self, address: u64, length: u64, bits: u32) -> Result<(), Error> {
         let protection = protection(bits)?;
-        self.0
-            .change(|space| space.protect(address, length, protection))
+        self.change(|space| space.protect(address, length, protection))
     }
 
     fn relocate(
@@ -80,9 +90,8 @@ impl AddressSpace for Memory {
     ) -> Result<u64, Error> {
         // In one go, unless other processors have to let go of what the target replaces first.
         for _ in 0..RELOCATIONS {
-            let moved = self
-                .0
-                .change(|space| space.relocate(address, length, new_address, new_length))?;
+            let moved =
+                self.change(|space| space.relocate(address, length, new_address, new_length))?;
             if let Some(place) = moved {
                 return Ok(place);
             }
@@ -91,24 +100,22 @@ impl AddressSpace for Memory {
     }
 
     fn discard(&self, address: u64, length: u64) -> Result<(), Error> {
-        self.0.change(|space| space.discard(address, length))
+        self.change(|space| space.discard(address, length))
     }
 
     fn patch(&self, address: u64, bytes: &[u8]) -> Result<(), Error> {
         if bytes.len() > 16 {
             return Err(Error::TooLarge);
         }
-        self.0.change(|space| space.patch(address, bytes))
+        self.change(|space| space.patch(address, bytes))
     }
 
     fn region(&self, address: u64) -> Result<((u64, u64), (u64, u64)), Error> {
-        let (start, region) = self
-            .0
-            .change(|space| {
-                let found = space.regions().find_or_next(address);
-                found.map(|(start, region)| (start, *region))
-            })
-            .ok_or(Error::NotFound)?;
+        let (start, region) = self.change(|space| {
+            let found = space.regions().find_or_next(address);
+            let found = found.map(|(start, region)| (start, *region));
+            found.ok_or(Error::NotFound)
+        })?;
         let offset = match region.backing {
             Backing::File { offset, .. } => offset,
             Backing::Anonymous | Backing::Pinned => 0,

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use kiln_interface::kernel::{Process as ProcessInterface, ProcessDispatch};
 use kiln_object::dispatcher::soft_interrupt::WAKE;
 use kiln_object::layout::USER_END;
-use kiln_object::{Dispatch, Error};
+use kiln_object::{Dispatch, Error, ProcessId};
 
 use crate::call::activation::Entry;
 use crate::call::kernel_object::{Afterwards, afterwards};
@@ -14,22 +14,23 @@ use crate::memory::heap;
 use crate::process::Process;
 use crate::{schedule, soft_interrupt};
 
-struct Itself(&'static Process);
+/// One incarnation: whoever has the object of an ended one has no say in the next.
+struct Itself(&'static Process, ProcessId);
 
 impl Itself {
     /// Refuses what only a living process has.
     fn living(&self) -> Result<(), Error> {
-        if self.0.has_ended() {
-            Err(Error::ServerDied)
-        } else {
+        if self.0.lives_as(self.1) {
             Ok(())
+        } else {
+            Err(Error::ServerDied)
         }
     }
 
     /// Refuses what a process can only do to itself: others may have been given the object.
     fn only_itself(&self) -> Result<(), Error> {
         match current_dispatcher() {
-            Some(dispatcher) if core::ptr::eq(dispatcher.process(), self.0) => Ok(()),
+            Some(dispatcher) if dispatcher.process().id() == self.1 => Ok(()),
             _ => Err(Error::Denied),
         }
     }
@@ -38,7 +39,7 @@ impl Itself {
 /// The object for `process`.
 #[must_use]
 pub fn process(process: &'static Process) -> Arc<dyn Dispatch> {
-    Arc::new(ProcessDispatch(Itself(process)))
+    Arc::new(ProcessDispatch(Itself(process, process.id())))
 }
 
 impl ProcessInterface for Itself {
@@ -49,6 +50,7 @@ impl ProcessInterface for Itself {
     }
 
     fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
+        self.living()?;
         self.0.entries.set(call, reflected, trap)?;
         // The CPU keeps a copy of the reflection entry.
         if let Some(dispatcher) = current_dispatcher() {
@@ -74,6 +76,7 @@ impl ProcessInterface for Itself {
     }
 
     fn ready(&self) -> Result<(), Error> {
+        self.living()?;
         self.0.mark_ready();
         Ok(())
     }

@@ -32,9 +32,9 @@ const _: () =
 #[repr(C, align(64))]
 pub struct Dispatcher {
     /// What callees are told.
-    process_id: ProcessId,
+    process_id: Cell<ProcessId>,
     /// What CR3 is loaded with.
-    root: u64,
+    root: Cell<u64>,
     page: *mut u8,
     process: &'static Process,
     /// Address of the first call slot.
@@ -92,15 +92,14 @@ impl Dispatcher {
     /// Makes the dispatcher with its shared page.
     pub(super) fn create(process: &'static Process, cpu: u32) -> Result<Box<Dispatcher>, Error> {
         let page = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
-        let address = dispatcher_page(cpu);
         let furnished = process.change(|space| furnish(space, cpu, page));
         if let Err(error) = furnished {
             frames::free(page);
             return Err(error);
         }
         let dispatcher = Dispatcher {
-            process_id: process.id(),
-            root: process.root(),
+            process_id: Cell::new(process.id()),
+            root: Cell::new(process.root()),
             page: page.pointer(),
             process,
             slots: call_slot(cpu, 0),
@@ -112,9 +111,7 @@ impl Dispatcher {
             timer: Cell::new(u64::MAX),
             account: Account::new(),
         };
-        let shared = dispatcher.page();
-        shared.self_address.store(address, Relaxed);
-        shared.cpu.store(cpu, Relaxed);
+        dispatcher.sign();
         let dispatcher = Box::new(dispatcher);
         trace::enter_dispatcher(&dispatcher);
         Ok(dispatcher)
@@ -141,9 +138,34 @@ impl Dispatcher {
         self.process
     }
 
-    /// Gives its pages back. Its process has ended and no CPU uses it any more.
+    /// Says in the shared page whose it is.
+    fn sign(&self) {
+        let shared = self.page();
+        shared
+            .self_address
+            .store(dispatcher_page(self.cpu), Relaxed);
+        shared.cpu.store(self.cpu, Relaxed);
+    }
+
+    /// Makes the dispatcher that of the process's next incarnation.
+    pub(super) fn renew(&self) -> Result<(), Error> {
+        self.process_id.set(self.process.id());
+        self.root.set(self.process.root());
+        let page = Frame::at(self.page as u64 - DIRECT_MAP_BASE);
+        frames::zero(page);
+        self.sign();
+        self.process
+            .change(|space| furnish(space, self.cpu, page))?;
+        trace::renew_dispatcher(self);
+        Ok(())
+    }
+
+    /// Gives its pages back but the shared one, which the next incarnation has again. Its process
+    /// has ended and no CPU uses it any more.
     pub(super) fn release(&self) {
-        give_back(self.page);
+        self.free.set(0);
+        self.unfurnished.set(!0);
+        self.timer.set(u64::MAX);
         for page in self.inputs.iter().chain(&self.outputs) {
             let page = page.replace(null_mut());
             if !page.is_null() {
@@ -156,7 +178,7 @@ impl Dispatcher {
     #[inline(always)]
     #[must_use]
     pub fn root(&self) -> u64 {
-        self.root
+        self.root.get()
     }
 
     /// The shared page.

@@ -12,12 +12,12 @@ use kiln_image_format::{Component, ImageTable, Kind};
 use kiln_object::configuration::{Configuration, key};
 use kiln_object::layout::{MAIN_STACK_TOP, ROOT_BASE};
 use kiln_object::startup::{
-    ClientEntry, InitialObject, KernelInformation, STARTUP_MAGIC, ServerEntry, Startup,
+    ClientEntry, InitialObject, KernelInformation, Peer, ServerEntry, Startup,
 };
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Rights};
-use zerocopy::FromZeros;
+use spin::Once;
 
-use super::{Process, load};
+use super::{Process, load, supervisor};
 use crate::call::activation::Entry;
 use crate::memory::cache::Cache;
 use crate::memory::frames::{self, Frame};
@@ -38,15 +38,18 @@ pub fn console_owner() -> Option<&'static Process> {
 const ROOT_SERVER: &[u8] = b"image_root";
 
 /// The image as it lies in memory.
-struct Image<'a> {
-    table: ImageTable<'a>,
+struct Image {
+    table: ImageTable<'static>,
     physical: u64,
     configuration: Cache,
-    records: Configuration<'a>,
+    records: Configuration<'static>,
     root: Cache,
     information: Frame,
-    command_line: &'a [u8],
+    command_line: &'static [u8],
 }
+
+/// What was started, so that it can be again.
+static STARTED: Once<(Image, Vec<Home>)> = Once::new();
 
 /// Starts the servers and the program, and runs them; what is wrong with the image ends the
 /// machine with a message.
@@ -107,7 +110,32 @@ fn prepare() -> Result<(), Problem> {
         information: information_page().ok_or(Problem::NoMemory)?,
         command_line: boot.command_line(),
     };
-    image.start_all()
+    let homes = image.create_all()?;
+    let (image, homes) = STARTED.call_once(|| (image, homes));
+    supervisor::initialise(image.records, homes.iter().map(|home| home.process));
+    for home in homes {
+        let process = home.process;
+        image
+            .furnish(home, homes)
+            .and_then(|()| {
+                schedule::start_activation(process, image.first_cpu(process), home.entry())
+            })
+            .map_err(|error| Problem::Refused(process.name().into(), error))?;
+    }
+    Ok(())
+}
+
+/// Gives `process`, which was renewed, what the image gave it at the start, and lets it begin before
+/// all others on its CPU.
+///
+/// # Errors
+/// What loading and starting answer; `NotFound` for a process that is not the image's.
+pub(super) fn start_again(process: &'static Process) -> Result<(), Error> {
+    let (image, homes) = STARTED.get().ok_or(Error::NotFound)?;
+    let same = |home: &&Home| core::ptr::eq(home.process, process);
+    let home = homes.iter().find(same).ok_or(Error::NotFound)?;
+    image.furnish(home, homes)?;
+    schedule::start_activation_first(process, image.first_cpu(process), home.entry())
 }
 
 /// Makes the page that tells all processes the time.
@@ -128,14 +156,14 @@ fn information_page() -> Option<Frame> {
     Some(frame)
 }
 
-impl Image<'_> {
-    fn component(&self, name: &str) -> Result<Component<'_>, Problem> {
+impl Image {
+    fn component(&self, name: &str) -> Result<Component<'static>, Problem> {
         self.table
             .named(name)
             .ok_or_else(|| Problem::NoComponent(name.into()))
     }
 
-    fn start_all(&self) -> Result<(), Problem> {
+    fn create_all(&self) -> Result<Vec<Home>, Problem> {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let mut names: Vec<String> = self.records.values(key::SERVER).map(text).collect();
         let personality = self
@@ -144,7 +172,7 @@ impl Image<'_> {
             .ok_or(Problem::NoPersonality)?;
         names.push(text(personality));
         let program = names.len() - 1;
-        let mut homes: Vec<Home<'_>> = Vec::new();
+        let mut homes = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let component = self.component(name)?;
             let process = Process::create(name.clone(), index == program)
@@ -155,15 +183,11 @@ impl Image<'_> {
                 servers: self.hosted(name),
             });
         }
-        for home in &homes {
-            self.furnish(home, &homes)
-                .map_err(|error| Problem::Refused(home.process.name().into(), error))?;
-        }
-        Ok(())
+        Ok(homes)
     }
 
     /// The servers that live in the component called `name`.
-    fn hosted(&self, name: &str) -> Vec<&[u8]> {
+    fn hosted(&self, name: &str) -> Vec<&'static [u8]> {
         let mut records = self.records.values(key::HOME);
         let found = records.find_map(|record| {
             let mut names = record.split(|byte| *byte == 0);
@@ -173,12 +197,12 @@ impl Image<'_> {
     }
 
     /// `name` as the image's configuration has it.
-    fn own_name(&self, name: &str) -> Option<&[u8]> {
+    fn own_name(&self, name: &str) -> Option<&'static [u8]> {
         let mut names = self.records.values(key::SERVER);
         names.find(|other| *other == name.as_bytes())
     }
 
-    fn furnish(&self, home: &Home<'_>, all: &[Home<'_>]) -> Result<(), Error> {
+    fn furnish(&self, home: &Home, all: &[Home]) -> Result<(), Error> {
         let Home {
             process, component, ..
         } = home;
@@ -195,8 +219,7 @@ impl Image<'_> {
         let segments = component.segments.chain(program);
         load::memory(process, segments, self.physical, self.information)?;
         load::configuration(process, self.configuration)?;
-        let mut startup = Startup::new_zeroed();
-        startup.magic = STARTUP_MAGIC;
+        let mut startup = Startup::new();
         startup.process = process.id();
         startup.cpus = crate::firmware::machine().processors().len().max(1) as u64;
         startup.configuration_bytes = self.configuration.length();
@@ -265,13 +288,7 @@ impl Image<'_> {
             give(&mut startup, process, InitialObject::Clock, object::clock())?;
             CONSOLE_OWNER.store(process.id().raw(), Ordering::Release);
         }
-        load::startup(process, &startup)?;
-        let entry = Entry {
-            address: component.entry,
-            stack: MAIN_STACK_TOP,
-            argument: 0,
-        };
-        schedule::start_activation(process, self.first_cpu(process), entry)
+        load::startup(process, startup)
     }
 
     /// The CPU on which the process starts: what the image says, if the machine has it.
@@ -297,7 +314,7 @@ impl Image<'_> {
     }
 
     /// Fills in whom the process may bind to, and who may bind to servers in it.
-    fn grant(&self, startup: &mut Startup, home: &Home<'_>, all: &[Home<'_>]) {
+    fn grant(&self, startup: &mut Startup, home: &Home, all: &[Home]) {
         let find = |name: &[u8]| all.iter().find_map(|home| Some((home, home.number(name)?)));
         for grant in self.records.values(key::GRANT) {
             let mut parts = grant.split(|byte| *byte == 0);
@@ -314,23 +331,25 @@ impl Image<'_> {
             else {
                 continue;
             };
-            let is_here = |other: &Home<'_>| other.process.id() == home.process.id();
+            let is_here = |other: &Home| other.process.id() == home.process.id();
             if is_here(client_home) {
                 let entry = ServerEntry {
                     name: padded(server),
-                    process: server_home.process.id(),
+                    process: Peer::new(server_home.process.id()),
                     object: ObjectName::bootstrap(number),
                 };
-                let same = |other: &ServerEntry| other.name == entry.name;
+                let same = |other: &ServerEntry| other.name == padded(server);
                 put(&mut startup.servers, same, || entry);
             }
             if is_here(server_home) {
                 let client = client_home.process.id();
                 let server = u64::from(number);
-                let same = |other: &ClientEntry| other.process == client && other.server == server;
+                let same = |other: &ClientEntry| {
+                    other.process.process() == client && other.server == server
+                };
                 // Servers that share an address space have what any of them was granted.
                 let entry = put(&mut startup.clients, same, || ClientEntry {
-                    process: client,
+                    process: Peer::new(client),
                     rights: 0,
                     server,
                 });
@@ -365,24 +384,33 @@ trait Place {
 
 impl Place for ServerEntry {
     fn is_free(&self) -> bool {
-        self.process == ProcessId::NONE
+        self.process.process() == ProcessId::NONE
     }
 }
 
 impl Place for ClientEntry {
     fn is_free(&self) -> bool {
-        self.process == ProcessId::NONE
+        self.process.process() == ProcessId::NONE
     }
 }
 
 /// A process that is being started, and the servers that live in it.
-struct Home<'a> {
+struct Home {
     process: &'static Process,
-    component: Component<'a>,
-    servers: Vec<&'a [u8]>,
+    component: Component<'static>,
+    servers: Vec<&'static [u8]>,
 }
 
-impl Home<'_> {
+impl Home {
+    /// How its first activation begins.
+    fn entry(&self) -> Entry {
+        Entry {
+            address: self.component.entry,
+            stack: MAIN_STACK_TOP,
+            argument: 0,
+        }
+    }
+
     /// The number of the server `name`, if it lives here. A process without servers is called by its
     /// own name, as a client.
     fn number(&self, name: &[u8]) -> Option<u32> {

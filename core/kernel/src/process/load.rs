@@ -8,7 +8,6 @@ use kiln_object::layout::{
     MAIN_STACK_TOP, PAGE_BYTES, STARTUP_BASE,
 };
 use kiln_object::startup::Startup;
-use zerocopy::IntoBytes;
 
 use super::Process;
 use crate::memory::address_space::AddressSpace;
@@ -116,17 +115,15 @@ pub fn configuration(process: &Process, cache: Cache) -> Result<(), Error> {
     show(process, CONFIGURATION_BASE, cache)
 }
 
-/// Puts the start-up block in place.
+/// Puts the start-up block in place: in the process's page for it, which all its incarnations have.
 ///
 /// # Errors
 /// `Exhausted` without memory.
-pub fn startup(process: &Process, startup: &Startup) -> Result<(), Error> {
-    for (index, part) in startup.as_bytes().chunks(PAGE_BYTES as usize).enumerate() {
-        let frame = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
-        // SAFETY: the frame is fresh and a chunk is at most a page long.
-        unsafe { core::ptr::copy_nonoverlapping(part.as_ptr(), frame.pointer(), part.len()) };
-        let address = STARTUP_BASE + index as u64 * PAGE_BYTES;
-        process.change(|space| space.pin(address, frame, Protection::READ))?;
-    }
-    Ok(())
+pub fn startup(process: &Process, startup: Startup) -> Result<(), Error> {
+    let make = || frames::allocate_zeroed().ok_or(Error::Exhausted);
+    let frame = *process.startup.try_call_once(make)?;
+    // SAFETY: the frame is the process's for good and a block fits a page. The process does not run,
+    // and the kernel changes blocks at the start and in the supervisor only, one at a time.
+    unsafe { frame.pointer().cast::<Startup>().write(startup) };
+    process.change(|space| space.pin(STARTUP_BASE, frame, Protection::READ))
 }

@@ -7,6 +7,7 @@ mod dispatcher;
 mod entries;
 mod initial;
 mod load;
+mod supervisor;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -15,13 +16,15 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use kiln_object::{Error, ProcessId};
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
 pub use entries::Entries;
 pub use initial::{console_owner, start};
+pub use supervisor::ended;
 
 use crate::memory::address_space::AddressSpace;
+use crate::memory::frames::Frame;
 use crate::object::{Share, Table};
 use crate::schedule;
 
@@ -42,12 +45,14 @@ const STARTING: u32 = 0;
 const READY: u32 = 1;
 const ENDED: u32 = 2;
 
-/// One process. It is never freed, only emptied, so that references to it stay valid.
+/// One process. It is never freed, only emptied, so that references to it stay valid; a server that
+/// is started again is the same process in its next incarnation.
 pub struct Process {
-    id: ProcessId,
+    /// Raw identity; it changes under the lock of `space`.
+    id: AtomicU64,
     name: String,
     program: bool,
-    root: u64,
+    root: AtomicU64,
     state: AtomicU32,
     space: Mutex<AddressSpace>,
     /// Made at the first use, never freed; null before.
@@ -64,8 +69,10 @@ pub struct Process {
     pub entries: Entries,
     /// Kernel objects that were given to it.
     pub objects: Table,
-    /// The kernel objects that it pays for, whoever has them.
+    /// The kernel objects that it pays for, whoever has them, and those of earlier incarnations.
     pub share: Share,
+    /// The page with its startup block.
+    startup: Once<Frame>,
 }
 
 /// Offsets in a [`Process`] for the straight line of a call.
@@ -98,16 +105,13 @@ impl Process {
             })
             .ok_or(Error::Exhausted)?;
         let slot = TABLE.get(place).ok_or(Error::Exhausted)?;
-        let incarnation = INCARNATIONS
-            .get(place)
-            .ok_or(Error::Exhausted)?
-            .fetch_add(1, Ordering::Relaxed);
+        let id = next_incarnation(place)?;
         let space = AddressSpace::new(program)?;
         let process: &'static Process = Box::leak(Box::new(Process {
-            id: ProcessId::new(place as u32, incarnation),
+            id: AtomicU64::new(id.raw()),
             name,
             program,
-            root: space.root(),
+            root: AtomicU64::new(space.root()),
             state: AtomicU32::new(STARTING),
             space: Mutex::new(space),
             dispatchers: [const { AtomicPtr::new(null_mut()) }; CPUS],
@@ -118,9 +122,10 @@ impl Process {
             entries: Entries::default(),
             objects: Table::new(),
             share: Share::new(program),
+            startup: Once::new(),
         }));
         slot.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
-        crate::event!(ProcessStart, 0, process.id.raw());
+        crate::event!(ProcessStart, 0, id.raw());
         Ok(process)
     }
 
@@ -128,7 +133,13 @@ impl Process {
     #[inline(always)]
     #[must_use]
     pub fn id(&self) -> ProcessId {
-        self.id
+        ProcessId::from_raw(self.id.load(Ordering::Relaxed))
+    }
+
+    /// Whether that incarnation of it has not ended.
+    #[must_use]
+    pub fn lives_as(&self, id: ProcessId) -> bool {
+        self.id() == id && !self.has_ended()
     }
 
     /// What the image calls it.
@@ -147,7 +158,7 @@ impl Process {
     #[inline(always)]
     #[must_use]
     pub fn root(&self) -> u64 {
-        self.root
+        self.root.load(Ordering::Relaxed)
     }
 
     /// Asks something about its memory, or for a change, and waits until no CPU sees what was there
@@ -167,6 +178,24 @@ impl Process {
             self.settle();
         }
         outcome
+    }
+
+    /// As [`Process::change`], if `id` is the incarnation that has the memory.
+    ///
+    /// # Errors
+    /// `ServerDied` if it is another one; else what the request answers.
+    pub fn change_as<R>(
+        &self,
+        id: ProcessId,
+        request: impl FnOnce(&mut AddressSpace) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.change(|space| {
+            if self.id() == id {
+                request(space)
+            } else {
+                Err(Error::ServerDied)
+            }
+        })
     }
 
     /// Waits until no CPU has translations of what a request took out, and gives the memory back.
@@ -250,12 +279,12 @@ impl Process {
         if self.state.swap(ENDED, Ordering::SeqCst) == ENDED {
             return false;
         }
-        crate::event!(ProcessEnd, status, self.id.raw());
+        crate::event!(ProcessEnd, status, self.id().raw());
         for dispatcher in self.made_dispatchers() {
             dispatcher.account().set_ended();
         }
         crate::info!("{} ended with status {status}", self.name);
-        if let Some(slot) = TABLE.get(self.id.index() as usize) {
+        if let Some(slot) = TABLE.get(self.id().index() as usize) {
             slot.store(core::ptr::null_mut(), Ordering::SeqCst);
         }
         true
@@ -318,6 +347,42 @@ impl Process {
             dispatcher.release();
         }
     }
+
+    /// Makes its next incarnation, which has empty memory and has not run. Its last one was
+    /// released.
+    fn renew(&'static self) -> Result<(), Error> {
+        let place = self.id().index() as usize;
+        let slot = TABLE.get(place).ok_or(Error::Exhausted)?;
+        let id = next_incarnation(place)?;
+        let space = AddressSpace::new(self.program)?;
+        {
+            let mut place = self.space.lock();
+            self.root.store(space.root(), Ordering::Relaxed);
+            self.id.store(id.raw(), Ordering::Release);
+            *place = space;
+        }
+        self.entries.set(0, 0, 0)?;
+        self.started.store(0, Ordering::Release);
+        for dispatcher in self.made_dispatchers() {
+            dispatcher.renew()?;
+        }
+        self.state.store(STARTING, Ordering::SeqCst);
+        slot.store(core::ptr::from_ref(self).cast_mut(), Ordering::SeqCst);
+        crate::event!(ProcessStart, 0, id.raw());
+        Ok(())
+    }
+}
+
+/// The identity of the next process in `place`; a place whose numbers are used up gets none.
+fn next_incarnation(place: usize) -> Result<ProcessId, Error> {
+    let incarnation = INCARNATIONS
+        .get(place)
+        .ok_or(Error::Exhausted)?
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| {
+            number.checked_add(1)
+        })
+        .map_err(|_| Error::Exhausted)?;
+    Ok(ProcessId::new(place as u32, incarnation))
 }
 
 /// The living process of that identity.
@@ -327,5 +392,5 @@ pub fn find(id: ProcessId) -> Option<&'static Process> {
     let pointer = TABLE.get(id.index() as usize)?.load(Ordering::Acquire);
     // SAFETY: the table holds pointers of leaked boxes only, which are never freed.
     let process = unsafe { pointer.as_ref() }?;
-    (process.id == id).then_some(process)
+    (process.id() == id).then_some(process)
 }

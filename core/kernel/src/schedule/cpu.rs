@@ -29,6 +29,8 @@ pub enum Request {
 pub enum Message {
     /// Run this from now on.
     Start(&'static Activation),
+    /// Run this from now on, before all others.
+    StartFirst(&'static Activation),
 }
 
 /// Messages that can wait for a processor.
@@ -136,6 +138,7 @@ impl Here {
             while let Some(message) = unsafe { self.0.mailbox.receive() } {
                 match message {
                     Message::Start(activation) => self.queue().add(activation),
+                    Message::StartFirst(activation) => self.queue().add_first(activation),
                 }
             }
         }

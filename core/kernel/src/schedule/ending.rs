@@ -32,7 +32,7 @@ pub fn exit_current(status: u32) -> ! {
         power::off(ExitStatus::Panic)
     };
     end(dispatcher.process(), status);
-    run::leave()
+    run::leave_for_next()
 }
 
 /// Ends the current process because of what it did.
@@ -43,7 +43,7 @@ pub fn end_current(what: &str, status: u32) -> ! {
     let process = dispatcher.process();
     crate::error!("{} {what} and was ended", process.name());
     end(process, status);
-    run::leave()
+    run::leave_for_next()
 }
 
 /// Ends `process`. If it is the running one, the caller leaves it at once.
@@ -78,13 +78,14 @@ pub(super) fn let_go(here: Here) {
                 && matches!(activation.state(), State::Running)
             {
                 activation.pause(time::monotonic_ns());
-                activation.set_state(State::Stranded);
+                activation.strand();
             }
         }
         here.queue().forget(process);
         if process.awaited.fetch_and(!own, Ordering::SeqCst) == own {
             unlink(process);
             process.release();
+            crate::process::ended(process);
         }
     }
 }

@@ -18,4 +18,4 @@ pub use ending::{end_current, exit_current, give_back_to_nobody};
 pub use flush::{answer_flushes, flush_others};
 pub use queue::{Timers, with_home_dispatchers, with_timers};
 pub use run::{after_interrupt, processor_time, wait};
-pub use start::{enter, prepare, start, start_activation};
+pub use start::{enter, prepare, start, start_activation, start_activation_first};

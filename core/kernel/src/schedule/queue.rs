@@ -34,6 +34,14 @@ impl Queue {
         self.activations.borrow_mut().push(activation);
     }
 
+    /// Adds one before all others, with the same exception.
+    pub(super) fn add_first(&self, activation: &'static Activation) {
+        if activation.home().process().has_ended() {
+            activation.set_state(State::Ended);
+        }
+        self.activations.borrow_mut().insert(0, activation);
+    }
+
     /// Takes process that has ended out of every activation, and its timers.
     pub(super) fn forget(&self, process: &Process) {
         for activation in self.activations.borrow().iter() {

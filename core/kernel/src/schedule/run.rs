@@ -33,6 +33,17 @@ pub(super) fn leave() -> ! {
     unsafe { enter_user(&frame) }
 }
 
+/// Leaves a process that has ended: whoever was started in its place goes first.
+pub(super) fn leave_for_next() -> ! {
+    let mut frame = CallFrame {
+        rflags: USER_FLAGS,
+        ..CallFrame::default()
+    };
+    next(&mut frame);
+    // SAFETY: as above.
+    unsafe { enter_user(&frame) }
+}
+
 /// Lets the caller wait: its activation goes on when a soft interrupt is pending for the calling
 /// dispatcher or at `deadline` (monotonic ns).
 pub fn wait(frame: &mut CallFrame, deadline: u64) {

@@ -73,6 +73,27 @@ fn schedule() -> ! {
 /// `NotFound` if the machine has no such processor, `Exists` if the process has one there, `Busy` if
 /// the processor takes no more messages now, and what making the dispatcher answers.
 pub fn start_activation(process: &'static Process, number: u32, entry: Entry) -> Result<(), Error> {
+    start_by(process, number, entry, Message::Start)
+}
+
+/// As [`start_activation`], before all others on that processor.
+///
+/// # Errors
+/// As [`start_activation`].
+pub fn start_activation_first(
+    process: &'static Process,
+    number: u32,
+    entry: Entry,
+) -> Result<(), Error> {
+    start_by(process, number, entry, Message::StartFirst)
+}
+
+fn start_by(
+    process: &'static Process,
+    number: u32,
+    entry: Entry,
+    message: fn(&'static Activation) -> Message,
+) -> Result<(), Error> {
     if cpu::cpu(number).is_none() {
         return Err(Error::NotFound);
     }
@@ -80,7 +101,7 @@ pub fn start_activation(process: &'static Process, number: u32, entry: Entry) ->
     let started = process.dispatcher(number).and_then(|home| {
         let activation = Box::into_raw(Box::new(Activation::new(home, entry)));
         // SAFETY: it was just made, and is given back below only if nobody got it.
-        let sent = cpu::post(number, Message::Start(unsafe { &*activation }));
+        let sent = cpu::post(number, message(unsafe { &*activation }));
         sent.map_err(|_| {
             // SAFETY: as above.
             drop(unsafe { Box::from_raw(activation) });

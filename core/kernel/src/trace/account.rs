@@ -49,6 +49,11 @@ impl Account {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
+    /// Notes that the process was started again.
+    pub fn set_alive(&self) {
+        self.counters[Counter::Ended as usize].store(0, Ordering::Relaxed);
+    }
+
     /// Notes on any processor that the process has ended.
     pub fn set_ended(&self) {
         self.counters[Counter::Ended as usize].store(1, Ordering::Relaxed);

@@ -185,9 +185,31 @@ pub fn enter_dispatcher(dispatcher: &Dispatcher) {
     add(words);
 }
 
+/// Takes notice that a dispatcher's process was started again: it goes on in the same rings.
+pub fn renew_dispatcher(dispatcher: &Dispatcher) {
+    let token = core::ptr::from_ref(dispatcher) as u64;
+    let is_it = |words: &&[AtomicU64; ENTRY_WORDS]| {
+        words[Entry::Token as usize].load(Ordering::Relaxed) == token
+    };
+    let Some(words) = entries().find(is_it) else {
+        return;
+    };
+    let process = dispatcher.process().id().raw();
+    words[Entry::Process as usize].store(process, Ordering::Relaxed);
+    dispatcher.account().set_alive();
+    let ring = words[Entry::UserRing as usize].load(Ordering::Relaxed);
+    if ring != 0 {
+        // Without memory for the tables the process notes no events.
+        let _ = show_ring(dispatcher, Frame::at(ring));
+    }
+}
+
 /// Gives the process a ring for its own events.
 fn give_ring(dispatcher: &Dispatcher) -> Option<Frame> {
-    let first = ring(USER_RING_BYTES)?;
+    show_ring(dispatcher, ring(USER_RING_BYTES)?)
+}
+
+fn show_ring(dispatcher: &Dispatcher, first: Frame) -> Option<Frame> {
     let address = trace_ring(dispatcher.cpu());
     for offset in (0..USER_RING_BYTES).step_by(PAGE_BYTES as usize) {
         let frame = Frame::at(first.physical() + offset);

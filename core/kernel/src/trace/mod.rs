@@ -15,7 +15,7 @@ use kiln_object::trace::{COMMAND_WORD, DEFAULT_RING_BYTES, MOST_RING_BYTES, RING
 pub use kiln_object::trace::{Groups, Kind, head};
 
 pub use account::Account;
-pub use directory::{enter_dispatcher, enter_processor};
+pub use directory::{enter_dispatcher, enter_processor, renew_dispatcher};
 pub use last::print_last;
 
 use crate::call::current_dispatcher;

@@ -200,16 +200,8 @@ impl Objects {
         if method != universal::BIND {
             return Err(Error::BadMethod.into());
         }
-        let entry = startup
-            .clients
-            .iter()
-            .find(|entry| {
-                entry.process == client
-                    && entry.server == u64::from(server)
-                    && client != ProcessId::NONE
-            })
-            .ok_or(Error::Denied)?;
-        let rights = Rights::from_bits_retain(entry.rights as u32);
+        let rights = startup.client(client, server).ok_or(Error::Denied)?;
+        let rights = Rights::from_bits_retain(rights as u32);
         Ok(name_reply(self.bind(client, rights, (server, hash))?))
     }
 

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use kiln_object::Failure;
 use kiln_object::call::CALL_WORDS;
-use kiln_object::startup::ClientEntry;
+use kiln_object::startup::{ClientEntry, Peer};
 
 use super::*;
 
@@ -57,16 +57,18 @@ impl Drop for Numbered {
 
 fn startup_of_server() -> &'static Startup {
     static STARTUP: std::sync::OnceLock<Startup> = std::sync::OnceLock::new();
-    STARTUP.get_or_init(|| {
-        let mut startup = *crate::startup();
-        startup.process = SERVER;
-        startup.clients[0] = ClientEntry {
-            process: ALICE,
-            rights: u64::from((Rights::READ | Rights::GRANT).bits()),
-            server: 0,
-        };
-        startup
-    })
+    STARTUP.get_or_init(startup_with_alice)
+}
+
+fn startup_with_alice() -> Startup {
+    let mut startup = Startup::new();
+    startup.process = SERVER;
+    startup.clients[0] = ClientEntry {
+        process: Peer::new(ALICE),
+        rights: u64::from((Rights::READ | Rights::GRANT).bits()),
+        server: 0,
+    };
+    startup
 }
 
 fn call(
@@ -360,11 +362,11 @@ fn servers_that_share_a_process_are_told_apart() {
     fn shared() -> &'static Startup {
         static STARTUP: std::sync::OnceLock<Startup> = std::sync::OnceLock::new();
         STARTUP.get_or_init(|| {
-            let mut startup = *startup_of_server();
+            let mut startup = startup_with_alice();
             startup.hosted[0][..5].copy_from_slice(b"first");
             startup.hosted[1][..6].copy_from_slice(b"second");
             startup.clients[1] = ClientEntry {
-                process: BOB,
+                process: Peer::new(BOB),
                 rights: u64::from(Rights::WRITE.bits()),
                 server: 1,
             };

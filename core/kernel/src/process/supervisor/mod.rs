@@ -1,0 +1,93 @@
+//! Starts servers again that have ended, by the policy that the image gives each.
+//!
+//! A server keeps its place and gets a new incarnation, with fresh memory and none of the references
+//! of the old one. The startup blocks of all processes are rewritten before anyone else runs, so that
+//! whoever is told that the server died finds the new one by its name.
+
+mod history;
+mod policy;
+
+use alloc::vec::Vec;
+
+use kiln_object::configuration::Configuration;
+use kiln_object::startup::Startup;
+use spin::{Mutex, Once};
+
+use super::{Process, initial};
+use crate::time;
+use history::History;
+use policy::Policy;
+
+/// A process that the image has started.
+struct Service {
+    process: &'static Process,
+    policy: Policy,
+    history: Mutex<History>,
+}
+
+static SERVICES: Once<Vec<Service>> = Once::new();
+
+/// Looks after `processes` from now on, as `configuration` says.
+pub(super) fn initialise(
+    configuration: Configuration<'_>,
+    processes: impl Iterator<Item = &'static Process>,
+) {
+    SERVICES.call_once(|| {
+        processes
+            .map(|process| Service {
+                process,
+                policy: Policy::read(&configuration, process.name()),
+                history: Mutex::new(History::new()),
+            })
+            .collect()
+    });
+}
+
+/// Takes notice that `process` has ended and was released: starts it again if its policy wants that.
+pub fn ended(process: &'static Process) {
+    let services = SERVICES.get().map(Vec::as_slice).unwrap_or_default();
+    let same = |service: &&Service| core::ptr::eq(service.process, process);
+    let Some(service) = services.iter().find(same) else {
+        return;
+    };
+    let Policy::Always { limit, window_ns } = service.policy else {
+        crate::error!("{} is not started again", process.name());
+        return;
+    };
+    let now = time::monotonic_ns();
+    if !service.history.lock().admit(now, limit, window_ns) {
+        crate::error!(
+            "{} was started again {limit} times in {} ms: it stays ended",
+            process.name(),
+            window_ns / 1_000_000,
+        );
+        return;
+    }
+    match process.renew().and_then(|()| start(service, services)) {
+        Ok(()) => crate::error!("{} was started again", process.name()),
+        Err(error) => {
+            crate::error!("{} could not be started again: {error}", process.name());
+            process.mark_ended(0);
+            process.release();
+        }
+    }
+}
+
+fn start(service: &Service, services: &[Service]) -> Result<(), kiln_object::Error> {
+    let id = service.process.id();
+    // First, so that nobody finds the old one who is told that it died.
+    for other in services {
+        if let Some(block) = block(other.process) {
+            block.replace_peer(id);
+        }
+    }
+    initial::start_again(service.process)
+}
+
+fn block(process: &Process) -> Option<&Startup> {
+    let frame = process.startup.get()?;
+    // SAFETY: `load::startup` wrote a block there when it made the frame, which is the process's for
+    // good. It writes another when the process is started again, which is done here, with no other
+    // reference alive. What changes while the process runs is atomic.
+    Some(unsafe { &*frame.pointer().cast::<Startup>() })
+}

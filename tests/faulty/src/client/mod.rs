@@ -1,0 +1,88 @@
+//! The checks, and what they share.
+
+mod crashes;
+mod report;
+mod restarts;
+
+use kiln_interface::kernel::{Machine as _, Process as _};
+use kiln_object::{Error, ProcessId};
+use kiln_runtime::{Far, bind_server, machine, process, startup};
+
+use crate::interface::{Faulty, FaultyStub};
+use report::{failed, is_wanted, line};
+
+type Check = fn();
+
+/// All checks: group, name, what is done.
+const CHECKS: [(&str, &str, Check); 6] = [
+    (
+        "crash",
+        "a server that crashes dies alone",
+        crashes::each_kind,
+    ),
+    (
+        "crash",
+        "the end reaches every caller on the way",
+        crashes::through_another,
+    ),
+    (
+        "restart",
+        "a name finds the server that was started again",
+        restarts::by_name,
+    ),
+    (
+        "restart",
+        "references to the old server mean nothing",
+        restarts::stale_references,
+    ),
+    (
+        "restart",
+        "too many restarts end it for good",
+        restarts::rate_limit,
+    ),
+    (
+        "restart",
+        "a server that is not to be started again stays ended",
+        restarts::never,
+    ),
+];
+
+/// Makes the checks and ends the machine.
+pub fn main() {
+    if process().ready().is_err() {
+        failed(format_args!("the process cannot be ready"));
+    }
+    let mut count = 0;
+    for (group, name, check) in CHECKS {
+        if is_wanted(group) {
+            line(format_args!("- {name}"));
+            check();
+            count += 1;
+        }
+    }
+    line(format_args!("{count} checks: ok"));
+    // It does not come back.
+    let _ = machine().power_off(0);
+}
+
+/// The stub for a server of that name, as it is now.
+#[track_caller]
+fn server(name: &str) -> FaultyStub<Far> {
+    FaultyStub::new(report::good(bind_server::<dyn Faulty>(name)), Far)
+}
+
+/// Who serves that name now.
+fn process_of(name: &str) -> ProcessId {
+    startup()
+        .server(name)
+        .map_or(ProcessId::NONE, |server| server.process)
+}
+
+/// The error of a call that must not succeed.
+#[track_caller]
+fn error<T: core::fmt::Debug>(result: Result<T, Error>) -> Error {
+    match result {
+        Err(error) => error,
+        Ok(value) => failed(format_args!("{value:?} instead of an error")),
+    }
+}

@@ -1,0 +1,73 @@
+//! What the servers can be told to do.
+
+use kiln_interface::interface;
+use kiln_object::{Caller, Error, ProcessId, Reference};
+
+/// A server that fails when it is told to.
+#[interface(name = "kiln.test.faulty")]
+pub trait Faulty {
+    /// Counts the calls of this method since the server was started.
+    #[method(1, right = READ)]
+    fn count(&self) -> Result<u64, Error>;
+
+    /// Fails: see [`Failure`](crate::failures::Failure). Does not answer, unless nothing of the kind is
+    /// known.
+    #[method(2, right = WRITE)]
+    fn fail(&self, kind: u32) -> Result<(), Error>;
+
+    /// An item of its own for the caller.
+    #[method(3, right = READ)]
+    fn make(&self, caller: Caller) -> Result<Reference<dyn Item>, Error>;
+
+    /// How many items live.
+    #[method(4, right = READ)]
+    fn items(&self) -> Result<u64, Error>;
+
+    /// Calls `method` of `target` with two words, in this server's name; answers the status and the
+    /// first result word.
+    #[method(5, right = READ)]
+    fn try_call(
+        &self,
+        target: Reference<dyn Item>,
+        method: u32,
+        first: u64,
+        second: u64,
+    ) -> Result<(u64, u64), Error>;
+
+    /// Takes every reference from `owner`.
+    #[method(6, right = CONTROL)]
+    fn revoke_all(&self, owner: ProcessId) -> Result<(), Error>;
+
+    /// Makes as many items for `owner`, which need not exist; answers how many it got.
+    #[method(7, right = CONTROL)]
+    fn make_for(&self, owner: ProcessId, count: u64) -> Result<u64, Error>;
+
+    /// How many other processes this server was told the end of.
+    #[method(8, right = READ)]
+    fn deaths(&self) -> Result<u64, Error>;
+
+    /// Calls `fail` of the server of that number among those this one may bind to, and answers the
+    /// status it got.
+    #[method(9, right = WRITE)]
+    fn fail_next(&self, kind: u32) -> Result<u64, Error>;
+
+    /// Needs a right that no client has.
+    #[method(10, right = DELEGATE)]
+    fn secret(&self) -> Result<u64, Error>;
+}
+
+/// Something that a server made for one client.
+#[interface(name = "kiln.test.item")]
+pub trait Item {
+    /// Its number.
+    #[method(1, right = READ)]
+    fn number(&self) -> Result<u64, Error>;
+
+    /// Gives it another number.
+    #[method(2, right = WRITE)]
+    fn renumber(&self, number: u64) -> Result<(), Error>;
+
+    /// Ends the server in the middle of this call.
+    #[method(3, right = WRITE)]
+    fn fail(&self, kind: u32) -> Result<(), Error>;
+}

@@ -1,0 +1,119 @@
+//! The server that does what it is told.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use kiln_object::call::CALL_WORDS;
+use kiln_object::{Caller, Error, ProcessId, Reference, Rights, Transport};
+use kiln_runtime::{Far, bind_server, objects};
+
+use crate::failures;
+use crate::interface::{Faulty, FaultyDispatch, FaultyStub, Item, ItemDispatch};
+
+/// The life of such a server.
+pub fn main() {
+    objects::serve(Arc::new(FaultyDispatch(Server)));
+}
+
+static CALLS: AtomicU64 = AtomicU64::new(0);
+static ITEMS: AtomicU64 = AtomicU64::new(0);
+
+struct Server;
+
+impl Faulty for Server {
+    fn count(&self) -> Result<u64, Error> {
+        Ok(CALLS.fetch_add(1, Relaxed) + 1)
+    }
+
+    fn fail(&self, kind: u32) -> Result<(), Error> {
+        failures::fail(kind);
+        Err(Error::BadArgument)
+    }
+
+    fn make(&self, caller: Caller) -> Result<Reference<dyn Item>, Error> {
+        Thing::export(caller.0)
+    }
+
+    fn items(&self) -> Result<u64, Error> {
+        Ok(ITEMS.load(Relaxed))
+    }
+
+    fn try_call(
+        &self,
+        target: Reference<dyn Item>,
+        method: u32,
+        first: u64,
+        second: u64,
+    ) -> Result<(u64, u64), Error> {
+        let method = u16::try_from(method).map_err(|_| Error::BadArgument)?;
+        let mut words = [0; CALL_WORDS];
+        words[..2].copy_from_slice(&[first, second]);
+        match Far.call(target.raw(), method, words, &[], &mut []) {
+            Ok(reply) => Ok((0, reply.words[0])),
+            Err(error) => Ok((u64::from(error.code()), 0)),
+        }
+    }
+
+    fn revoke_all(&self, owner: ProcessId) -> Result<(), Error> {
+        objects::revoke_all(owner);
+        Ok(())
+    }
+
+    fn make_for(&self, owner: ProcessId, count: u64) -> Result<u64, Error> {
+        for made in 0..count {
+            if Thing::export(owner).is_err() {
+                return Ok(made);
+            }
+        }
+        Ok(count)
+    }
+
+    fn deaths(&self) -> Result<u64, Error> {
+        Ok(0)
+    }
+
+    fn fail_next(&self, kind: u32) -> Result<u64, Error> {
+        let next = FaultyStub::new(bind_server::<dyn Faulty>("faulty_second")?, Far);
+        Ok(match next.fail(kind) {
+            Ok(()) => 0,
+            Err(error) => u64::from(error.code()),
+        })
+    }
+
+    fn secret(&self) -> Result<u64, Error> {
+        Ok(42)
+    }
+}
+
+struct Thing(AtomicU64);
+
+impl Thing {
+    fn export(owner: ProcessId) -> Result<Reference<dyn Item>, Error> {
+        let number = ITEMS.fetch_add(1, Relaxed);
+        let rights = Rights::READ | Rights::WRITE | Rights::GRANT;
+        let thing = Thing(AtomicU64::new(number));
+        objects::export_as(Arc::new(ItemDispatch(thing)), owner, rights)
+    }
+}
+
+impl Drop for Thing {
+    fn drop(&mut self) {
+        ITEMS.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Item for Thing {
+    fn number(&self) -> Result<u64, Error> {
+        Ok(self.0.load(Relaxed))
+    }
+
+    fn renumber(&self, number: u64) -> Result<(), Error> {
+        self.0.store(number, Relaxed);
+        Ok(())
+    }
+
+    fn fail(&self, kind: u32) -> Result<(), Error> {
+        failures::fail(kind);
+        Err(Error::BadArgument)
+    }
+}
