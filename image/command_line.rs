@@ -48,6 +48,8 @@ pub enum Command {
     Top(Top),
     /// Show what is inside an image, or would be
     Inspect(Inspect),
+    /// Show what the system's objects can be asked
+    Interfaces(Interfaces),
     /// Make an image in the form that a boot loader or a cloud wants
     Export(Export),
     /// Print completions for a shell
@@ -187,6 +189,20 @@ pub struct Inspect {
     pub dot: bool,
 }
 
+/// `kiln interfaces`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A method is shown with its number, its arguments, its result and the right that a \
+    caller's reference must carry. The hash is what both ends of a call have in common."
+)]
+pub struct Interfaces {
+    /// Show those with this in their names, with their documentation
+    pub name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `kiln export`
 #[derive(Debug, Args)]
 pub struct Export {
@@ -226,6 +242,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => commands::run(&run, progress),
         Command::Trace(trace) => commands::trace(&trace, progress),
         Command::Top(top) => commands::top(&top, progress),
+        Command::Interfaces(interfaces) => commands::interfaces(&interfaces).map(|()| 0),
         Command::Inspect(inspect) => commands::inspect(&inspect, progress).map(|()| 0),
         Command::Export(export) => commands::export(&export, progress).map(|()| 0),
         Command::Completions { shell } => commands::completions(shell).map(|()| 0),

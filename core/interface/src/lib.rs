@@ -13,3 +13,21 @@ pub use kiln_interface_compiler::{Plain, Wire, interface};
 
 /// A result of four plain numbers, in the order that the method says.
 pub type FourWords = ((u64, u64), (u64, u64));
+
+/// All interfaces of this crate, for those who show them.
+pub static ALL: [&kiln_object::describe::Description; 11] = {
+    use kiln_object::Interface;
+    [
+        <dyn name_space::NameSpace as Interface>::DESCRIPTION,
+        <dyn file::FileTree as Interface>::DESCRIPTION,
+        <dyn file::File as Interface>::DESCRIPTION,
+        <dyn kernel::AddressSpace as Interface>::DESCRIPTION,
+        <dyn kernel::FileCache as Interface>::DESCRIPTION,
+        <dyn kernel::Process as Interface>::DESCRIPTION,
+        <dyn kernel::Console as Interface>::DESCRIPTION,
+        <dyn kernel::Log as Interface>::DESCRIPTION,
+        <dyn kernel::Clock as Interface>::DESCRIPTION,
+        <dyn kernel::Random as Interface>::DESCRIPTION,
+        <dyn kernel::Machine as Interface>::DESCRIPTION,
+    ]
+};

@@ -6,8 +6,8 @@ use kiln_interface::{Plain, Wire, interface};
 use kiln_object::call::CALL_WORDS;
 use kiln_object::interface::is_idempotent;
 use kiln_object::{
-    Caller, Dispatch, Error, Failure, Incoming, Interface, Loopback, ProcessId, RawReference,
-    Reference, Reply, Rights, Transport,
+    Caller, Dispatch, Error, Failure, Incoming, Interface, Loopback, ProcessId, Processor,
+    RawReference, Reference, Reply, Rights, Transport,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -192,6 +192,7 @@ fn raw_call(
     page.0[..input.len()].copy_from_slice(input);
     server.dispatch(Incoming {
         caller: Caller(CLIENT),
+        processor: Processor::new(1),
         rights: Rights::ALL,
         method,
         words,
@@ -396,6 +397,7 @@ fn messages_are_sent_and_nothing_is_waited_for() {
     let deliver = |rights| {
         server.dispatch(Incoming {
             caller: Caller(CLIENT),
+            processor: Processor::new(70),
             rights,
             method,
             words,
@@ -439,7 +441,6 @@ mod another {
             mod $module {
                 use super::*;
                 #[interface(name = "v")]
-                #[expect(dead_code, reason = "only its hash is looked at")]
                 trait V {
                     #[method(1, right = READ)]
                     fn m(&self, mode: Mode, colour: &Colour, #[bound(MOST)] list: &[Colour])

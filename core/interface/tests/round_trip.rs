@@ -261,6 +261,7 @@ fn hostile_words_are_refused_before_the_method_runs() {
     let call = |method, words: [u64; CALL_WORDS], input: &[u8]| {
         server.dispatch(Incoming {
             caller: Caller(CLIENT),
+            processor: kiln_object::Processor::default(),
             rights: Rights::ALL,
             method,
             words,

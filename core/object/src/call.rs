@@ -44,6 +44,23 @@ pub mod universal {
     /// that it is said to be of. Answers the reference's rights in word 0, or `Denied` if it came to
     /// the caller in another way.
     pub const ACCEPT: u16 = 0xff04;
+    /// Writes what was counted of each method of the object's interface, in the process that serves
+    /// it, as [`MethodCount`](crate::count::MethodCount). Needs the right `CONTROL`.
+    pub const COUNTS: u16 = 0xff05;
+
+    /// The name of a universal method, for people.
+    #[must_use]
+    pub const fn name(method: u16) -> Option<&'static str> {
+        match method {
+            BIND => Some("bind"),
+            GRANT => Some("grant"),
+            RELEASE => Some("release"),
+            TAKE_BACK => Some("take_back"),
+            ACCEPT => Some("accept"),
+            COUNTS => Some("counts"),
+            _ => None,
+        }
+    }
 }
 
 /// What the tag of `rax` asks the kernel to do.

@@ -9,7 +9,8 @@ use alloc::sync::Arc;
 use core::any::Any;
 
 use crate::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS};
-use crate::{Error, ProcessId, RawReference, Rights};
+use crate::describe::Description;
+use crate::{Error, ProcessId, Processor, RawReference, Rights};
 
 /// A decorated trait, seen from outside.
 pub trait Interface {
@@ -23,6 +24,8 @@ pub trait Interface {
     const HASH: u64;
     /// Numbers of the methods that may be run twice where once was meant.
     const IDEMPOTENT: &'static [u16];
+    /// The interface, for people to read.
+    const DESCRIPTION: &'static Description;
 }
 
 /// Whether `method` of `I` may be run again by a caller that does not know whether it was run.
@@ -111,6 +114,8 @@ pub struct Reply {
 pub struct Incoming<'a> {
     /// Who calls, from the kernel.
     pub caller: Caller,
+    /// The processor that runs the call, which has its own counters.
+    pub processor: Processor,
     /// Rights of the reference that was used.
     pub rights: Rights,
     /// The method number.
@@ -159,6 +164,13 @@ pub trait Dispatch: Send + Sync {
     fn near(self: Arc<Self>, place: &mut dyn Any) {
         let _ = place;
     }
+
+    /// Writes what was counted of each method of the interface, in this process, to `output`, as
+    /// [`MethodCount`](crate::count::MethodCount); answers how many bytes.
+    fn counts(&self, output: &mut [u8]) -> usize {
+        let _ = output;
+        0
+    }
 }
 
 impl<D: Dispatch + ?Sized> Dispatch for &D {
@@ -170,6 +182,10 @@ impl<D: Dispatch + ?Sized> Dispatch for &D {
     #[inline(always)]
     fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
         (**self).dispatch(incoming)
+    }
+
+    fn counts(&self, output: &mut [u8]) -> usize {
+        (**self).counts(output)
     }
 }
 

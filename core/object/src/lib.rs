@@ -6,9 +6,13 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(not(kiln_freestanding))]
+extern crate std;
 
 pub mod call;
 pub mod configuration;
+pub mod count;
+pub mod describe;
 pub mod dispatcher;
 mod error;
 pub mod fingerprint;
@@ -21,10 +25,13 @@ pub mod marshal;
 pub mod near;
 pub mod plain;
 pub mod program;
+#[cfg(not(kiln_freestanding))]
+pub mod recorder;
 pub mod startup;
 pub mod trace;
 mod wire;
 
+pub use count::Processor;
 pub use error::Error;
 pub use hand::Handed;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};
@@ -33,3 +40,19 @@ pub use loopback::Loopback;
 pub use near::{Binder, Callable, Object};
 pub use plain::Plain;
 pub use wire::Wire;
+
+/// Items that exist on the host only, for tests.
+#[cfg(kiln_freestanding)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_host {
+    ($($item:item)*) => {};
+}
+
+/// Items that exist on the host only, for tests.
+#[cfg(not(kiln_freestanding))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_host {
+    ($($item:item)*) => { $($item)* };
+}

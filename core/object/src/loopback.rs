@@ -36,6 +36,7 @@ impl<D: Dispatch> Transport for Loopback<D> {
         let bytes_out = bytes_out.0.get_mut(..output.len()).ok_or(Error::TooLarge)?;
         let answer = self.dispatch.dispatch(Incoming {
             caller: self.caller,
+            processor: crate::Processor::default(),
             rights: self.rights,
             method,
             words,

@@ -7,8 +7,8 @@ use alloc::sync::Arc;
 
 use kiln_object::call::{CALL_WORDS, universal};
 use kiln_object::{
-    Binder, Dispatch, Error, Interface, ObjectName, ProcessId, RawReference, Reference, Rights,
-    Transport,
+    Binder, Dispatch, Error, Handed, Interface, ObjectName, ProcessId, RawReference, Reference,
+    Rights, Transport,
 };
 
 use crate::{Far, objects, startup};
@@ -89,6 +89,29 @@ pub fn grant<I: ?Sized>(
 /// `BadReference` if it named nothing already.
 pub fn release<I: ?Sized>(reference: Reference<I>) -> Result<(), Error> {
     Far.release(reference.raw())
+}
+
+/// The reference that a caller handed over, now this process's own, and its rights.
+///
+/// # Errors
+/// `Denied` if the caller did not give it, `WrongInterface` if it is of another interface,
+/// `BadReference` if it names nothing.
+pub fn accept<I: Interface + ?Sized>(handed: Handed<I>) -> Result<(Reference<I>, Rights), Error> {
+    handed.accept(&Far, startup().process)
+}
+
+/// Takes back from `process` what [`grant`] answered for it. `own` is any reference that this process
+/// has to an object of the same server.
+///
+/// # Errors
+/// `BadReference` if the server gave it for somebody else, or it is gone already.
+pub fn take_back<I: ?Sized, J: ?Sized>(
+    own: Reference<I>,
+    process: ProcessId,
+    given: Reference<J>,
+) -> Result<(), Error> {
+    let words = [process.raw(), given.raw().object.raw()];
+    ask(own.raw(), universal::TAKE_BACK, words).map(|_| ())
 }
 
 /// Asks for a universal method, here if the object is here.

@@ -34,6 +34,13 @@ pub fn page() -> &'static DispatcherPage {
     source::page()
 }
 
+/// The number of the processor that runs this code.
+#[must_use]
+#[inline(always)]
+pub fn cpu() -> u32 {
+    source::cpu()
+}
+
 /// The free word `index` of the page of the dispatcher that runs this code.
 ///
 /// # Panics
@@ -146,6 +153,21 @@ mod source {
     }
 
     #[inline(always)]
+    pub fn cpu() -> u32 {
+        let number: u32;
+        // SAFETY: the user GS base is the page, which stays for as long as the process lives.
+        unsafe {
+            core::arch::asm!(
+                "mov {:e}, gs:[{}]",
+                out(reg) number,
+                const core::mem::offset_of!(DispatcherPage, cpu),
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        number
+    }
+
+    #[inline(always)]
     pub fn page() -> &'static DispatcherPage {
         let address: *const DispatcherPage;
         // SAFETY: the user GS base is the page and its first word is its own address; the page stays
@@ -194,6 +216,10 @@ mod source {
     std::thread_local! {
         // Every thread of the host plays a dispatcher of its own.
         static PAGE: &'static DispatcherPage = Box::leak(Box::default());
+    }
+
+    pub fn cpu() -> u32 {
+        page().cpu.load(core::sync::atomic::Ordering::Relaxed)
     }
 
     pub fn page() -> &'static DispatcherPage {

@@ -35,7 +35,7 @@ pub mod time;
 pub mod transport;
 pub mod trap;
 
-pub use binding::{Object, bind, bind_server, grant, release};
+pub use binding::{Object, accept, bind, bind_server, grant, release, take_back};
 pub use kernel_objects::{
     address_space, clock, console, log, machine, process, random, root_pages,
 };

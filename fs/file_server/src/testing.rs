@@ -128,6 +128,7 @@ impl Transport for Near {
         let input = input.to_vec();
         let answer = object.dispatch(Incoming {
             caller: Caller(self.0),
+            processor: kiln_object::Processor::default(),
             rights,
             method,
             words,

@@ -14,15 +14,20 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
     let dispatch = format_ident!("{name}Dispatch");
     let near = format_ident!("{name}Near");
     let doc = format!("Answers calls to the [`{name}`] that it wraps.");
-    let arms = interface.methods.iter().map(|entry| {
+    let arms = interface.methods.iter().enumerate().map(|(place, entry)| {
         let number = entry.number;
-        let body = method(name, entry);
+        let body = method(name, place, entry);
         quote! { #number => #body }
     });
+    let numbers = interface.methods.iter().map(|entry| entry.number);
+    let count = interface.methods.len();
     quote! {
         #[doc = #doc]
         #[derive(Clone, Copy, Debug)]
         #visibility struct #dispatch<S>(pub S);
+
+        const _: () = {
+        static COUNTS: ::kiln_object::count::Counts<#count> = ::kiln_object::count::Counts::new();
 
         impl<S: #name + Send + Sync + 'static> ::kiln_object::Dispatch for #dispatch<S> {
             #[inline]
@@ -44,11 +49,16 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
             ) {
                 #near::put(self, place);
             }
+
+            fn counts(&self, output: &mut [u8]) -> usize {
+                COUNTS.write(&[#(#numbers),*], output)
+            }
         }
+        };
     }
 }
 
-fn method(interface: &Ident, method: &Method) -> TokenStream {
+fn method(interface: &Ident, place: usize, method: &Method) -> TokenStream {
     let name = &method.name;
     let right = &method.right;
     let result = &method.result;
@@ -59,7 +69,7 @@ fn method(interface: &Ident, method: &Method) -> TokenStream {
             if #owner != incoming.caller.0
                 && !incoming.rights.contains(::kiln_object::Rights::DELEGATE)
             {
-                return Err(::kiln_object::Error::Denied.into());
+                return Err(failed(::kiln_object::Error::Denied));
             }
         }
     });
@@ -80,14 +90,23 @@ fn method(interface: &Ident, method: &Method) -> TokenStream {
         });
     let failure = match method.output() {
         Some((argument, Content::Bytes)) if matches!(argument.travel, Travel::Output(_)) => {
-            quote! { ::kiln_object::marshal::failure(error, incoming.output) }
+            quote! {
+                if matches!(error, ::kiln_object::Error::Elsewhere) {
+                    ::kiln_object::marshal::failure(error, incoming.output)
+                } else {
+                    failed(error)
+                }
+            }
         }
-        _ => quote! { error.into() },
+        _ => quote! { failed(error) },
     };
     let count = count(method);
     quote! {{
+        let processor = incoming.processor;
+        let failed = move |error: ::kiln_object::Error| COUNTS.failed(processor, #place, error);
+        COUNTS.called(processor, #place);
         if !incoming.rights.contains(::kiln_object::Rights::#right) {
-            return Err(::kiln_object::Error::Denied.into());
+            return Err(failed(::kiln_object::Error::Denied));
         }
         #words
         #delegate
@@ -114,12 +133,12 @@ fn words(method: &Method) -> TokenStream {
         match argument.travel {
             Travel::Handed(_) => quote! {
                 let #local: #kind = ::kiln_object::Handed::arrived(
-                    ::kiln_object::Wire::decode(&incoming.words[#offset..])?,
+                    ::kiln_object::Wire::decode(&incoming.words[#offset..]).map_err(failed)?,
                     incoming.caller,
                 );
             },
             _ => quote! {
-                let #local = <#kind as ::kiln_object::Wire>::decode(&incoming.words[#offset..])?;
+                let #local = <#kind as ::kiln_object::Wire>::decode(&incoming.words[#offset..]).map_err(failed)?;
             },
         }
     });
@@ -133,7 +152,7 @@ fn split(method: &Method) -> TokenStream {
     let Some((last, front)) = parts.split_last() else {
         return quote! {
             if !incoming.input.is_empty() {
-                return Err(::kiln_object::Error::BadArgument.into());
+                return Err(failed(::kiln_object::Error::BadArgument));
             }
         };
     };
@@ -154,7 +173,7 @@ fn split(method: &Method) -> TokenStream {
         };
         let check = check(argument, content);
         quote! {
-            let (#local, rest) = #take(rest, #length)?;
+            let (#local, rest) = #take(rest, #length).map_err(failed)?;
             #check
         }
     });
@@ -173,16 +192,18 @@ fn check(argument: &Argument, content: &Content) -> TokenStream {
     let local = local(&argument.name);
     let view = match content {
         Content::Bytes => quote! {},
-        Content::Text => quote! { let #local = ::kiln_object::marshal::text(#local)?; },
+        Content::Text => {
+            quote! { let #local = ::kiln_object::marshal::text(#local).map_err(failed)?; }
+        }
         Content::Slice(kind) => quote! {
-            let #local: &[#kind] = ::kiln_object::plain::slice(#local)?;
+            let #local: &[#kind] = ::kiln_object::plain::slice(#local).map_err(failed)?;
         },
         Content::One(kind) => quote! {
-            let #local: &#kind = ::kiln_object::plain::one(#local)?;
+            let #local: &#kind = ::kiln_object::plain::one(#local).map_err(failed)?;
         },
     };
     let within = argument.bound.as_ref().map(|bound| {
-        quote! { ::kiln_object::marshal::within(#local.len(), #bound)?; }
+        quote! { ::kiln_object::marshal::within(#local.len(), #bound).map_err(failed)?; }
     });
     quote! { #view #within }
 }
@@ -200,23 +221,23 @@ fn prepare(method: &Method) -> TokenStream {
             Content::One(_) => quote! { ::kiln_object::plain::bytes(#local) },
             _ => quote! { #local },
         };
-        let filled = quote! { ::kiln_object::marshal::filled(#output, #bytes)? };
+        let filled = quote! { ::kiln_object::marshal::filled(#output, #bytes).map_err(failed)? };
         return match content {
             Content::Slice(kind) => quote! {
-                let #local = ::kiln_object::plain::slice_out::<#kind>(#filled, usize::MAX)?;
+                let #local = ::kiln_object::plain::slice_out::<#kind>(#filled, usize::MAX).map_err(failed)?;
             },
             Content::One(kind) => quote! {
-                let #local = ::kiln_object::plain::one_in_out::<#kind>(#filled)?;
+                let #local = ::kiln_object::plain::one_in_out::<#kind>(#filled).map_err(failed)?;
             },
             _ => quote! { let #local = #filled; },
         };
     }
     match (content, &argument.bound) {
         (Content::One(kind), _) => quote! {
-            let #local = ::kiln_object::plain::one_out::<#kind>(#output)?;
+            let #local = ::kiln_object::plain::one_out::<#kind>(#output).map_err(failed)?;
         },
         (Content::Slice(kind), Some(bound)) => quote! {
-            let #local = ::kiln_object::plain::slice_out::<#kind>(#output, #bound)?;
+            let #local = ::kiln_object::plain::slice_out::<#kind>(#output, #bound).map_err(failed)?;
         },
         (_, Some(bound)) => quote! {
             ::kiln_object::marshal::prepare(incoming.output);
@@ -242,12 +263,12 @@ fn count(method: &Method) -> TokenStream {
     let room = match method.output() {
         Some((argument, Content::Slice(kind))) => {
             let room = bounded(argument);
-            return quote! { ::kiln_object::plain::count::<#kind>(#stated, #room)? };
+            return quote! { ::kiln_object::plain::count::<#kind>(#stated, #room).map_err(failed)? };
         }
         Some((argument, _)) => bounded(argument),
         None => quote! { incoming.output },
     };
-    quote! { ::kiln_object::marshal::count(#stated, #room)? }
+    quote! { ::kiln_object::marshal::count(#stated, #room).map_err(failed)? }
 }
 
 /// The room for the bytes out, no longer than declared.

@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod derive;
+mod describe;
 mod dispatch;
 mod hash;
 mod message;
 mod model;
 mod near;
+mod recorder;
 mod stub;
 
 use proc_macro2::TokenStream;
@@ -29,7 +31,9 @@ use crate::model::Interface;
 /// - `DoorDispatch<S: Door>`, which implements `Dispatch`: it checks the method number, the right
 ///   and every argument before `S` is asked;
 /// - `impl Door for Object<dyn Door, T>`, which calls the object itself if it is near, else a stub;
-/// - `door_methods`, the method numbers by name.
+/// - `door_methods`, the method numbers by name;
+/// - `DoorRecorder` and `DoorCall`, on the host only: a double for tests that notes calls and answers
+///   what it was told.
 ///
 /// # Methods
 ///
@@ -105,6 +109,7 @@ fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream>
     let dispatch = dispatch::dispatch(&interface);
     let near = near::near(&interface);
     let numbers = numbers(&interface);
+    let recorder = recorder::recorder(&interface);
     Ok(quote! {
         #item
         #constants
@@ -113,6 +118,7 @@ fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream>
         #dispatch
         #near
         #numbers
+        #recorder
     })
 }
 
@@ -122,6 +128,7 @@ fn constants(interface: &Interface) -> TokenStream {
     let name = &interface.name;
     let text = hash::text(interface);
     let types = hash::constants(interface);
+    let description = describe::description(interface);
     let idempotent = interface
         .methods
         .iter()
@@ -133,6 +140,7 @@ fn constants(interface: &Interface) -> TokenStream {
             const TEXT: u64 = ::kiln_object::fingerprint::text(#text);
             const HASH: u64 = ::kiln_object::fingerprint::combine(Self::TEXT, &[#(#types),*]);
             const IDEMPOTENT: &'static [u16] = &[#(#idempotent),*];
+            const DESCRIPTION: &'static ::kiln_object::describe::Description = #description;
         }
     }
 }

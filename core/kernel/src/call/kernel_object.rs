@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::slice;
 
 use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, ReturnWord, universal};
-use kiln_object::{Caller, Error, Incoming, ObjectName, ProcessId, Reply, Rights};
+use kiln_object::{Caller, Error, Incoming, ObjectName, ProcessId, Processor, Reply, Rights};
 
 use super::current_dispatcher;
 use super::entry::CallFrame;
@@ -13,6 +13,7 @@ use super::native::{answer_error, clear};
 use super::run;
 use crate::memory::{Frame, frames, user_copy};
 use crate::process::{self, Process};
+use crate::processor::PerCpu;
 
 /// What a method wants done once its answer stands: it cannot leave the caller by itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,7 +101,7 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
         frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
     ];
     if word.method() >= FIRST_UNIVERSAL_METHOD {
-        return universal_method(caller, name, word.method(), words).map(|reply| (reply, 0, 0));
+        return universal_method(caller, exchange, name, frame, word);
     }
     let (object, rights) = caller.objects.lookup(name)?;
     crate::event!(
@@ -116,6 +117,7 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
     }
     let incoming = Incoming {
         caller: Caller(caller.id()),
+        processor: Processor::new(PerCpu::number()),
         rights,
         method: word.method(),
         words,
@@ -135,28 +137,69 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
 
 fn universal_method(
     caller: &'static Process,
+    exchange: &Exchange,
     name: ObjectName,
-    method: u16,
-    words: [u64; 6],
-) -> Result<Reply, Error> {
-    match method {
+    frame: &CallFrame,
+    word: CallWord,
+) -> Result<(Reply, u16, usize), Error> {
+    let (first, second) = (frame.rdx, frame.r8);
+    let answer = |word| {
+        let words = [word, 0, 0, 0];
+        Ok((Reply { words, output: 0 }, 0, 0))
+    };
+    match word.method() {
         universal::GRANT => {
             let (object, rights) = caller.objects.lookup(name)?;
             if !rights.contains(Rights::GRANT) {
                 return Err(Error::Denied);
             }
-            let [to, wanted, ..] = words;
+            let (to, wanted) = (first, second);
             let receiver = process::find(ProcessId::from_raw(to)).ok_or(Error::ServerDied)?;
             let wanted = u32::try_from(wanted).map_err(|_| Error::BadArgument)?;
             let kept = rights & Rights::from_bits_retain(wanted);
             // The giver pays: nobody's share can be used up by what others give him.
             let name = receiver.objects.insert(object, kept, &caller.share)?;
-            Ok(Reply {
-                words: [name.raw(), 0, 0, 0],
-                output: 0,
-            })
+            answer(name.raw())
         }
-        universal::RELEASE => caller.objects.remove(name).map(|()| Reply::default()),
+        universal::RELEASE => {
+            caller.objects.remove(name)?;
+            answer(0)
+        }
+        universal::TAKE_BACK => {
+            caller.objects.lookup(name)?;
+            let receiver = process::find(ProcessId::from_raw(first)).ok_or(Error::BadReference)?;
+            let given = ObjectName::from_raw(second);
+            if !receiver.objects.is_paid_by(given, &caller.share)? {
+                return Err(Error::BadReference);
+            }
+            receiver.objects.remove(given)?;
+            answer(0)
+        }
+        universal::ACCEPT => {
+            let (object, rights) = caller.objects.lookup(name)?;
+            let giver = process::find(ProcessId::from_raw(first)).ok_or(Error::Denied)?;
+            if !caller.objects.is_paid_by(name, &giver.share)? {
+                return Err(Error::Denied);
+            }
+            if object.interface_hash() != second {
+                return Err(Error::WrongInterface);
+            }
+            answer(u64::from(rights.bits()))
+        }
+        universal::COUNTS => {
+            let (object, rights) = caller.objects.lookup(name)?;
+            if !rights.contains(Rights::CONTROL) {
+                return Err(Error::Denied);
+            }
+            // SAFETY: as for every call; nothing else of this one uses the pages.
+            let (_, output) = unsafe { exchange.buffers(0, word.output()) };
+            let written = object.counts(output);
+            let answer = output.get(..written).ok_or(Error::BadAnswer)?;
+            if !answer.is_empty() {
+                user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
+            }
+            Ok((Reply::default(), 0, written))
+        }
         _ => Err(Error::BadMethod),
     }
 }

@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 
 use kiln_interface::kernel::{FileCache, FileCacheDispatch};
 use kiln_object::{
-    Dispatch, Error, Incoming, Interface, ObjectName, Outgoing, ProcessId, RawReference, Reference,
-    Reply, Rights,
+    Dispatch, Error, Incoming, Interface, ObjectName, Outgoing, ProcessId, Processor, RawReference,
+    Reference, Reply, Rights,
 };
 
 use crate::memory::cache::Cache;
@@ -42,6 +42,10 @@ impl Dispatch for PagesDispatch {
         }
         self.0.dispatch(incoming)
     }
+
+    fn counts(&self, output: &mut [u8]) -> usize {
+        self.0.counts(output)
+    }
 }
 
 /// The pages that `reference` of `process` names, and its rights.
@@ -65,6 +69,7 @@ pub(super) fn resolve(
     }
     let question = Incoming {
         caller: kiln_object::Caller(ProcessId::KERNEL),
+        processor: Processor::default(),
         rights,
         method: PAGES,
         words: [0; 6],

@@ -216,6 +216,21 @@ impl Table {
         Ok(ObjectName::new(place, slot.generation))
     }
 
+    /// Whether `payer` pays for the object.
+    ///
+    /// # Errors
+    /// `BadReference` if the name means nothing.
+    pub fn is_paid_by(&self, name: ObjectName, payer: &'static Share) -> Result<bool, Error> {
+        match self.slots.lock().get(name.slot()) {
+            Some(Slot {
+                generation,
+                held: Some(held),
+                ..
+            }) if *generation == name.generation() => Ok(core::ptr::eq(held.payer, payer)),
+            _ => Err(Error::BadReference),
+        }
+    }
+
     /// Takes an object out.
     ///
     /// # Errors
@@ -283,7 +298,13 @@ mod tests {
         let names: Vec<_> = (0..super::SHARE).map(|_| give(&GIVER).unwrap()).collect();
         assert_eq!(give(&GIVER), Err(Error::Exhausted));
         assert!(give(&OTHER).is_ok());
+        assert_eq!(table.is_paid_by(names[100], &GIVER), Ok(true));
+        assert_eq!(table.is_paid_by(names[100], &OTHER), Ok(false));
         assert_eq!(table.remove(names[100]), Ok(()));
+        assert_eq!(
+            table.is_paid_by(names[100], &GIVER),
+            Err(Error::BadReference)
+        );
         assert_eq!(
             give(&GIVER).map(ObjectName::slot),
             Ok(names[100].slot()),

@@ -17,11 +17,11 @@ use alloc::vec::Vec;
 use kiln_object::call::{CALL_WORDS, FIRST_UNIVERSAL_METHOD, universal};
 use kiln_object::startup::Startup;
 use kiln_object::{
-    Caller, Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, RawReference, Reference,
-    Reply, Rights,
+    Caller, Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, Processor, RawReference,
+    Reference, Reply, Rights,
 };
 
-use crate::{SpinMutex, startup};
+use crate::{SpinMutex, dispatcher, startup};
 pub use table::OBJECTS_PER_CLIENT;
 use table::Table;
 
@@ -170,11 +170,12 @@ impl Objects {
         };
         let contents = inside.contents();
         if request.method >= FIRST_UNIVERSAL_METHOD {
-            return self.universal(&inside, request.caller, request.method, request.words);
+            return self.universal(&inside, request);
         }
         // Built where it is passed from, since moving it would cost more than finding the object.
         contents.object().dispatch(Incoming {
             caller: Caller(request.caller),
+            processor: Processor::new(dispatcher::cpu()),
             rights: contents.rights,
             method: request.method,
             words: *request.words,
@@ -226,15 +227,10 @@ impl Objects {
 
     #[cold]
     #[inline(never)]
-    fn universal(
-        &self,
-        inside: &slot::Inside<'_>,
-        caller: ProcessId,
-        method: u16,
-        words: &[u64; CALL_WORDS],
-    ) -> Outgoing {
+    fn universal(&self, inside: &slot::Inside<'_>, request: Request<'_>) -> Outgoing {
         let contents = inside.contents();
-        match method {
+        let (caller, words) = (request.caller, request.words);
+        match request.method {
             universal::RELEASE => {
                 if inside.close() {
                     Ok(Reply::default())
@@ -257,13 +253,47 @@ impl Objects {
                 )?;
                 Ok(name_reply(name))
             }
+            universal::TAKE_BACK => {
+                let [process, name, ..] = *words;
+                let (owner, name) = (ProcessId::from_raw(process), ObjectName::from_raw(name));
+                match self.table.enter(name, owner) {
+                    Some(given) if given.contents().payer == caller && given.close() => {
+                        Ok(Reply::default())
+                    }
+                    _ => Err(Error::BadReference.into()),
+                }
+            }
+            universal::ACCEPT => {
+                let [giver, hash, ..] = *words;
+                if contents.payer != ProcessId::from_raw(giver) {
+                    return Err(Error::Denied.into());
+                }
+                if contents.object().interface_hash() != hash {
+                    return Err(Error::WrongInterface.into());
+                }
+                Ok(word_reply(u64::from(contents.rights.bits())))
+            }
+            universal::COUNTS => {
+                if !contents.rights.contains(Rights::CONTROL) {
+                    return Err(Error::Denied.into());
+                }
+                let output = contents.object().counts(request.output);
+                Ok(Reply {
+                    output,
+                    ..Reply::default()
+                })
+            }
             _ => Err(Error::BadMethod.into()),
         }
     }
 }
 
 fn name_reply(name: ObjectName) -> Reply {
+    word_reply(name.raw())
+}
+
+fn word_reply(word: u64) -> Reply {
     let mut reply = Reply::default();
-    reply.words[0] = name.raw();
+    reply.words[0] = word;
     reply
 }

@@ -215,6 +215,77 @@ fn rights_only_shrink_when_they_are_given_on() {
 }
 
 #[test]
+fn a_gift_can_be_accepted_from_its_giver_only_and_taken_back_by_its_giver_only() {
+    let (objects, _) = with_root();
+    let name = bind(&objects, ALICE, HASH).expect("a client may bind");
+    let bobs = grant(&objects, name, ALICE, BOB, Rights::READ).expect("she may");
+    let accept = |name, caller, giver: ProcessId, hash| {
+        call(
+            &objects,
+            name,
+            caller,
+            universal::ACCEPT,
+            [giver.raw(), hash],
+        )
+    };
+    assert_eq!(
+        accept(bobs, BOB, ALICE, HASH).map(|words| words[0]),
+        Ok(u64::from(Rights::READ.bits()))
+    );
+    assert_eq!(accept(bobs, BOB, SERVER, HASH), Err(Error::Denied));
+    assert_eq!(accept(bobs, BOB, BOB, HASH), Err(Error::Denied));
+    assert_eq!(accept(bobs, BOB, ALICE, 0), Err(Error::WrongInterface));
+    assert_eq!(accept(bobs, ALICE, ALICE, HASH), Err(Error::BadReference));
+    // What she bound to herself is no gift of anybody else's.
+    assert_eq!(accept(name, ALICE, BOB, HASH), Err(Error::Denied));
+    let take_back = |with, by, from: ProcessId, name: ObjectName| {
+        call(
+            &objects,
+            with,
+            by,
+            universal::TAKE_BACK,
+            [from.raw(), name.raw()],
+        )
+    };
+    for (with, by, from, what) in [
+        (bobs, BOB, ALICE, name),    // not his gift
+        (name, ALICE, SERVER, bobs), // not given to that one
+        (
+            name,
+            ALICE,
+            BOB,
+            ObjectName::new(bobs.slot(), bobs.generation() + 1),
+        ),
+        (bobs, ALICE, BOB, bobs), // asked of a reference that is not hers
+    ] {
+        assert_eq!(take_back(with, by, from, what), Err(Error::BadReference));
+    }
+    assert!(call(&objects, bobs, BOB, 1, [0; 2]).is_ok());
+    assert!(take_back(name, ALICE, BOB, bobs).is_ok());
+    assert_eq!(
+        call(&objects, bobs, BOB, 1, [0; 2]),
+        Err(Error::BadReference)
+    );
+    assert_eq!(take_back(name, ALICE, BOB, bobs), Err(Error::BadReference));
+}
+
+#[test]
+fn counts_are_for_who_may_control() {
+    let (objects, _) = with_root();
+    let name = bind(&objects, ALICE, HASH).expect("a client may bind");
+    assert_eq!(
+        call(&objects, name, ALICE, universal::COUNTS, [0; 2]),
+        Err(Error::Denied)
+    );
+    let (object, _) = numbered(3);
+    let name = objects
+        .table
+        .insert(object, ALICE, Rights::CONTROL, ALICE)
+        .expect("there is room");
+    assert!(call(&objects, name, ALICE, universal::COUNTS, [0; 2]).is_ok());
+}
+
+#[test]
 fn the_giver_pays_and_a_share_has_an_end() {
     let (objects, _) = with_root();
     let name = bind(&objects, ALICE, HASH).expect("a client may bind");

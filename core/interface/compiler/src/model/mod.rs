@@ -46,6 +46,8 @@ pub struct Method {
     pub result: Type,
     /// What of the output buffer travels back.
     pub returned: Returned,
+    /// Its other attributes.
+    pub attributes: Vec<syn::Attribute>,
     /// The whole signature.
     pub signature: syn::Signature,
 }
@@ -198,7 +200,8 @@ impl Method {
             arguments,
             result,
             returned,
-            signature: signature.clone(),
+            attributes: function.attrs.clone(),
+            signature: function.sig.clone(),
         })
     }
 
