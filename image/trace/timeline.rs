@@ -155,7 +155,11 @@ impl Follower<'_> {
         let (cpu, owner, event) = (noted.cpu, noted.owner, &noted.event);
         let now = self.recording.clock.ns(event.stamp);
         if noted.is_user {
-            return self.follow_user(owner, event, kind, now);
+            let runs = processor
+                .running
+                .is_some_and(|(process, _)| process == owner);
+            let activation = processor.activation.filter(|_| runs);
+            return self.follow_user(owner, activation.map(|home| (home, cpu)), event, kind, now);
         }
         let depth = (event.small >> 16) as usize;
         match kind {
@@ -300,35 +304,53 @@ impl Follower<'_> {
         }
     }
 
-    /// What a process notes itself, of which nothing is believed but that it wrote it.
-    fn follow_user(&mut self, owner: u64, event: &Event, kind: Kind, now: u64) {
+    /// What a process notes itself, of which nothing is believed but that it wrote it. `activation` is
+    /// what runs in the process then: spans of its first thread are shown there.
+    fn follow_user(
+        &mut self,
+        owner: u64,
+        activation: Option<(u64, u32)>,
+        event: &Event,
+        kind: Kind,
+        now: u64,
+    ) {
         let (bytes, thread) = (u64::from(event.small & 0xff), event.small >> 8);
-        let component = self.recording.processes.get(&owner);
-        let component = component.map_or("", |name| name);
-        let text = || {
-            let text = self.names.text(component, event.a, bytes);
-            text.map_or_else(|| format!("{:#x}", event.a), str::to_owned)
+        let activation = activation.filter(|_| thread == 0);
+        let track = match activation {
+            Some((home, cpu)) => Track::Activation(home, cpu),
+            None => Track::Thread(owner, thread),
         };
-        let track = Track::Thread(owner, thread);
-        let value = vec![("value", format!("{:#x}", event.b))];
+        let name = [event.a, bytes];
         match kind {
             Kind::Mark => {
-                let mut item = self.item(track, text(), "user", now);
-                item.arguments = value;
+                let mut item = self.item(track, self.text(owner, name), "user", now);
+                item.arguments = vec![("value", format!("{:#x}", event.b))];
                 self.items.push(item);
             }
             Kind::Begin => {
-                let mut item = self.item(track, text(), "user", now);
-                item.arguments = value;
+                let text = self.text(owner, name);
+                let arguments = vec![("value", format!("{:#x}", event.b))];
+                if let Some(activation) = activation {
+                    return self.open(activation, kind, text, "user", now, arguments, None);
+                }
+                let mut item = self.item(track, text, "user", now);
+                item.arguments = arguments;
                 let stack = self.threads.entry((owner, thread)).or_default();
                 item.depth = stack.len();
-                stack.push((item, [event.a, bytes]));
+                stack.push((item, name));
             }
             Kind::End => {
+                if let Some(activation) = activation {
+                    let text = self.text(owner, name);
+                    let stack = self.stacks.entry(activation).or_default();
+                    // Only what is innermost: a call in it is not ended by what a process says.
+                    if stack.last().is_some_and(|open| open.item.name == text) {
+                        self.close(activation, Kind::Begin, now, Vec::new());
+                    }
+                    return;
+                }
                 let stack = self.threads.entry((owner, thread)).or_default();
-                let begun = stack
-                    .iter()
-                    .rposition(|(_, name)| *name == [event.a, bytes]);
+                let begun = stack.iter().rposition(|(_, begun)| *begun == name);
                 for (mut item, _) in stack.drain(begun.unwrap_or(stack.len())..).rev() {
                     item.end = Some(now.max(item.start));
                     self.items.push(item);
@@ -336,6 +358,14 @@ impl Follower<'_> {
             }
             _ => {}
         }
+    }
+
+    /// A name that a process gave by its address and its bytes.
+    fn text(&self, owner: u64, [address, bytes]: [u64; 2]) -> String {
+        let component = self.recording.processes.get(&owner);
+        let component = component.map_or("", |name| name);
+        let text = self.names.text(component, address, bytes);
+        text.map_or_else(|| format!("{address:#x}"), str::to_owned)
     }
 
     fn item(&self, track: Track, name: String, category: &'static str, start: u64) -> Item {
@@ -402,7 +432,7 @@ impl Follower<'_> {
             // In so many calls, and in nothing more, unless it waits.
             None => stack
                 .iter()
-                .rposition(|open| matches!(open.kind, Kind::Call | Kind::Wait))
+                .rposition(|open| matches!(open.kind, Kind::Call | Kind::Wait | Kind::Begin))
                 .map_or(0, |place| place + 1),
         };
         let mut ended: Vec<Open> = stack.drain(keep..).collect();

@@ -32,6 +32,7 @@ mod spin_lock;
 mod start_information;
 pub mod thread;
 pub mod time;
+pub mod trace;
 pub mod transport;
 pub mod trap;
 

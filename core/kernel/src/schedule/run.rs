@@ -54,6 +54,7 @@ pub fn wait(frame: &mut CallFrame, deadline: u64) {
         Ok(extended) => extended,
         Err(error) => return answer_error(frame, error),
     };
+    crate::event!(Wait, 0, deadline);
     activation.pause(time::monotonic_ns());
     activation.set_state(State::Waiting {
         dispatcher,
@@ -80,6 +81,11 @@ pub(super) fn next(frame: &mut CallFrame) {
             continue;
         }
         clear_current();
+        crate::event!(
+            Idle,
+            0,
+            here.queue().earliest_deadline().unwrap_or(u64::MAX)
+        );
         if let Some(deadline) = here.queue().earliest_deadline() {
             time::timer::arm(deadline);
         }
@@ -142,6 +148,12 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
         }
         State::Running | State::Ended => return false,
     }
+    crate::event!(
+        Switch,
+        (activation.depth() as u32) << 16,
+        activation.home().process().id().raw(),
+        current_dispatcher().map_or(0, |dispatcher| dispatcher.process().id().raw())
+    );
     activation.begin(time::monotonic_ns());
     activation.set_state(State::Running);
     true

@@ -14,7 +14,7 @@ use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
 
 use super::primitives::{AtomicU64, UnsafeCell};
 use super::slot::{Contents, Inside, Recycle, Slot};
-use crate::SpinMutex;
+use crate::{SpinMutex, trace};
 
 /// Places in a chunk.
 const CHUNK_SLOTS: usize = 256;
@@ -84,9 +84,15 @@ impl Table {
     ) -> Result<ObjectName, Error> {
         let place = self.take_place(payer)?;
         let slot = self.slot(place).ok_or(Error::Exhausted)?;
+        // It is needed when the object is in its place and called already.
+        let interface = trace::is_on().then(|| object.interface_hash());
         // SAFETY: `take_place` took the place off the list of free ones, or off the never used.
         let generation = unsafe { slot.fill(Contents::new(object, owner, rights, payer)) };
-        Ok(ObjectName::new(place, generation))
+        let name = ObjectName::new(place, generation);
+        if let Some(interface) = interface {
+            trace::object(name, interface);
+        }
+        Ok(name)
     }
 
     /// Takes every name from `owner`, as when the process is gone.

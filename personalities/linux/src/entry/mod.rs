@@ -18,6 +18,7 @@ pub mod vectors;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::call::{Call, SavedRegisters};
+use crate::errno::Answer;
 use crate::{rewrite, signal, strace, table};
 
 #[cfg(kiln_freestanding)]
@@ -33,6 +34,21 @@ pub const PROGRAM_STACK_WORD: usize = STACK_WORD + 1;
 /// Whether system calls are written to the log.
 pub static TRACING: AtomicBool = AtomicBool::new(false);
 
+/// Whether they are, or are noted as events.
+static OBSERVED: AtomicBool = AtomicBool::new(false);
+
+/// Runs a system call that is written to the log, or noted as a span of time.
+#[cold]
+fn observed(call: &Call<'_>) -> Answer {
+    let name = strace::call_name(call.number).unwrap_or("system call");
+    let _span = kiln_runtime::trace_span!(name, call.number);
+    if TRACING.load(Ordering::Relaxed) {
+        strace::run(call)
+    } else {
+        table::run(call)
+    }
+}
+
 /// Runs the system call that the registers describe; answers what `rax` becomes.
 ///
 /// `reflected` is not zero if the call came by reflection from a site that is not settled.
@@ -47,8 +63,8 @@ extern "sysv64" fn system_call(
         registers.rip.set(next);
     }
     let call = Call::new(registers);
-    let answer = if TRACING.load(Ordering::Relaxed) {
-        strace::run(&call)
+    let answer = if OBSERVED.load(Ordering::Relaxed) {
+        observed(&call)
     } else {
         table::run(&call)
     };

@@ -4,14 +4,16 @@ use core::sync::atomic::Ordering;
 
 use kiln_object::configuration::key;
 
-use super::{TRACING, direct};
+use super::{OBSERVED, TRACING, direct};
 use crate::{load, process};
 
 /// Sets the library up and starts the program.
 fn start() -> ! {
     let tracing = kiln_runtime::configuration().is_set(key::TRACE_SYSTEM_CALLS);
     TRACING.store(tracing, Ordering::Relaxed);
-    direct::initialise(tracing);
+    let observed = tracing || kiln_runtime::trace::is_on();
+    OBSERVED.store(observed, Ordering::Relaxed);
+    direct::initialise(observed);
     if let Err(error) = set_entries() {
         kiln_runtime::log_line!("the kernel does not take the library's entries: {error}");
         process::exit_image(70);
