@@ -97,6 +97,14 @@ const fn native(
     made
 }
 
+/// [`Figure::linux`] where Linux has nothing to compare with.
+pub const NOTHING: &str = "";
+
+/// A figure of the native component that Linux has none for.
+const fn alone(name: &'static str, limit: Option<f64>, meaning: &'static str) -> Figure {
+    native(name, limit, NOTHING, meaning)
+}
+
 const MIB: f64 = 1_048_576.0;
 
 /// All figures, in the order in which they are shown.
@@ -195,6 +203,26 @@ pub static FIGURES: &[Figure] = &[
         Some(1500.0),
         "thread.create",
         "such a thread is started and joined",
+    ),
+    alone(
+        "trace.off",
+        Some(4.0),
+        "event of a process's own that nobody asked for",
+    ),
+    alone(
+        "trace.on",
+        Some(40.0),
+        "event of a process's own that is noted",
+    ),
+    alone(
+        "trace.on.call",
+        None,
+        "each of the two events of call.null, and half of what else noting them costs the call",
+    ),
+    alone(
+        "trace.on.kernel",
+        Some(40.0),
+        "each of the two events of call.kernel",
     ),
     call(
         "file.read4k",

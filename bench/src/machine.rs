@@ -44,6 +44,22 @@ impl Machines {
         Ok(seen)
     }
 
+    /// As [`Machines::count`], while all events are noted.
+    ///
+    /// # Errors
+    /// It did not end, or not well.
+    pub fn count_traced(&self, image: &Path) -> Result<Seen, String> {
+        let seen = self
+            .base()
+            .with(COUNTED)
+            .with(MEMORY)
+            .option("-kernel", &image.to_string_lossy())
+            .option("-append", "stdin=pipe stdout=pipe trace=all")
+            .run()?;
+        ended_well(&seen)?;
+        Ok(seen)
+    }
+
     /// Runs Linux with these files and counts its instructions; gives its console.
     ///
     /// # Errors

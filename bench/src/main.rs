@@ -146,7 +146,8 @@ fn show(
     for figure in figures {
         let kiln = measured.kiln.get(figure.name);
         let linux = measured.linux.get(figure.linux.unwrap_or(figure.name));
-        if let (Err(reason), true) = (&linux, has_linux) {
+        let is_expected = has_linux && figure.linux != Some(figure::NOTHING);
+        if let (Err(reason), true) = (&linux, is_expected) {
             eprintln!("kiln-bench: {} of Linux: {reason}", figure.name);
         }
         if options.json {

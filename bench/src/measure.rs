@@ -246,9 +246,27 @@ fn native(
     measured: &mut Measured,
 ) -> Result<(), String> {
     linux_calls(machines, kernel, measured);
-    let seen = machines.count(&made::native_image(&made::calls()?)?)?;
-    measured.kiln.read(&String::from_utf8_lossy(&seen.console));
+    let image = made::native_image(&made::calls()?)?;
+    let seen = machines.count(&image)?;
+    let mut quiet = Values::default();
+    quiet.read(&String::from_utf8_lossy(&seen.console));
+    let seen = machines.count_traced(&image)?;
+    let mut traced = Values::default();
+    traced.read(&String::from_utf8_lossy(&seen.console));
+    measured.kiln.insert("trace.on", traced.get("trace.on"));
+    for (name, call) in [
+        ("trace.on.call", "call.null"),
+        ("trace.on.kernel", "call.kernel"),
+    ] {
+        measured.kiln.insert(name, event_of(call, &quiet, &traced));
+    }
+    measured.kiln.take_least(quiet);
     Ok(())
+}
+
+/// What each of the two events of a call costs: that it leaves, and that it has come back.
+fn event_of(call: &str, quiet: &Values, traced: &Values) -> Value {
+    Ok((traced.get(call)? - quiet.get(call)?) / 2.0)
 }
 
 #[cfg(test)]

@@ -37,7 +37,40 @@ fn main() {
     report("call.null", least(|| names.version().is_ok()));
     report("call.kernel", least(|| process().processor_time().is_ok()));
     threads::measure();
+    report(trace_figure(), mark());
     let _ = machine().power_off(0);
+}
+
+/// What an event costs depends on whether this machine notes them.
+fn trace_figure() -> &'static str {
+    if kiln_runtime::trace::is_on() {
+        "trace.on"
+    } else {
+        "trace.off"
+    }
+}
+
+/// The instructions of an event of this process's own.
+fn mark() -> u64 {
+    let rounds = |mark: fn()| {
+        let mut least = u64::MAX;
+        for _ in 0..ROUNDS {
+            let start = counter();
+            for _ in 0..CALLS {
+                mark();
+            }
+            least = least.min(counter() - start);
+        }
+        least
+    };
+    // Both are called in the same way, so what is left is the event.
+    let nothing = rounds(|| {
+        core::hint::black_box(());
+    });
+    let marking = rounds(|| {
+        kiln_runtime::trace_mark!("bench", 1);
+    });
+    marking.saturating_sub(nothing).div_ceil(CALLS)
 }
 
 /// The time stamp counter, after everything before it.

@@ -55,12 +55,11 @@ pub fn record(head: u64, a: u64, b: u64) {
     slot.fill(index, crate::time::counter(), head, a, b);
 }
 
-/// Notes a point in time under a name, with a value; by [`trace_mark!`](crate::trace_mark).
+/// Notes a point in time under a name, with a value, for [`trace_mark!`](crate::trace_mark), which
+/// has asked [`is_on`].
 #[inline(always)]
 pub fn mark(name: &'static str, value: u64) {
-    if is_on() {
-        record(head(Kind::Mark, small(name)), name.as_ptr() as u64, value);
-    }
+    record(head_of(Kind::Mark, name), name.as_ptr() as u64, value);
 }
 
 /// Notes the hash of the interface of an object that clients know as `name`; the caller has asked
@@ -69,12 +68,14 @@ pub(crate) fn object(name: kiln_object::ObjectName, interface: u64) {
     record(head(Kind::Object, 0), name.raw(), interface);
 }
 
-/// Bytes of the name, and a number of the running thread.
-fn small(name: &'static str) -> u32 {
+/// The head of an event with a name: its bytes, and a number of the running thread.
+#[inline(always)]
+fn head_of(kind: Kind, name: &'static str) -> u64 {
     let thread = crate::dispatcher::word(CURRENT_THREAD).load(Ordering::Relaxed);
-    // Threads are where the heap has put them; the lowest bits are always the same.
-    let thread = (thread >> 5) as u32 & 0xffff;
-    thread << 8 | name.len().min(0xff) as u32
+    // Threads are where the heap has put them: 16 bits of that, above those that are always zero, tell
+    // them apart, and end up on top.
+    let thread = (thread & !0xf) << (48 - 4);
+    thread | head(kind, name.len().min(0xff) as u32)
 }
 
 /// A span of time, which ends when this is dropped.
@@ -92,7 +93,7 @@ impl Span {
         if !is_on() {
             return Self { name: None, value };
         }
-        record(head(Kind::Begin, small(name)), name.as_ptr() as u64, value);
+        record(head_of(Kind::Begin, name), name.as_ptr() as u64, value);
         Self {
             name: Some(name),
             value,
@@ -104,11 +105,7 @@ impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some(name) = self.name {
-            record(
-                head(Kind::End, small(name)),
-                name.as_ptr() as u64,
-                self.value,
-            );
+            record(head_of(Kind::End, name), name.as_ptr() as u64, self.value);
         }
     }
 }

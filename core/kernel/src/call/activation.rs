@@ -204,13 +204,6 @@ impl Activation {
         self.used.get() / PLACE_BYTES
     }
 
-    /// How many calls it is in.
-    #[inline(always)]
-    #[must_use]
-    pub fn depth(&self) -> usize {
-        self.depth.get()
-    }
-
     /// Whether another call still fits.
     #[inline(always)]
     #[must_use]

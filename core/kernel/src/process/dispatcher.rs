@@ -81,6 +81,8 @@ pub mod offset {
     /// Counter of the calls that it served.
     pub const CALLS_IN: usize =
         offset_of!(Dispatcher, account) + Account::counter_offset(Counter::CallsIn);
+    /// Its account.
+    pub const ACCOUNT: usize = offset_of!(Dispatcher, account);
 }
 
 // SAFETY: see the type: the cells are used by one CPU, and only in the kernel.

@@ -3,6 +3,8 @@
 //! Only that processor writes it, in the kernel, which is not interrupted; whoever else reads it
 //! reads atomics.
 
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use kiln_object::trace::directory::{COUNTERS, Counter};
@@ -11,10 +13,16 @@ use kiln_object::trace::{EVENT_BYTES, Event};
 
 use crate::memory::direct;
 use crate::memory::frames::Frame;
-use crate::processor::PerCpu;
-use crate::time;
 
 const _: () = assert!(size_of::<Slot>() == EVENT_BYTES);
+
+/// Where events go that there is no ring for.
+static NOWHERE: Shared = Shared(UnsafeCell::new(MaybeUninit::zeroed()));
+
+struct Shared(UnsafeCell<MaybeUninit<Slot>>);
+
+// SAFETY: a slot is atomics, for which zero is a value; nobody reads this one.
+unsafe impl Sync for Shared {}
 
 /// Counters and ring of a process on a processor, or of a processor without one.
 #[derive(Debug)]
@@ -26,6 +34,15 @@ pub struct Account {
     slots: AtomicPtr<Slot>,
 }
 
+/// Offsets in an account, for [`record`](super::record).
+pub(super) mod offset {
+    use super::Account;
+
+    pub const POSITION: usize = core::mem::offset_of!(Account, position);
+    pub const MASK: usize = core::mem::offset_of!(Account, mask);
+    pub const SLOTS: usize = core::mem::offset_of!(Account, slots);
+}
+
 impl Account {
     /// One without a ring: its events are lost.
     pub(crate) const fn new() -> Self {
@@ -33,13 +50,17 @@ impl Account {
             counters: [const { AtomicU64::new(0) }; COUNTERS],
             position: AtomicU64::new(0),
             mask: AtomicU64::new(0),
-            slots: AtomicPtr::new(core::ptr::null_mut()),
+            slots: AtomicPtr::new(NOWHERE.0.get().cast()),
         }
     }
 
     /// Offset of a counter, for the straight line of a call.
     pub(crate) const fn counter_offset(counter: Counter) -> usize {
         core::mem::offset_of!(Account, counters) + 8 * counter as usize
+    }
+
+    fn has_ring(&self) -> bool {
+        !core::ptr::eq(self.slots.load(Ordering::Acquire), NOWHERE.0.get().cast())
     }
 
     /// Counts one more; only the account's own processor does.
@@ -65,21 +86,6 @@ impl Account {
         self.slots.store(first.pointer().cast(), Ordering::Release);
     }
 
-    /// Writes an event; only the account's own processor does, with interrupts off.
-    #[inline(always)]
-    pub fn write(&self, head: u64, a: u64, b: u64) {
-        let slots = self.slots.load(Ordering::Relaxed);
-        if slots.is_null() {
-            return;
-        }
-        let index = self.position.load(Ordering::Relaxed);
-        self.position.store(index + 1, Ordering::Relaxed);
-        let place = index & self.mask.load(Ordering::Relaxed);
-        // SAFETY: the ring was given for good and has `mask + 1` places, all of them atomics.
-        let slot = unsafe { &*slots.add(place as usize) };
-        slot.fill(index, time::counter(), head, a, b);
-    }
-
     /// Events written so far.
     pub(super) fn written(&self) -> u64 {
         self.position.load(Ordering::Acquire)
@@ -88,11 +94,11 @@ impl Account {
     /// The event of that number, if it is still there.
     pub(super) fn read(&self, index: u64) -> Option<Event> {
         let slots = self.slots.load(Ordering::Acquire);
-        if slots.is_null() {
+        if !self.has_ring() {
             return None;
         }
         let mask = self.mask.load(Ordering::Relaxed);
-        // SAFETY: as in `write`.
+        // SAFETY: the ring was given for good and has `mask + 1` places, all of them atomics.
         let slot = unsafe { &*slots.add((index & mask) as usize) };
         slot.read(index, mask + 1, &self.position)
             .map(Event::from_words)
@@ -100,25 +106,19 @@ impl Account {
 
     /// Where the counters lie, and the ring with its position and size, as a directory tells it.
     pub(super) fn addresses(&self) -> [u64; 4] {
-        let slots = self.slots.load(Ordering::Acquire) as u64;
-        let events = if slots == 0 {
-            0
+        let (slots, events) = if self.has_ring() {
+            let slots = self.slots.load(Ordering::Acquire) as u64;
+            (slots - direct(0), self.mask.load(Ordering::Relaxed) + 1)
         } else {
-            self.mask.load(Ordering::Relaxed) + 1
+            (0, 0)
         };
         [
             physical(self.counters.as_ptr()),
-            if slots == 0 { 0 } else { slots - direct(0) },
+            slots,
             physical(&self.position),
             events,
         ]
     }
-}
-
-/// The running processor's own account, if there is one.
-pub(super) fn of_processor() -> Option<&'static Account> {
-    // SAFETY: null, or what `enter_processor` was given for good.
-    unsafe { PerCpu::here().own_trace.get().as_ref() }
 }
 
 /// The physical address of something of the kernel's: in its heap or its image.
@@ -137,8 +137,11 @@ mod tests {
     #[test]
     fn without_a_ring_nothing_is_kept() {
         let account = Account::new();
-        account.write(1 << 32, 2, 3);
         assert_eq!(account.written(), 0);
+        assert_eq!(
+            account.addresses()[1..],
+            [0, physical(&account.position), 0]
+        );
         assert_eq!(account.read(0), None);
         account.count(Counter::Faults);
         account.count(Counter::Faults);

@@ -11,6 +11,8 @@ mod last;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+#[cfg(kiln_freestanding)]
+use kiln_object::trace::EVENT_BYTES;
 use kiln_object::trace::{COMMAND_WORD, DEFAULT_RING_BYTES, MOST_RING_BYTES, RING_WORD};
 pub use kiln_object::trace::{Groups, Kind, head};
 
@@ -18,7 +20,6 @@ pub use account::Account;
 pub use directory::{enter_dispatcher, enter_processor, renew_dispatcher};
 pub use last::print_last;
 
-use crate::call::current_dispatcher;
 use crate::processor::PerCpu;
 
 /// Set in [`WANTED`] if a reader may be there, whether or not it wants events.
@@ -107,19 +108,55 @@ pub fn wants<const GROUPS: u32>() -> bool {
     false
 }
 
-/// Notes an event of the running process, or of the processor if it runs none.
+/// Notes an event of the running process, or of the processor if it runs none; only where
+/// [`wants`] said so.
+///
+/// This is [`Slot::fill`](kiln_object::trace::ring::Slot::fill) after its place was reserved, in as
+/// few instructions as there can be; the processor keeps the order of stores.
+#[cfg(kiln_freestanding)]
 #[cold]
-#[inline(never)]
-pub fn record(head: u64, a: u64, b: u64) {
-    let account = match current_dispatcher() {
-        Some(dispatcher) => dispatcher.account(),
-        None => match account::of_processor() {
-            Some(account) => account,
-            None => return,
-        },
-    };
-    account.write(head, a, b);
+#[unsafe(naked)]
+pub extern "sysv64" fn record(head: u64, a: u64, b: u64) {
+    core::arch::naked_asm!(
+        "mov r8, gs:[{current}]",
+        "mov rcx, rdx",
+        "test r8, r8",
+        "jz 3f",
+        "add r8, {account}",
+        "2:",
+        "mov r9, [r8 + {position}]",
+        "mov r10, r9",
+        "inc r9",
+        "mov [r8 + {position}], r9",
+        "and r10, [r8 + {mask}]",
+        "shl r10, {event_shift}",
+        "add r10, [r8 + {slots}]",
+        "rdtsc",
+        "shl rdx, 32",
+        "or rax, rdx",
+        "mov [r10], rax",
+        "mov [r10 + 16], rsi",
+        "mov [r10 + 24], rcx",
+        "mov r9d, r9d",
+        "or r9, rdi",
+        "mov [r10 + 8], r9",
+        "ret",
+        "3:",
+        "mov r8, gs:[{own}]",
+        "jmp 2b",
+        current = const core::mem::offset_of!(PerCpu, current),
+        own = const core::mem::offset_of!(PerCpu, own_trace),
+        account = const crate::process::dispatcher_offset::ACCOUNT,
+        position = const account::offset::POSITION,
+        mask = const account::offset::MASK,
+        slots = const account::offset::SLOTS,
+        event_shift = const EVENT_BYTES.trailing_zeros(),
+    )
 }
+
+/// There is no processor of the kernel's on the host.
+#[cfg(not(kiln_freestanding))]
+pub fn record(_head: u64, _a: u64, _b: u64) {}
 
 /// Notes an event if its group is asked for: `event!(KIND, small)`, and up to two words more. The
 /// values are only computed then.
