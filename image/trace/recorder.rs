@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use kiln_object::trace::{COMMAND_WORD, Event, Groups, RING_WORD};
+use kiln_object::trace::{COMMAND_WORD, Event, Groups, Kind, RING_WORD};
 
 use super::directory::{Clock, Directory, Subject};
 use super::ring::RingReader;
@@ -120,14 +120,19 @@ impl Recorder {
 
 impl Watch for Recorder {
     fn command_words(&self) -> Vec<String> {
+        let mut groups = self.groups;
+        if groups.intersects(Groups::CALLS | Groups::KERNEL_CALLS) {
+            // What is called has its name by what processes note of it.
+            groups |= Groups::USER;
+        }
         let names = kiln_object::trace::GROUP_NAMES.iter();
         let names: Vec<_> = names
-            .filter(|(_, group)| self.groups.contains(*group))
+            .filter(|(_, group)| groups.contains(*group))
             .map(|(name, _)| *name)
             .collect();
         let list = match names.as_slice() {
             [] => "none".to_owned(),
-            _ if self.groups == Groups::all() => "all".to_owned(),
+            _ if groups == Groups::all() => "all".to_owned(),
             names => names.join(","),
         };
         let mut words = vec![format!("{COMMAND_WORD}={list}")];
@@ -144,10 +149,16 @@ impl Watch for Recorder {
             return true;
         }
         self.meet();
-        let events = &mut self.recording.events;
+        let (groups, events) = (self.groups, &mut self.recording.events);
         for reader in &mut self.readers {
             let (cpu, owner, is_user) = (reader.cpu, reader.owner, reader.is_user);
             reader.ring.drain(memory, |event| {
+                let kind = Kind::from_number(event.kind);
+                let is_asked_for =
+                    kind.is_some_and(|kind| kind == Kind::Object || groups.contains(kind.group()));
+                if !is_asked_for {
+                    return;
+                }
                 if events.len() < MOST_EVENTS {
                     events.push(Noted {
                         cpu,

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use kiln_object::Error;
-use kiln_object::trace::{Event, Kind};
+use kiln_object::trace::{Event, Kind, holder};
+use kiln_object::{Error, ProcessId};
 
 use super::names::Names;
 use super::recorder::{Noted, Recording};
@@ -73,7 +73,10 @@ struct Processor {
 struct Follower<'a> {
     names: &'a Names,
     recording: &'a Recording,
+    /// Interfaces by the process that serves an object, and its name.
     objects: HashMap<(u64, u64), u64>,
+    /// Interfaces of the kernel's objects by who holds one, and its name.
+    held: HashMap<(u64, u64), u64>,
     stacks: HashMap<(u64, u32), Vec<Open>>,
     threads: HashMap<(u64, u32), Vec<OpenByUser>>,
     items: Vec<Item>,
@@ -81,10 +84,12 @@ struct Follower<'a> {
 
 /// All items of a recording, in an order in which what is around comes first.
 pub fn items(recording: &Recording, names: &Names) -> Vec<Item> {
+    let [objects, held] = objects(recording);
     let mut follower = Follower {
         names,
         recording,
-        objects: objects(recording),
+        objects,
+        held,
         stacks: HashMap::new(),
         threads: HashMap::new(),
         items: Vec::new(),
@@ -118,13 +123,21 @@ pub fn items(recording: &Recording, names: &Names) -> Vec<Item> {
     items
 }
 
-/// The interfaces of objects, as the processes that serve them noted.
-fn objects(recording: &Recording) -> HashMap<(u64, u64), u64> {
-    let noted = recording.events.iter().filter(|noted| noted.is_user);
-    noted
-        .filter(|noted| noted.event.kind == Kind::Object as u8)
-        .map(|noted| ((noted.owner, noted.event.a), noted.event.b))
-        .collect()
+/// The interfaces of objects, as the processes that serve them noted, and of the kernel's objects by
+/// the processes that hold them.
+fn objects(recording: &Recording) -> [HashMap<(u64, u64), u64>; 2] {
+    let mut of_processes = HashMap::new();
+    let mut of_kernel = HashMap::new();
+    let noted = recording.events.iter();
+    for noted in noted.filter(|noted| noted.event.kind == Kind::Object as u8) {
+        let event = &noted.event;
+        if noted.is_user {
+            of_processes.insert((noted.owner, event.a), event.b);
+        } else {
+            of_kernel.insert((u64::from(event.small), event.a), event.b);
+        }
+    }
+    [of_processes, of_kernel]
 }
 
 fn status(small: u32) -> String {
@@ -247,7 +260,9 @@ impl Follower<'_> {
                 self.run(processor, activation.1, Some(owner), now);
             }
             Kind::KernelCall => {
-                let name = self.names.method(Some(event.a), method);
+                let holder = holder(ProcessId::from_raw(owner));
+                let hash = self.held.get(&(u64::from(holder), event.b)).copied();
+                let name = self.names.method(hash, method);
                 let arguments = vec![("from", self.process(owner)), ("object", object(event.b))];
                 self.close(activation, Kind::KernelCall, now, Vec::new());
                 self.open(activation, kind, name, "kernel", now, arguments, None);

@@ -5,6 +5,7 @@
 
 use kiln_object::call::{CallWord, MESSAGE_BYTES, ReturnWord};
 use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
+use kiln_object::trace::directory::Counter;
 use kiln_object::{Error, ProcessId};
 
 use super::activation::Record;
@@ -55,6 +56,14 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
             return Err(error);
         }
     };
+    crate::event!(
+        Call,
+        u32::from(word.method()) | (activation.depth() as u32) << 16,
+        target.id().raw(),
+        frame.rsi
+    );
+    caller.account().count(Counter::CallsOut);
+    callee.account().count(Counter::CallsIn);
     activation.push(Record {
         caller: Some(caller),
         rip: frame.rip,
@@ -98,6 +107,11 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
     {
         (status, bytes) = (Error::BadBuffer.code(), 0);
     }
+    crate::event!(
+        Return,
+        u32::from(status) | (activation.depth() as u32) << 16,
+        callee.process().id().raw()
+    );
     let (rdx, r8, r9, r10) = (frame.rdx, frame.r8, frame.r9, frame.r10);
     frame.rip = record.rip;
     frame.rsp = record.rsp;

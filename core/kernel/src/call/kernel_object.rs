@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::slice;
 
 use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, ReturnWord, universal};
+use kiln_object::trace::directory::Counter;
 use kiln_object::{Caller, Error, Incoming, ObjectName, ProcessId, Processor, Reply, Rights};
 
 use super::current_dispatcher;
@@ -73,6 +74,7 @@ pub fn afterwards(what: Afterwards) {
 
 /// Serves one call.
 pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
+    crate::event!(KernelCall, u32::from(word.method()), 0, frame.rsi);
     match serve(frame, word) {
         Ok((reply, status, written)) => {
             clear(frame);
@@ -91,7 +93,9 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
 }
 
 fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error> {
-    let caller = current_dispatcher().ok_or(Error::BadMethod)?.process();
+    let dispatcher = current_dispatcher().ok_or(Error::BadMethod)?;
+    dispatcher.account().count(Counter::KernelCalls);
+    let caller = dispatcher.process();
     let exchange = exchange().ok_or(Error::Exhausted)?;
     if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
         return Err(Error::TooLarge);
@@ -104,12 +108,6 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
         return universal_method(caller, exchange, name, frame, word);
     }
     let (object, rights) = caller.objects.lookup(name)?;
-    crate::event!(
-        KernelCall,
-        u32::from(word.method()),
-        object.interface_hash(),
-        name.raw()
-    );
     // SAFETY: the kernel is not interrupted, and no method calls another kernel object by this path.
     let (input, output) = unsafe { exchange.buffers(word.input(), word.output()) };
     if !input.is_empty() {
@@ -158,7 +156,7 @@ fn universal_method(
             let wanted = u32::try_from(wanted).map_err(|_| Error::BadArgument)?;
             let kept = rights & Rights::from_bits_retain(wanted);
             // The giver pays: nobody's share can be used up by what others give him.
-            let name = receiver.objects.insert(object, kept, &caller.share)?;
+            let name = receiver.give(object, kept, &caller.share)?;
             answer(name.raw())
         }
         universal::RELEASE => {

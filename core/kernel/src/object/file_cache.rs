@@ -96,7 +96,7 @@ impl FileCache for Pages {
         let receiver = process::find(owner).ok_or(Error::ServerDied)?;
         heap::ensure_room(receiver.is_program())?;
         // The receiver pays: it asked the caller for the pages, and could ask without end.
-        let object: ObjectName = receiver.objects.insert(
+        let object: ObjectName = receiver.give(
             file_cache(part),
             Rights::READ | Rights::MAP,
             &receiver.share,

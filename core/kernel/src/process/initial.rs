@@ -435,9 +435,7 @@ fn give(
     place: InitialObject,
     object: Arc<dyn Dispatch>,
 ) -> Result<(), Error> {
-    let name: ObjectName = process
-        .objects
-        .insert(object, Rights::ALL, &process.share)?;
+    let name: ObjectName = process.give(object, Rights::ALL, &process.share)?;
     if let Some(slot) = startup.objects.get_mut(place as usize) {
         *slot = RawReference {
             process: ProcessId::KERNEL,

@@ -11,11 +11,12 @@ mod supervisor;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use kiln_object::{Error, ProcessId};
+use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
 use spin::{Mutex, Once};
 
 pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
@@ -26,7 +27,7 @@ pub use supervisor::ended;
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;
 use crate::object::{Share, Table};
-use crate::schedule;
+use crate::{schedule, trace};
 
 /// Processes at a time.
 pub const PROCESSES: usize = 1024;
@@ -159,6 +160,24 @@ impl Process {
     #[must_use]
     pub fn root(&self) -> u64 {
         self.root.load(Ordering::Relaxed)
+    }
+
+    /// Gives it a reference to an object of the kernel's, which `payer` pays for.
+    ///
+    /// # Errors
+    /// As [`Table::insert`].
+    pub fn give(
+        &self,
+        object: Arc<dyn Dispatch>,
+        rights: Rights,
+        payer: &'static Share,
+    ) -> Result<ObjectName, Error> {
+        let interface = trace::wants_objects().then(|| object.interface_hash());
+        let name = self.objects.insert(object, rights, payer)?;
+        if let Some(interface) = interface {
+            trace::object(self.id, name, interface);
+        }
+        Ok(name)
     }
 
     /// Asks something about its memory, or for a change, and waits until no CPU sees what was there

@@ -13,8 +13,10 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 #[cfg(kiln_freestanding)]
 use kiln_object::trace::EVENT_BYTES;
+use kiln_object::trace::holder;
 use kiln_object::trace::{COMMAND_WORD, DEFAULT_RING_BYTES, MOST_RING_BYTES, RING_WORD};
 pub use kiln_object::trace::{Groups, Kind, head};
+use kiln_object::{ObjectName, ProcessId};
 
 pub use account::Account;
 pub use directory::{enter_dispatcher, enter_processor, renew_dispatcher};
@@ -157,6 +159,17 @@ pub extern "sysv64" fn record(head: u64, a: u64, b: u64) {
 /// There is no processor of the kernel's on the host.
 #[cfg(not(kiln_freestanding))]
 pub fn record(_head: u64, _a: u64, _b: u64) {}
+
+/// Whether [`object`] is to be told of objects that processes are given.
+#[must_use]
+pub fn wants_objects() -> bool {
+    wants::<{ Kind::Object.group().bits() }>()
+}
+
+/// Notes the interface of an object that `owner` was given as `name`.
+pub fn object(owner: ProcessId, name: ObjectName, interface: u64) {
+    record(head(Kind::Object, holder(owner)), name.raw(), interface);
+}
 
 /// Notes an event if its group is asked for: `event!(KIND, small)`, and up to two words more. The
 /// values are only computed then.

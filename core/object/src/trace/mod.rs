@@ -7,6 +7,8 @@
 pub mod directory;
 pub mod ring;
 
+use crate::ProcessId;
+
 /// What the ring is made of; the model checker puts its own in place of these.
 mod primitives {
     pub use core::sync::atomic::{AtomicU64, Ordering, fence};
@@ -121,7 +123,7 @@ kinds! {
     /// A call has come back, or could not be made. `small`: status, and the same depth; `a`: who
     /// answered, if the kernel knows.
     Return = 2 in CALLS,
-    /// A call to an object of the kernel. `small`: method; `a`: the interface's hash; `b`: the object.
+    /// A call to an object of the kernel. `small`: method; `b`: the object.
     KernelCall = 3 in KERNEL_CALLS,
     /// It is answered. `small`: status.
     KernelReturn = 4 in KERNEL_CALLS,
@@ -152,8 +154,8 @@ kinds! {
     ProcessStart = 15 in PROCESSES,
     /// A process has ended. `a`: which; `small`: its status.
     ProcessEnd = 16 in PROCESSES,
-    /// An object is handed out. `a`: its name; `b`: its interface's hash; `small`: 0 for one of the
-    /// process's own.
+    /// An object is handed out. `a`: its name; `b`: its interface's hash; `small`: 0 if the process
+    /// serves it itself, [`holder`] of the process that holds it if the kernel does.
     Object = 17 in USER,
     /// A span of the process's own begins. `small`: bytes of its name, and its thread from bit 8;
     /// `a`: the name's address; `b`: a value.
@@ -184,14 +186,18 @@ pub struct Event {
 /// Bytes of an event in a ring.
 pub const EVENT_BYTES: usize = 32;
 
-/// Values beyond this do not fit into [`Event::small`].
-pub const SMALL: u32 = (1 << 24) - 1;
+/// A process in 24 bits, which are not zero: its place, and the lower part of its incarnation.
+#[must_use]
+pub const fn holder(process: ProcessId) -> u32 {
+    1 << 23 | (process.incarnation() & 0xfff) << 11 | process.index() & 0x7ff
+}
 
 /// The kind and the first value in one word, which lacks the sequence number.
 #[inline(always)]
 #[must_use]
 pub const fn head(kind: Kind, small: u32) -> u64 {
-    ((small & SMALL) as u64) << 40 | (kind as u64) << 32
+    // What does not fit is shifted out.
+    (small as u64) << 40 | (kind as u64) << 32
 }
 
 impl Event {
