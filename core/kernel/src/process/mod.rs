@@ -175,7 +175,7 @@ impl Process {
         let interface = trace::wants_objects().then(|| object.interface_hash());
         let name = self.objects.insert(object, rights, payer)?;
         if let Some(interface) = interface {
-            trace::object(self.id, name, interface);
+            trace::object(self.id(), name, interface);
         }
         Ok(name)
     }
