@@ -220,6 +220,15 @@ pub static PERSONALITIES: &[Personality] = &[
             faulty("faulty_stranger", WITHOUT_LIMIT),
         ],
     },
+    // In place of a program, what the runtime gives native processes is tested.
+    Personality {
+        name: "native_test",
+        package: "kiln-native-test",
+        folder: "tests/native",
+        runs_a_program: false,
+        needs_servers: false,
+        copies: &[],
+    },
     // In place of a program, the example's server is asked.
     Personality {
         name: "counter_client",

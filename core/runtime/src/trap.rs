@@ -23,9 +23,10 @@ pub fn set_handler(handler: Handler) {
 /// Runs the handler; called by the trap entry.
 #[cfg_attr(not(kiln_freestanding), allow(dead_code))]
 pub(crate) extern "sysv64" fn trapped(page: &DispatcherPage) {
-    if crate::thread::redirect(page) {
+    if let Some(thread) = crate::thread::who_ends_alone(page) {
         report(&page.trap);
         crate::log_line!("it ends a thread alone");
+        crate::thread::end_alone(thread, &page.trap.registers);
         return;
     }
     let handler = HANDLER.load(Ordering::Acquire);

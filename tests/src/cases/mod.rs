@@ -12,6 +12,7 @@ mod image_contents;
 mod interruption;
 mod kvm;
 mod memory;
+mod native;
 mod streams;
 mod tool;
 mod trace;
@@ -33,6 +34,7 @@ pub fn add(tests: &mut Tests) {
     image_contents::add(tests);
     faulty::add(tests);
     hostile::add(tests);
+    native::add(tests);
     tool::add(tests);
     kvm::add(tests);
 }

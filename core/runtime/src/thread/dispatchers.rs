@@ -1,7 +1,12 @@
 //! The dispatchers of this process that run threads: which are idle, and who steals from whom.
+//!
+//! One that is idle says so before it looks for work a last time; who leaves some for it looks
+//! afterwards whether it is idle.
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use core::sync::atomic::{AtomicPtr, AtomicU64};
+use core::sync::atomic::{AtomicPtr, AtomicU64, fence};
+
+use kiln_object::Error;
 
 use super::scheduler::Scheduler;
 use super::{PRIORITIES, Thread};
@@ -55,10 +60,12 @@ fn bit(cpu: u32) -> u64 {
     }
 }
 
-/// Says whether the dispatcher on `cpu` has nothing to do.
+/// Says whether the dispatcher on `cpu` has nothing to do. If so, whoever leaves something for it and
+/// then asks [`is_idle`] knows, or left it before what the caller looks at next.
 pub fn say_idle(cpu: u32, is_idle: bool) {
     if is_idle {
         IDLE.fetch_or(bit(cpu), SeqCst);
+        fence(SeqCst);
     } else {
         IDLE.fetch_and(!bit(cpu), SeqCst);
     }
@@ -66,7 +73,8 @@ pub fn say_idle(cpu: u32, is_idle: bool) {
 
 /// Whether the dispatcher on `cpu` has nothing to do.
 pub fn is_idle(cpu: u32) -> bool {
-    IDLE.load(SeqCst) & bit(cpu) != 0
+    fence(SeqCst);
+    IDLE.load(Relaxed) & bit(cpu) != 0
 }
 
 /// Wakes an idle dispatcher if `ready` threads are too many to wait for the running one. A single one is
@@ -93,8 +101,9 @@ pub fn wake_one() {
 
 /// After something was left for `scheduler`: its dispatcher is to look at it.
 pub fn notify(scheduler: &Scheduler) {
-    let waits = IDLE.fetch_and(!bit(scheduler.cpu), SeqCst) & bit(scheduler.cpu) != 0;
-    super::preemption::raise(scheduler.cpu, waits);
+    fence(SeqCst);
+    IDLE.fetch_and(!bit(scheduler.cpu), SeqCst);
+    super::preemption::wake(scheduler.cpu);
 }
 
 /// A thread of another dispatcher for `thief`, which takes more while it is there.
@@ -126,4 +135,88 @@ fn take_over(thief: &'static Scheduler, thread: &'static Thread) {
     thread
         .home
         .store(core::ptr::from_ref(thief).cast_mut(), Relaxed);
+}
+
+/// Lets the threads of this process run on up to `wanted` processors, this one included, and answers on
+/// how many they do. The program's manifest and the machine may allow fewer.
+///
+/// # Errors
+/// `Exhausted` and what else mapping a stack answers; fewer processors are no error.
+pub fn use_cpus(wanted: usize) -> Result<usize, Error> {
+    // This one has a scheduler from now on.
+    super::preemption::allow();
+    let cpus = crate::startup().cpus as usize;
+    let mut count = all().count();
+    for (cpu, place) in SCHEDULERS.iter().enumerate().take(cpus) {
+        if count >= wanted {
+            break;
+        }
+        if place.load(Acquire).is_null() && start(cpu as u32)? {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// On how many processors threads of this process run.
+#[must_use]
+pub fn dispatchers() -> usize {
+    all().count().max(1)
+}
+
+/// The processor that runs this code, which may run on another one as soon as this is known.
+#[must_use]
+pub fn cpu() -> u32 {
+    crate::dispatcher::page().cpu.load(Relaxed)
+}
+
+/// Starts the dispatcher on `cpu`; false if there can be none.
+#[cfg(kiln_freestanding)]
+fn start(cpu: u32) -> Result<bool, Error> {
+    use kiln_interface::kernel::Process as _;
+    let thread = super::store::take()?;
+    thread.priority.store(super::Priority::Low as u8, Relaxed);
+    let scheduler = Scheduler::create(cpu);
+    thread
+        .home
+        .store(core::ptr::from_ref(scheduler).cast_mut(), Relaxed);
+    let entry = begin as *const () as u64;
+    let stack = thread.stack_top.load(Relaxed) as u64;
+    let argument = core::ptr::from_ref(thread).expose_provenance() as u64;
+    let started = crate::process().start_dispatcher(cpu, entry, stack, argument);
+    if started.is_err() {
+        super::store::put(thread);
+        return Ok(false);
+    }
+    // Known before it runs, so that whoever looks next does not start it again.
+    register(scheduler);
+    Ok(true)
+}
+
+#[cfg(not(kiln_freestanding))]
+fn start(_cpu: u32) -> Result<bool, Error> {
+    Ok(false)
+}
+
+/// Where the kernel enters a dispatcher, with its first thread in `rdi`.
+#[cfg(kiln_freestanding)]
+#[unsafe(naked)]
+extern "sysv64" fn begin() -> ! {
+    core::arch::naked_asm!(
+        "xor ebp, ebp",
+        "and rsp, -16",
+        "call {run}",
+        "ud2",
+        run = sym run,
+    )
+}
+
+/// The life of a dispatcher that was started: its first thread only waits.
+#[cfg(kiln_freestanding)]
+extern "sysv64" fn run(thread: &'static Thread) -> ! {
+    // SAFETY: schedulers live for ever, and `start` set this one.
+    let scheduler = unsafe { &*thread.home.load(Relaxed) };
+    super::scheduler::adopt(scheduler, thread);
+    super::preemption::allow();
+    super::run_others_forever()
 }

@@ -2,10 +2,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use kiln_object::dispatcher::{DispatcherPage, TrapFrame};
+use kiln_object::dispatcher::{DispatcherPage, Registers};
 
 use super::Thread;
-use crate::dispatcher::page;
+use crate::dispatcher::{CURRENT_THREAD, load_word, page};
 
 /// The running thread, if it is to end alone and can: not while it holds what all depend on.
 fn isolated(thread: &'static Thread, disabled: u32) -> bool {
@@ -24,27 +24,26 @@ pub(crate) fn fail_alone() -> ! {
     super::start::fail()
 }
 
-/// Has the thread that trapped go on at its end, if it is to end alone. Its stack is used from the top:
-/// nothing on it is needed any more.
-pub(crate) fn redirect(page: &DispatcherPage) -> bool {
-    let trap: &TrapFrame = &page.trap;
-    let registers = &trap.registers;
-    let address = super::load_word::<{ crate::dispatcher::CURRENT_THREAD }>();
+/// The thread that trapped, if it is to end alone.
+pub(crate) fn who_ends_alone(page: &DispatcherPage) -> Option<&'static Thread> {
+    let address = load_word::<CURRENT_THREAD>();
     // SAFETY: only addresses of threads, which live for ever, are stored there.
-    let Some(thread) = (unsafe { core::ptr::with_exposed_provenance::<Thread>(address).as_ref() })
-    else {
-        return false;
-    };
-    let rsp = registers.rsp.load(Relaxed) as usize;
-    if !thread.is_on_stack(rsp) || !isolated(thread, page.disabled.load(Relaxed)) {
-        return false;
-    }
+    let thread = unsafe { core::ptr::with_exposed_provenance::<Thread>(address).as_ref() }?;
+    let stack_pointer = page.trap.registers.rsp.load(Relaxed) as usize;
+    let is_its_own = thread.is_on_stack(stack_pointer);
+    (is_its_own && isolated(thread, page.disabled.load(Relaxed))).then_some(thread)
+}
+
+/// Has the thread that trapped go on at its end. Its stack is used from the top: nothing on it is needed
+/// any more.
+pub(crate) fn end_alone(thread: &Thread, registers: &Registers) {
     // As if called.
     let top = thread.stack_top.load(Relaxed) as u64 - 8;
     registers.rsp.store(top, Relaxed);
-    registers
-        .rip
-        .store(super::start::fail as *const () as u64, Relaxed);
-    registers.rflags.store(0x202, Relaxed);
-    true
+    let fail = super::start::fail as *const () as u64;
+    registers.rip.store(fail, Relaxed);
+    registers.rflags.store(INITIAL_FLAGS, Relaxed);
 }
+
+/// Interrupts on, and the bit that is always one.
+const INITIAL_FLAGS: u64 = 0x202;

@@ -1,7 +1,7 @@
 //! Where anybody leaves threads that are ready, for a dispatcher to fetch them all.
 
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::primitives::AtomicPtr;
 
@@ -27,8 +27,7 @@ impl<T: Linked + 'static> Inbox<T> {
         let mut first = self.0.load(Relaxed);
         loop {
             item.next().store(first, Relaxed);
-            // Either the owner, who has said that it waits, sees this, or this sees that it waits.
-            match self.0.compare_exchange(first, pointer, SeqCst, Relaxed) {
+            match self.0.compare_exchange(first, pointer, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => first = now,
             }
@@ -39,11 +38,6 @@ impl<T: Linked + 'static> Inbox<T> {
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.0.load(Relaxed).is_null()
-    }
-
-    /// As [`Inbox::is_empty`], after having said that the dispatcher waits.
-    pub fn is_empty_at_last(&self) -> bool {
-        self.0.load(SeqCst).is_null()
     }
 
     /// Fetches all, and passes them on in the order in which they came.

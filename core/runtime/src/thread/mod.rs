@@ -43,6 +43,7 @@ pub use alarm::{Alarm, call_at, cancel};
 pub use barrier::Barrier;
 pub use channel::{Channel, Closed, TrySend};
 pub use condition::Condition;
+pub use dispatchers::{cpu, dispatchers, use_cpus};
 pub use mutex::{Mutex, MutexGuard, RawMutex};
 use object::Thread;
 pub(crate) use preemption::look_at_pending;
@@ -54,7 +55,7 @@ pub use start::{Failed, JoinHandle, spawn, spawn_isolated};
 pub(crate) use stop::stop;
 
 #[cfg_attr(not(kiln_freestanding), allow(unused_imports))]
-pub(crate) use fault::{ends_alone, fail_alone, redirect};
+pub(crate) use fault::{end_alone, ends_alone, fail_alone, who_ends_alone};
 
 use kiln_object::layout::{CALL_SLOT_BASE, DISPATCHER_BASE, MAIN_STACK_TOP};
 
@@ -114,9 +115,6 @@ fn unblock(thread: &'static Thread) {
 #[cold]
 #[inline(never)]
 fn unblock_waiting(thread: &'static Thread) {
-    if dispatchers::idle() == 0 {
-        return;
-    }
     // SAFETY: schedulers live for ever.
     if let Some(home) = unsafe { thread.home.load(Relaxed).as_ref() }
         && dispatchers::is_idle(home.cpu)

@@ -4,7 +4,7 @@
 //! another processor may run it. Who finds it parked takes it out of that state alone and makes it
 //! ready, so that a thread is never in two queues.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::primitives::AtomicU32;
 
@@ -43,7 +43,7 @@ impl ParkWord {
     /// Whether there is a token, asked after having said that the dispatcher waits: either this sees
     /// the token or its giver sees that.
     pub fn has_token_at_last(&self) -> bool {
-        self.0.load(SeqCst) == TOKEN
+        self.0.load(Relaxed) == TOKEN
     }
 
     /// Parks a thread whose context is saved, in its name. False if it has got the token meanwhile,
@@ -73,6 +73,6 @@ impl ParkWord {
         }
         // Also where the token is there already: this orders what the caller did before the park that
         // takes it. If the thread parked in between, it comes out of its next park once for nothing.
-        self.0.swap(TOKEN, SeqCst) == PARKED
+        self.0.swap(TOKEN, AcqRel) == PARKED
     }
 }

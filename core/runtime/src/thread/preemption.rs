@@ -50,16 +50,6 @@ pub(super) fn ask_here() {
     page().pending.fetch_or(WAKE, Relaxed);
 }
 
-/// Has the dispatcher on `cpu` look; `waits` if it may wait in the kernel.
-pub(super) fn raise(cpu: u32, waits: bool) {
-    if page().cpu.load(Relaxed) == cpu {
-        ask_here();
-    }
-    if waits || page().cpu.load(Relaxed) != cpu {
-        wake(cpu);
-    }
-}
-
 /// Sees to what is pending; answers whether the running thread has to give way. Soft interrupts are off.
 pub(super) fn take_soft_interrupts(scheduler: &'static Scheduler) -> bool {
     let wanted = if is_allowed() { !0 } else { ALWAYS };
@@ -187,15 +177,10 @@ mod kernel {
         page().has_work.store(1, Relaxed);
     }
 
-    /// Has the dispatcher on `cpu` look at what it was given.
+    /// Has the dispatcher on `cpu` look at what it was given, whether it waits or runs something.
     pub fn wake(cpu: u32) {
-        use core::ptr::with_exposed_provenance;
-        use kiln_object::dispatcher::{DispatcherPage, soft_interrupt::WAKE};
-        use kiln_object::layout::dispatcher_page;
-        // SAFETY: it has a scheduler, so its page is there; it holds atomics only.
-        let page =
-            unsafe { &*with_exposed_provenance::<DispatcherPage>(dispatcher_page(cpu) as usize) };
-        page.pending.fetch_or(WAKE, super::SeqCst);
+        // It has a scheduler, so it was started.
+        let _ = crate::process().wake(cpu);
     }
 }
 

@@ -356,7 +356,7 @@ impl Scheduler {
             }
             dispatchers::say_idle(self.cpu, true);
             // Whoever gives this dispatcher something from now on sees that it waits, and wakes it.
-            let is_quiet = self.inbox.is_empty_at_last()
+            let is_quiet = self.inbox.is_empty()
                 && !(action == Action::Park && current.park.has_token_at_last());
             if is_quiet {
                 super::preemption::wait(deadline);
@@ -413,22 +413,21 @@ pub fn make_first() -> &'static Scheduler {
     let thread = store::make().expect("no memory for the first thread");
     let (low, top) = super::stack::of_the_start();
     thread.set_stack(low, top);
-    let scheduler = Scheduler::create();
+    let scheduler = Scheduler::create(page().cpu.load(Relaxed));
     adopt(scheduler, thread);
+    dispatchers::register(scheduler);
     scheduler
 }
 
 impl Scheduler {
-    /// A scheduler for the dispatcher of this page.
-    fn create() -> &'static Scheduler {
-        let cpu = page().cpu.load(Relaxed);
-        let scheduler: &'static Scheduler = Box::leak(Box::new(Scheduler::new(cpu)));
-        scheduler
+    /// A scheduler for the dispatcher on `cpu`.
+    pub fn create(cpu: u32) -> &'static Scheduler {
+        Box::leak(Box::new(Scheduler::new(cpu)))
     }
 }
 
 /// Makes `scheduler` that of this dispatcher, where `thread` runs.
-fn adopt(scheduler: &'static Scheduler, thread: &'static Thread) {
+pub fn adopt(scheduler: &'static Scheduler, thread: &'static Thread) {
     let address = core::ptr::from_ref(scheduler);
     thread.home.store(address.cast_mut(), Relaxed);
     word(SCHEDULER).store(address.expose_provenance() as u64, Relaxed);
@@ -438,5 +437,4 @@ fn adopt(scheduler: &'static Scheduler, thread: &'static Thread) {
     );
     page().has_work.store(1, Relaxed);
     scheduler.set_reasons(0);
-    dispatchers::register(scheduler);
 }
