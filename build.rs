@@ -32,6 +32,8 @@ const KERNEL: Mode = Mode {
         "-Crelocation-model=static",
         "-Ccode-model=kernel",
         "-Cno-redzone=yes",
+        // The servers that may live there have another runtime below them.
+        "--cfg=kiln_kernel",
     ],
     optimisation: "2",
 };
@@ -81,13 +83,26 @@ fn parts(target: &Path) -> Vec<Part> {
         mode,
     };
     // Drivers are linked with the kernel, and each is kept only if a manifest names it. So it is with
-    // the servers in their homes.
+    // the servers, in homes of their own and in the kernel.
+    let runtime = ("kiln-runtime", "core/runtime");
+    let kernel = ("kiln-kernel-image", "linker/kernel");
     let mut parts = vec![
-        in_source_tree("kernel", "kiln-kernel-image", &KERNEL),
+        Part {
+            name: "kernel",
+            package: "kiln-kernel-home",
+            manifest: home_package(&root, target, "kiln-kernel-home", &[runtime, kernel], ""),
+            mode: &KERNEL,
+        },
         Part {
             name: "servers",
             package: "kiln-home",
-            manifest: home_package(&root, target),
+            manifest: home_package(
+                &root,
+                target,
+                "kiln-home",
+                &[runtime],
+                "kiln_runtime::home!();\n",
+            ),
             mode: &USER,
         },
     ];
@@ -97,28 +112,30 @@ fn parts(target: &Path) -> Vec<Part> {
     parts
 }
 
-/// Writes the package that has all servers of the catalogue in one library, and gives its manifest. It
-/// is no member of the workspace since the catalogue alone says what is in it.
-fn home_package(root: &Path, target: &Path) -> PathBuf {
-    let mut manifest = String::from(
-        "[workspace]\n[package]\nname = \"kiln-home\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
-         [dependencies]\n",
+/// Writes a package that has all servers of the catalogue in one library, with `others` and `source`
+/// besides, and gives its manifest. It is no member of the workspace since the catalogue alone says
+/// what is in it.
+fn home_package(
+    root: &Path,
+    target: &Path,
+    name: &str,
+    others: &[(&str, &str)],
+    source: &str,
+) -> PathBuf {
+    let mut manifest = format!(
+        "[workspace]\n[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+         [dependencies]\n"
     );
-    let mut source = String::from(
-        "//! Every server; a home is linked from some.\n#![no_std]\nkiln_runtime::home!();\n",
-    );
+    let mut source = format!("//! Every server; a home is linked from some.\n#![no_std]\n{source}");
     let servers = catalogue::SERVERS
         .iter()
         .map(|one| (one.package, one.folder));
-    for (package, folder) in [("kiln-runtime", "core/runtime")]
-        .into_iter()
-        .chain(servers)
-    {
+    for (package, folder) in others.iter().copied().chain(servers) {
         // Writing to a String cannot fail.
         let _ = writeln!(manifest, "{package} = {{ path = {:?} }}", root.join(folder));
         let _ = writeln!(source, "extern crate {};", package.replace('-', "_"));
     }
-    let directory = target.join("home");
+    let directory = target.join(name);
     let place = directory.join("Cargo.toml");
     write_if_changed(&place, manifest.as_bytes());
     write_if_changed(&directory.join("src/lib.rs"), source.as_bytes());

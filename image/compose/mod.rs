@@ -12,7 +12,7 @@ use kiln_linker::{ComponentInput, Composer, Image, Input, Kind, ProgramInput, Re
 
 pub use configuration::{DRIVER_KEY, Launch, configuration};
 
-use crate::components::Server;
+use crate::components::{Home, Server};
 use crate::manifest::Manifest;
 use crate::manifest::homes::homes;
 use crate::progress::Progress;
@@ -22,6 +22,8 @@ use crate::{Error, root};
 const COMPONENT_ENTRY: &str = "component_entry";
 /// The part that every home is linked from: the servers, of which each link keeps some.
 const SERVERS_PART: &str = "servers";
+/// What keeps the runtime of the servers in the kernel.
+const KERNEL_HOME: &str = "KILN_KERNEL_HOME";
 /// The kernel's boot code must come first, within the reach of its 16-bit parts.
 const KERNEL_FIRST: &str = ".kiln.boot";
 
@@ -49,6 +51,8 @@ pub struct Ingredients {
     /// The program, if it can be in its process from the start.
     program: Option<ProgramInput>,
     kernel: Vec<Input<'static>>,
+    /// Symbols that keep the servers that live in the kernel.
+    in_kernel: Vec<String>,
     components: Vec<(Kind, Request<'static>)>,
 }
 
@@ -72,13 +76,18 @@ impl Ingredients {
                 Request::new(name, parts::part(part)?, Some(COMPONENT_ENTRY)),
             ))
         };
+        let mut in_kernel = Vec::new();
         for home in homes(&manifest.servers, manifest.root.writable) {
+            let servers = home.servers.iter();
+            let servers = servers.filter_map(|name| Server::from_name(name));
+            let symbols = servers.map(Server::symbol);
+            if home.home == Home::Kernel {
+                in_kernel.push(KERNEL_HOME.to_owned());
+                in_kernel.extend(symbols);
+                continue;
+            }
             let (kind, mut request) = component(Kind::Server, &home.name, SERVERS_PART)?;
-            let servers = home
-                .servers
-                .iter()
-                .filter_map(|name| Server::from_name(name));
-            request.roots.extend(servers.map(Server::symbol));
+            request.roots.extend(symbols);
             components.push((kind, request));
         }
         let personality = manifest.personality;
@@ -101,6 +110,7 @@ impl Ingredients {
             configuration,
             program,
             kernel: parts::part("kernel")?,
+            in_kernel,
             components,
         })
     }
@@ -116,6 +126,7 @@ impl Ingredients {
         for driver in &manifest.drivers {
             kernel.roots.push(driver.symbol());
         }
+        kernel.roots.extend(self.in_kernel.iter().cloned());
         let mut composer = Composer::new(kernel);
         for (kind, request) in &self.components {
             composer = composer.component(ComponentInput {

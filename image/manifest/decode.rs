@@ -264,13 +264,7 @@ fn home(fields: Fields<'_>) -> Option<Home> {
     }
     match text.as_str() {
         "own" => Some(Home::Own),
-        "kernel" => {
-            value.complain(
-                "a home in the kernel is not available yet",
-                "use home = \"own\": an address space of its own",
-            );
-            None
-        }
+        "kernel" => Some(Home::Kernel),
         other => {
             value.complain(
                 format!("unknown home `{other}`"),

@@ -310,7 +310,7 @@ fn wrong_types_and_values_are_told_apart() {
 
 #[test]
 fn servers_get_their_homes() {
-    let homes = "[servers]\nname_space = {}\nimage_root = { home = \"shared:files\" }\nmemory_fs = {}\n[machine]";
+    let homes = "[servers]\nname_space = { home = \"kernel\" }\nimage_root = { home = \"shared:files\" }\nmemory_fs = {}\n[machine]";
     let manifest = parse(&GOOD.replace("[machine]", homes)).unwrap();
     let found: Vec<_> = manifest
         .servers
@@ -318,11 +318,30 @@ fn servers_get_their_homes() {
         .map(|(server, home)| (server.name, home.name()))
         .collect();
     let expected = [
-        ("name_space", "own".to_owned()),
+        ("name_space", "kernel".to_owned()),
         ("image_root", "shared:files".to_owned()),
         ("memory_fs", "own".to_owned()),
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_server_in_the_kernel_calls_none_outside() {
+    let homes =
+        "[servers]\nname_space = {}\nimage_root = {}\nmemory_fs = { home = \"kernel\" }\n[machine]";
+    let text = GOOD.replace("writable = false", "writable = true");
+    let text = text.replace("[machine]", homes);
+    let told = parse(&text).unwrap_err().to_string();
+    assert!(
+        told.contains(
+            "`memory_fs` cannot live in the kernel: it calls `image_root`, which lives outside"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains("give `image_root` the home \"kernel\" too"),
+        "{told}"
+    );
 }
 
 #[test]

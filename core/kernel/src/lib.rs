@@ -21,6 +21,7 @@ pub mod call;
 pub mod device;
 pub mod fault;
 pub mod firmware;
+pub mod home;
 pub mod image;
 pub mod interrupt;
 pub mod log;

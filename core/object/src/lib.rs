@@ -17,6 +17,7 @@ pub mod dispatcher;
 mod error;
 pub mod fingerprint;
 pub mod hand;
+pub mod home;
 pub mod identity;
 pub mod interface;
 pub mod layout;

@@ -85,7 +85,41 @@ pub(crate) fn store_word<const INDEX: usize>(value: usize) {
 
 const _: () = assert!(offset_of!(DispatcherPage, trap) == RUNTIME + 8 * RUNTIME_WORDS);
 
-#[cfg(kiln_freestanding)]
+/// In the kernel nothing interrupts, so there is nothing to be kept from it; and there are no threads.
+#[cfg(kiln_kernel)]
+mod source {
+    use super::DispatcherPage;
+
+    const NONE: &str =
+        "a server that lives in the kernel has no dispatcher: it can have no threads";
+
+    #[inline(always)]
+    pub fn disable() {}
+
+    #[inline(always)]
+    pub fn enable() {}
+
+    #[inline(always)]
+    pub fn enable_quietly() {}
+
+    pub fn cpu() -> u32 {
+        crate::kernel_home::processor()
+    }
+
+    pub fn load_word<const INDEX: usize>() -> usize {
+        panic!("{NONE}")
+    }
+
+    pub fn store_word<const INDEX: usize>(_value: usize) {
+        panic!("{NONE}")
+    }
+
+    pub fn page() -> &'static DispatcherPage {
+        panic!("{NONE}")
+    }
+}
+
+#[cfg(all(kiln_freestanding, not(kiln_kernel)))]
 mod source {
     use core::arch::asm;
     use core::mem::offset_of;

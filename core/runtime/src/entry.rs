@@ -47,8 +47,11 @@ pub fn initialise(reflected: u64) -> Result<(), Error> {
     crate::process().set_entries(call, reflected, trap)
 }
 
-/// Ends the process with `status`, as a shell would see it.
+/// Ends the process with `status`, as a shell would see it. A server in the kernel ends the machine.
 pub fn exit(status: u32) -> ! {
+    if cfg!(kiln_kernel) {
+        panic!("a server in the kernel ended with status {status}");
+    }
     loop {
         // It does not come back; if it did, there would be nothing else to try.
         let _ = crate::process().exit(status);

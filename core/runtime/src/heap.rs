@@ -35,7 +35,7 @@ const LIST_BYTES: usize = 4096;
 const LIST_BLOCKS: usize = 32;
 
 /// The allocator: in the real build that of all Rust code.
-#[cfg_attr(kiln_freestanding, global_allocator)]
+#[cfg_attr(all(kiln_freestanding, not(kiln_kernel)), global_allocator)]
 pub static HEAP: Heap<GrowingHeap> = Heap::new(GrowingHeap {
     next: HEAP_BASE as usize,
     limit: (HEAP_BASE + HEAP_BYTES) as usize,

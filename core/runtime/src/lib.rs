@@ -23,9 +23,11 @@ pub mod dispatcher;
 pub mod entry;
 pub mod heap;
 pub mod home;
+#[cfg(kiln_kernel)]
+mod kernel_home;
 pub mod kernel_objects;
 pub mod objects;
-#[cfg(kiln_freestanding)]
+#[cfg(all(kiln_freestanding, not(kiln_kernel)))]
 mod panic;
 mod root_image;
 mod spin_lock;

@@ -7,7 +7,10 @@ pub fn root_image() -> &'static [u8] {
     mapped()
 }
 
-#[cfg(kiln_freestanding)]
+#[cfg(kiln_kernel)]
+use crate::kernel_home::mapped;
+
+#[cfg(all(kiln_freestanding, not(kiln_kernel)))]
 fn mapped() -> &'static [u8] {
     use core::ptr::with_exposed_provenance;
 

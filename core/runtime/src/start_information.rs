@@ -25,7 +25,10 @@ pub fn kernel_information() -> &'static KernelInformation {
     source::kernel_information()
 }
 
-#[cfg(kiln_freestanding)]
+#[cfg(kiln_kernel)]
+use crate::kernel_home as source;
+
+#[cfg(all(kiln_freestanding, not(kiln_kernel)))]
 mod source {
     use core::ptr::with_exposed_provenance;
 

@@ -3,15 +3,20 @@
 //! The register table is in `kiln_object::call`. What comes back is checked before it is used: a
 //! length longer than the buffer it was for is no answer.
 
+#[cfg(not(kiln_kernel))]
 use core::ptr::{null, null_mut};
 
+#[cfg(not(kiln_kernel))]
 use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
+#[cfg(not(kiln_kernel))]
 use kiln_object::{Error, RawReference, Reply, Transport};
 
-/// Calls whatever process a reference names, through the kernel.
+/// Calls whatever process a reference names, through the kernel. For servers that live in the kernel
+/// itself, `kernel_home` has the same.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Far;
 
+#[cfg(not(kiln_kernel))]
 impl Transport for Far {
     #[inline(always)]
     fn call(
@@ -55,6 +60,7 @@ impl Transport for Far {
     }
 }
 
+#[cfg(not(kiln_kernel))]
 #[cold]
 #[inline(never)]
 fn failed(answer: ReturnWord) -> Error {
@@ -62,7 +68,7 @@ fn failed(answer: ReturnWord) -> Error {
 }
 
 /// The crossing itself, with the instruction that makes it.
-#[cfg(any(kiln_freestanding, test))]
+#[cfg(all(any(kiln_freestanding, test), not(kiln_kernel)))]
 macro_rules! cross_by {
     ($instruction:literal $(, $operand:ident = $kind:ident $value:path)?) => {
         /// The crossing. The lengths in `word` are those of the buffers.
@@ -106,7 +112,7 @@ macro_rules! cross_by {
     };
 }
 
-#[cfg(kiln_freestanding)]
+#[cfg(all(kiln_freestanding, not(kiln_kernel)))]
 cross_by!("syscall");
 
 #[cfg(all(test, not(kiln_freestanding)))]

@@ -13,6 +13,7 @@ use super::entry::CallFrame;
 use super::local::{current_activation, set_thread_pointer, take_thread_pointer};
 use super::native::{answer_error, clear};
 use super::{current_dispatcher, run, set_current};
+use crate::home;
 use crate::memory::user_copy;
 use crate::process;
 use crate::processor::PerCpu;
@@ -39,7 +40,8 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     let target = process::find(ProcessId::from_raw(frame.rdi)).ok_or(Error::ServerDied)?;
     let entry = target.entries.call();
     if entry == 0 {
-        return Err(Error::Busy);
+        // It is not ready, or it lives in the kernel.
+        return home::call(target, frame, word);
     }
     let cpu = PerCpu::here().cpu_number.get();
     let callee = target.dispatcher(cpu)?;

@@ -65,6 +65,18 @@ impl Exchange {
     }
 }
 
+/// This CPU's room for the bytes of a call that the kernel serves; `None` before it takes any.
+///
+/// # Safety
+/// The slices of an earlier use on this CPU are no longer used.
+pub(crate) unsafe fn buffers(
+    input: usize,
+    output: usize,
+) -> Option<(&'static mut [u8], &'static mut [u8])> {
+    // SAFETY: by the contract.
+    exchange().map(|exchange| unsafe { exchange.buffers(input, output) })
+}
+
 /// Asks for something to be done after the running method's answer.
 pub fn afterwards(what: Afterwards) {
     if let Some(exchange) = exchange() {
@@ -133,6 +145,7 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
     Ok((reply, status, written))
 }
 
+/// A method that all objects have, of an object of `caller`.
 fn universal_method(
     caller: &'static Process,
     exchange: &Exchange,
@@ -140,12 +153,36 @@ fn universal_method(
     frame: &CallFrame,
     word: CallWord,
 ) -> Result<(Reply, u16, usize), Error> {
-    let (first, second) = (frame.rdx, frame.r8);
-    let answer = |word| {
+    if word.method() != universal::COUNTS {
+        let word = universal(caller, name, word.method(), [frame.rdx, frame.r8])?;
         let words = [word, 0, 0, 0];
-        Ok((Reply { words, output: 0 }, 0, 0))
-    };
-    match word.method() {
+        return Ok((Reply { words, output: 0 }, 0, 0));
+    }
+    let (object, rights) = caller.objects.lookup(name)?;
+    if !rights.contains(Rights::CONTROL) {
+        return Err(Error::Denied);
+    }
+    // SAFETY: as for every call; nothing else of this one uses the pages.
+    let (_, output) = unsafe { exchange.buffers(0, word.output()) };
+    let written = object.counts(output);
+    let answer = output.get(..written).ok_or(Error::BadAnswer)?;
+    if !answer.is_empty() {
+        user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
+    }
+    Ok((Reply::default(), 0, written))
+}
+
+/// The same without bytes: answers the first result word.
+///
+/// # Errors
+/// As `kiln_object::call::universal` says of each.
+pub(crate) fn universal(
+    caller: &'static Process,
+    name: ObjectName,
+    method: u16,
+    [first, second]: [u64; 2],
+) -> Result<u64, Error> {
+    match method {
         universal::GRANT => {
             let (object, rights) = caller.objects.lookup(name)?;
             if !rights.contains(Rights::GRANT) {
@@ -157,12 +194,9 @@ fn universal_method(
             let kept = rights & Rights::from_bits_retain(wanted);
             // The giver pays: nobody's share can be used up by what others give him.
             let name = receiver.give(object, kept, &caller.share)?;
-            answer(name.raw())
+            Ok(name.raw())
         }
-        universal::RELEASE => {
-            caller.objects.remove(name)?;
-            answer(0)
-        }
+        universal::RELEASE => caller.objects.remove(name).map(|()| 0),
         universal::TAKE_BACK => {
             caller.objects.lookup(name)?;
             let receiver = process::find(ProcessId::from_raw(first)).ok_or(Error::BadReference)?;
@@ -170,8 +204,7 @@ fn universal_method(
             if !receiver.objects.is_paid_by(given, &caller.share)? {
                 return Err(Error::BadReference);
             }
-            receiver.objects.remove(given)?;
-            answer(0)
+            receiver.objects.remove(given).map(|()| 0)
         }
         universal::ACCEPT => {
             let (object, rights) = caller.objects.lookup(name)?;
@@ -182,21 +215,7 @@ fn universal_method(
             if object.interface_hash() != second {
                 return Err(Error::WrongInterface);
             }
-            answer(u64::from(rights.bits()))
-        }
-        universal::COUNTS => {
-            let (object, rights) = caller.objects.lookup(name)?;
-            if !rights.contains(Rights::CONTROL) {
-                return Err(Error::Denied);
-            }
-            // SAFETY: as for every call; nothing else of this one uses the pages.
-            let (_, output) = unsafe { exchange.buffers(0, word.output()) };
-            let written = object.counts(output);
-            let answer = output.get(..written).ok_or(Error::BadAnswer)?;
-            if !answer.is_empty() {
-                user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
-            }
-            Ok((Reply::default(), 0, written))
+            Ok(u64::from(rights.bits()))
         }
         _ => Err(Error::BadMethod),
     }

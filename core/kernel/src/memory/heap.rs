@@ -74,7 +74,7 @@ fn find_room() -> Result<(), Error> {
 
 #[cfg(kiln_freestanding)]
 mod global {
-    use core::alloc::Layout;
+    use core::alloc::{GlobalAlloc, Layout};
 
     use talc::TalcLock;
     use talc::base::{Talc, binning::Binning};
@@ -82,6 +82,7 @@ mod global {
 
     use super::super::frames;
     use super::{GROWTH_PAGES, LOOKING, Ordering, PAGE_BYTES, PAGES, PerCpu, Purpose, growth};
+    use crate::home;
 
     /// What talc may add to a request for its own words.
     const OVERHEAD_BYTES: usize = 256;
@@ -122,6 +123,50 @@ mod global {
         }
     }
 
-    #[global_allocator]
     static HEAP: TalcLock<spin::Mutex<()>, Frames> = TalcLock::new(Frames);
+
+    /// The kernel's heap, or that of servers where one of those runs.
+    struct Allocator;
+
+    #[global_allocator]
+    static ALLOCATOR: Allocator = Allocator;
+
+    // SAFETY: each block goes back to the heap that it is from, by its address.
+    unsafe impl GlobalAlloc for Allocator {
+        #[inline]
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: as the caller promises.
+            unsafe {
+                if home::serving() {
+                    home::HEAP.alloc(layout)
+                } else {
+                    HEAP.alloc(layout)
+                }
+            }
+        }
+
+        #[inline]
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            // SAFETY: as the caller promises; the heap is the block's.
+            unsafe {
+                if home::owns(block) {
+                    home::HEAP.dealloc(block, layout);
+                } else {
+                    HEAP.dealloc(block, layout);
+                }
+            }
+        }
+
+        #[inline]
+        unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+            // SAFETY: as the caller promises; the heap is the block's.
+            unsafe {
+                if home::owns(block) {
+                    home::HEAP.realloc(block, layout, bytes)
+                } else {
+                    HEAP.realloc(block, layout, bytes)
+                }
+            }
+        }
+    }
 }

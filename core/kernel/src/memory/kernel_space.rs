@@ -16,6 +16,12 @@ use crate::processor::{Features, features};
 /// Where kernel stacks lie.
 const STACK_BASE: u64 = 0xffff_c000_0000_0000;
 
+/// Where the heap of the servers that live in the kernel lies; a top-level entry of its own.
+pub const HOME_BASE: u64 = 0xffff_c100_0000_0000;
+
+/// Bytes of address space for that heap.
+pub const HOME_BYTES: u64 = 64 << 30;
+
 /// Bytes of a kernel stack.
 const STACK_BYTES: u64 = 32 << 10;
 
@@ -68,9 +74,11 @@ pub fn initialise(boot: &BootInformation) {
             address += PAGE_BYTES;
         }
     }
-    tables
-        .slot_for(STACK_BASE)
-        .expect("no memory for the kernel's page tables");
+    for base in [STACK_BASE, HOME_BASE] {
+        tables
+            .slot_for(base)
+            .expect("no memory for the kernel's page tables");
+    }
     ROOT.store(root.physical(), Ordering::Relaxed);
     *KERNEL.lock() = Some(tables);
     load(root.physical());
@@ -154,6 +162,28 @@ pub fn allocate_stack() -> Option<u64> {
         address += PAGE_BYTES;
     }
     Some(top)
+}
+
+/// Puts empty pages at `address` and after it, where none are yet; false if there are too few.
+#[must_use]
+pub fn map(address: u64, pages: u64, purpose: frames::Purpose) -> bool {
+    let mut kernel = KERNEL.lock();
+    let Some(tables) = kernel.as_mut() else {
+        return false;
+    };
+    (0..pages).all(|page| {
+        let Ok(mut slot) = tables.slot_for(address + page * PAGE_BYTES) else {
+            return false;
+        };
+        if slot.get() & PRESENT != 0 {
+            return true;
+        }
+        let Some(frame) = frames::allocate_zeroed_for(purpose) else {
+            return false;
+        };
+        slot.set(frame.physical() | PRESENT | WRITABLE | GLOBAL | NO_EXECUTE);
+        true
+    })
 }
 
 /// Loads a level-4 table on this CPU.

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_image_format::{Component, ImageTable, Kind};
 use kiln_object::configuration::{Configuration, key};
+use kiln_object::home::Given;
 use kiln_object::layout::{MAIN_STACK_TOP, ROOT_BASE};
 use kiln_object::startup::{
     ClientEntry, InitialObject, KernelInformation, Peer, ServerEntry, Startup,
@@ -19,10 +20,12 @@ use spin::Once;
 
 use super::{Process, load, supervisor};
 use crate::call::activation::Entry;
+use crate::home;
 use crate::memory::cache::Cache;
 use crate::memory::frames::{self, Frame};
 use crate::object;
 use crate::power::{self, ExitStatus};
+use crate::processor::PerCpu;
 use crate::schedule;
 
 /// Raw identity of the process that is told about console input.
@@ -43,8 +46,11 @@ struct Image {
     physical: u64,
     configuration: Cache,
     records: Configuration<'static>,
+    records_bytes: &'static [u8],
     root: Cache,
+    root_bytes: &'static [u8],
     information: Frame,
+    time: &'static KernelInformation,
     command_line: &'static [u8],
 }
 
@@ -100,14 +106,18 @@ fn prepare() -> Result<(), Problem> {
         Some((cache, segment.bytes(bytes)?))
     };
     let (configuration, records) = blob(Kind::Config).ok_or(Problem::NoConfiguration)?;
-    let root = blob(Kind::Root).map_or(Cache::new(physical, 0), |(cache, _)| cache);
+    let (root, root_bytes) = blob(Kind::Root).unwrap_or((Cache::new(physical, 0), &[]));
+    let (information, time) = information_page().ok_or(Problem::NoMemory)?;
     let image = Image {
         table,
         physical,
         configuration,
         records: Configuration::new(records),
+        records_bytes: records,
         root,
-        information: information_page().ok_or(Problem::NoMemory)?,
+        root_bytes,
+        information,
+        time,
         command_line: boot.command_line(),
     };
     let homes = image.create_all()?;
@@ -117,8 +127,12 @@ fn prepare() -> Result<(), Problem> {
         let process = home.process;
         image
             .furnish(home, homes)
-            .and_then(|()| {
-                schedule::start_activation(process, image.first_cpu(process), home.entry())
+            .and_then(|()| match &home.component {
+                Some(component) => {
+                    let cpu = image.first_cpu(process);
+                    schedule::start_activation(process, cpu, entry(component))
+                }
+                None => Ok(()),
             })
             .map_err(|error| Problem::Refused(process.name().into(), error))?;
     }
@@ -134,12 +148,13 @@ pub(super) fn start_again(process: &'static Process) -> Result<(), Error> {
     let (image, homes) = STARTED.get().ok_or(Error::NotFound)?;
     let same = |home: &&Home| core::ptr::eq(home.process, process);
     let home = homes.iter().find(same).ok_or(Error::NotFound)?;
+    let component = home.component.as_ref().ok_or(Error::NotFound)?;
     image.furnish(home, homes)?;
-    schedule::start_activation_first(process, image.first_cpu(process), home.entry())
+    schedule::start_activation_first(process, image.first_cpu(process), entry(component))
 }
 
 /// Makes the page that tells all processes the time.
-fn information_page() -> Option<Frame> {
+fn information_page() -> Option<(Frame, &'static KernelInformation)> {
     let frame = frames::allocate_zeroed()?;
     // SAFETY: the frame is fresh, page-aligned, zeroed, never freed, and all fields are atomic.
     let information: &'static KernelInformation =
@@ -153,7 +168,7 @@ fn information_page() -> Option<Frame> {
         Ordering::Relaxed,
     );
     frames::publish(information);
-    Some(frame)
+    Some((frame, information))
 }
 
 impl Image {
@@ -174,7 +189,11 @@ impl Image {
         let program = names.len() - 1;
         let mut homes = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            let component = self.component(name)?;
+            let in_kernel = index != program && name == home::NAME;
+            let component = match in_kernel {
+                true => None,
+                false => Some(self.component(name)?),
+            };
             let process = Process::create(name.clone(), index == program)
                 .map_err(|error| Problem::Refused(name.clone(), error))?;
             homes.push(Home {
@@ -203,10 +222,44 @@ impl Image {
     }
 
     fn furnish(&self, home: &Home, all: &[Home]) -> Result<(), Error> {
-        let Home {
-            process, component, ..
-        } = home;
-        let process = *process;
+        let mut startup = self.startup(home, all);
+        self.give_to_all(&mut startup, home)?;
+        match &home.component {
+            Some(component) => self.furnish_process(home, component, startup),
+            None => self.start_in_kernel(home, startup),
+        }
+    }
+
+    /// Starts the servers that live in the kernel.
+    fn start_in_kernel(&self, home: &Home, startup: Startup) -> Result<(), Error> {
+        let root = if home.serves_root() {
+            self.root_bytes
+        } else {
+            &[]
+        };
+        let given = Given {
+            startup: load::startup(home.process, startup)?,
+            configuration: self.records_bytes,
+            information: self.time,
+            root,
+            call: home::call_kernel,
+            processor: PerCpu::number,
+        };
+        if home::start(home.process, given) {
+            Ok(())
+        } else {
+            Err(Error::NotFound)
+        }
+    }
+
+    /// Puts everything into the address space of a process.
+    fn furnish_process(
+        &self,
+        home: &Home,
+        component: &Component<'_>,
+        mut startup: Startup,
+    ) -> Result<(), Error> {
+        let process = home.process;
         // The program lies in the personality's process.
         let program = self
             .table
@@ -219,26 +272,8 @@ impl Image {
         let segments = component.segments.chain(program);
         load::memory(process, segments, self.physical, self.information)?;
         load::configuration(process, self.configuration)?;
-        let mut startup = Startup::new();
-        startup.process = process.id();
-        startup.cpus = crate::firmware::machine().processors().len().max(1) as u64;
-        startup.configuration_bytes = self.configuration.length();
-        startup.memory_bytes = frames::total_bytes();
-        for (to, from) in startup
-            .command_line
-            .iter_mut()
-            .zip(self.command_line.iter().take(511))
-        {
-            *to = *from;
-        }
-        for (to, name) in startup.hosted.iter_mut().zip(&home.servers) {
-            *to = padded(name);
-        }
-        self.grant(&mut startup, home, all);
-        let serves_root = home.servers.contains(&ROOT_SERVER);
-        if serves_root {
+        if home.serves_root() {
             load::show(process, ROOT_BASE, self.root)?;
-            startup.root_bytes = self.root.length();
         }
         give(
             &mut startup,
@@ -252,26 +287,6 @@ impl Image {
             InitialObject::Process,
             object::process(process),
         )?;
-        give(
-            &mut startup,
-            process,
-            InitialObject::Log,
-            object::log(process),
-        )?;
-        give(
-            &mut startup,
-            process,
-            InitialObject::Random,
-            object::random(),
-        )?;
-        if serves_root {
-            give(
-                &mut startup,
-                process,
-                InitialObject::RootPages,
-                object::file_cache(self.root),
-            )?;
-        }
         if process.is_program() {
             give(
                 &mut startup,
@@ -288,7 +303,43 @@ impl Image {
             give(&mut startup, process, InitialObject::Clock, object::clock())?;
             CONSOLE_OWNER.store(process.id().raw(), Ordering::Release);
         }
-        load::startup(process, startup)
+        load::startup(process, startup).map(|_| ())
+    }
+
+    /// The start-up block of a home, without objects.
+    fn startup(&self, home: &Home, all: &[Home]) -> Startup {
+        let mut startup = Startup::new();
+        startup.process = home.process.id();
+        startup.cpus = crate::firmware::machine().processors().len().max(1) as u64;
+        startup.configuration_bytes = self.configuration.length();
+        startup.memory_bytes = frames::total_bytes();
+        for (to, from) in startup
+            .command_line
+            .iter_mut()
+            .zip(self.command_line.iter().take(511))
+        {
+            *to = *from;
+        }
+        for (to, name) in startup.hosted.iter_mut().zip(&home.servers) {
+            *to = padded(name);
+        }
+        if home.serves_root() {
+            startup.root_bytes = self.root.length();
+        }
+        self.grant(&mut startup, home, all);
+        startup
+    }
+
+    /// Gives the objects that every home has, in the kernel or not.
+    fn give_to_all(&self, startup: &mut Startup, home: &Home) -> Result<(), Error> {
+        let process = home.process;
+        give(startup, process, InitialObject::Log, object::log(process))?;
+        give(startup, process, InitialObject::Random, object::random())?;
+        if home.serves_root() {
+            let pages = object::file_cache(self.root);
+            give(startup, process, InitialObject::RootPages, pages)?;
+        }
+        Ok(())
     }
 
     /// The CPU on which the process starts: what the image says, if the machine has it.
@@ -397,18 +448,24 @@ impl Place for ClientEntry {
 /// A process that is being started, and the servers that live in it.
 struct Home {
     process: &'static Process,
-    component: Component<'static>,
+    /// Its code and data; none in the kernel.
+    component: Option<Component<'static>>,
     servers: Vec<&'static [u8]>,
 }
 
+/// How the first activation of a process begins.
+fn entry(component: &Component<'_>) -> Entry {
+    Entry {
+        address: component.entry,
+        stack: MAIN_STACK_TOP,
+        argument: 0,
+    }
+}
+
 impl Home {
-    /// How its first activation begins.
-    fn entry(&self) -> Entry {
-        Entry {
-            address: self.component.entry,
-            stack: MAIN_STACK_TOP,
-            argument: 0,
-        }
+    /// Whether the server of the root file system lives here.
+    fn serves_root(&self) -> bool {
+        self.servers.contains(&ROOT_SERVER)
     }
 
     /// The number of the server `name`, if it lives here. A process without servers is called by its

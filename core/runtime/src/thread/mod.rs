@@ -54,7 +54,7 @@ pub use start::{Failed, JoinHandle, spawn, spawn_isolated};
 #[cfg(kiln_freestanding)]
 pub(crate) use stop::stop;
 
-#[cfg_attr(not(kiln_freestanding), allow(unused_imports))]
+#[cfg_attr(any(not(kiln_freestanding), kiln_kernel), allow(unused_imports))]
 pub(crate) use fault::{end_alone, ends_alone, fail_alone, who_ends_alone};
 
 use kiln_object::layout::{CALL_SLOT_BASE, DISPATCHER_BASE, MAIN_STACK_TOP};

@@ -1,0 +1,138 @@
+//! Calls to servers in the kernel, and theirs to the kernel's objects.
+//!
+//! The caller's bytes are copied before the server runs and its answer after, as between address
+//! spaces: what serves a call never sees the caller's memory.
+
+use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, ReturnWord};
+use kiln_object::home::HomeCall;
+use kiln_object::{Caller, Error, Incoming, ObjectName, Processor, RawReference, Reply};
+
+use super::heap::Serving;
+use super::{PROCESS, is_here, linked};
+use crate::call::current_dispatcher;
+use crate::call::entry::CallFrame;
+use crate::call::kernel_object::{buffers, universal};
+use crate::call::native::clear;
+use crate::memory::user_copy;
+use crate::process::Process;
+use crate::processor::PerCpu;
+
+/// Serves a call to `target`, which has no entry in user space.
+///
+/// # Errors
+/// `Busy` if that is because it is not ready yet; else why the call does not get there.
+#[cold]
+#[inline(never)]
+pub(crate) fn call(target: &Process, frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
+    if !is_here(target) {
+        return Err(Error::Busy);
+    }
+    let home = linked().ok_or(Error::Busy)?;
+    let caller = current_dispatcher().ok_or(Error::BadMethod)?.process();
+    if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
+        return Err(Error::TooLarge);
+    }
+    // SAFETY: the kernel is not interrupted, and what a server calls in the kernel has its bytes
+    // where the server has them.
+    let (input, output) =
+        unsafe { buffers(word.input(), word.output()) }.ok_or(Error::Exhausted)?;
+    if !input.is_empty() {
+        user_copy::copy_in(input, frame.r14).map_err(|_| Error::BadBuffer)?;
+    }
+    let words = [
+        frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
+    ];
+    let answer = {
+        let _serving = Serving::begin(true);
+        (home.serve)(HomeCall {
+            caller: caller.id(),
+            name: ObjectName::from_raw(frame.rsi),
+            method: word.method(),
+            words: &words,
+            input,
+            output: &mut *output,
+        })
+    };
+    forget_vectors();
+    let (reply, status, written) = match answer {
+        Ok(reply) => (reply, 0, reply.output),
+        Err(failure) => (Reply::default(), failure.error.code(), failure.output),
+    };
+    let answer = output.get(..written).ok_or(Error::BadAnswer)?;
+    if !answer.is_empty() {
+        user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
+    }
+    clear(frame);
+    frame.rax = ReturnWord::answer(status, written as u16);
+    [frame.rdx, frame.r8, frame.r9, frame.r10] = reply.words;
+    Ok(())
+}
+
+/// Empties the registers in which a server may have left what is no business of its caller.
+fn forget_vectors() {
+    // SAFETY: every register that is changed is declared.
+    unsafe {
+        core::arch::asm!(
+            "xorps xmm0, xmm0",
+            "xorps xmm1, xmm1",
+            "xorps xmm2, xmm2",
+            "xorps xmm3, xmm3",
+            "xorps xmm4, xmm4",
+            "xorps xmm5, xmm5",
+            "xorps xmm6, xmm6",
+            "xorps xmm7, xmm7",
+            "xorps xmm8, xmm8",
+            "xorps xmm9, xmm9",
+            "xorps xmm10, xmm10",
+            "xorps xmm11, xmm11",
+            "xorps xmm12, xmm12",
+            "xorps xmm13, xmm13",
+            "xorps xmm14, xmm14",
+            "xorps xmm15, xmm15",
+            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+}
+
+/// Calls a kernel object in the servers' name.
+///
+/// # Errors
+/// What the object answers, or why there is none.
+pub(crate) fn call_kernel(
+    reference: RawReference,
+    method: u16,
+    words: &[u64; CALL_WORDS],
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<Reply, Error> {
+    let process = *PROCESS.get().ok_or(Error::BadReference)?;
+    // What the kernel notes for it is the kernel's.
+    let _serving = Serving::begin(false);
+    if method >= FIRST_UNIVERSAL_METHOD {
+        let [first, second, ..] = *words;
+        let word = universal(process, reference.object, method, [first, second])?;
+        let words = [word, 0, 0, 0];
+        return Ok(Reply { words, output: 0 });
+    }
+    let (object, rights) = process.objects.lookup(reference.object)?;
+    let room = output.len();
+    let reply = object
+        .dispatch(Incoming {
+            caller: Caller(process.id()),
+            rights,
+            method,
+            words: *words,
+            input,
+            output,
+            processor: Processor::new(PerCpu::number()),
+        })
+        .map_err(|failure| failure.error)?;
+    if reply.output > room {
+        return Err(Error::BadAnswer);
+    }
+    Ok(reply)
+}

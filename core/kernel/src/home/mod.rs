@@ -1,0 +1,77 @@
+//! Servers that live in the kernel: a home without an address space.
+//!
+//! The last link puts them beside the kernel if the manifest says so; the kernel knows them by one
+//! record and calls them by it. To everybody else they are a process like any other: one identity,
+//! references that look the same, the same checks. What differs is what a mistake costs. A call runs
+//! on the kernel's stack, with interrupts off, for as long as it takes, and a panic ends the machine.
+
+mod call;
+mod heap;
+
+use alloc::boxed::Box;
+
+use kiln_object::home::{Given, KernelHome};
+use spin::Once;
+
+use crate::process::Process;
+
+pub(crate) use call::{call, call_kernel};
+#[cfg(kiln_freestanding)]
+pub(crate) use heap::{HEAP, owns, serving};
+
+/// Name of the home in the image's configuration.
+pub const NAME: &str = "kernel_home";
+
+/// The process that the servers here are to others.
+static PROCESS: Once<&'static Process> = Once::new();
+
+#[cfg(kiln_freestanding)]
+core::arch::global_asm!(
+    r#"
+    .section .rodata.kiln_kernel_home_range, "a", @progbits
+    .balign 8
+    .weak __start_kiln_kernel_homes
+    .weak __stop_kiln_kernel_homes
+    .globl kiln_kernel_home_range
+kiln_kernel_home_range:
+    .quad __start_kiln_kernel_homes
+    .quad __stop_kiln_kernel_homes
+    "#
+);
+
+/// The servers' runtime, if the image has it.
+fn linked() -> Option<&'static KernelHome> {
+    #[cfg(kiln_freestanding)]
+    {
+        unsafe extern "C" {
+            static kiln_kernel_home_range: [*const KernelHome; 2];
+        }
+        // SAFETY: the linker delimits the records of that section, of which there is one at most, or
+        // leaves both ends null: the symbols are weak, so that an image without such a home links.
+        unsafe {
+            let [start, stop] = kiln_kernel_home_range;
+            if stop as usize - start as usize == size_of::<KernelHome>() {
+                return start.as_ref();
+            }
+        }
+    }
+    None
+}
+
+/// Starts the servers, as `process`; false if the image has none.
+///
+/// # Panics
+/// If a server does: then the machine has what it cannot do without no more.
+pub(crate) fn start(process: &'static Process, given: Given) -> bool {
+    let Some(home) = linked() else { return false };
+    PROCESS.call_once(|| process);
+    let _serving = heap::Serving::begin(true);
+    (home.start)(Box::leak(Box::new(given)));
+    process.mark_ready();
+    true
+}
+
+/// Whether `process` is the servers'.
+fn is_here(process: &Process) -> bool {
+    PROCESS.get().is_some_and(|home| home.id() == process.id())
+}
