@@ -446,6 +446,10 @@ mod another {
                     fn m(&self, mode: Mode, colour: &Colour, #[bound(MOST)] list: &[Colour])
                     -> Result<(), Error>;
                 }
+                #[expect(dead_code, reason = "the method is not never used")]
+                fn called(object: &dyn V, mode: Mode, colour: &Colour) -> Result<(), Error> {
+                    object.m(mode, colour, &[])
+                }
                 pub const HASH: (u64, u64) =
                     (<dyn V as Interface>::TEXT, <dyn V as Interface>::HASH);
                 $($what)*

@@ -111,6 +111,12 @@ pub fn split_aligned(bytes: &[u8], length: u64) -> Result<(&[u8], &[u8]), Error>
     Ok((part, rest))
 }
 
+/// Whether a number is within a limit, where both are known to the compiler.
+#[must_use]
+pub const fn at_most(number: usize, limit: usize) -> bool {
+    number <= limit
+}
+
 /// Checks a length against its declared bound.
 ///
 /// # Errors

@@ -72,7 +72,14 @@ pub fn interface(
     attribute: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    tokens(expand(attribute.into(), item.into()))
+    let item = TokenStream::from(item);
+    let expansion = expand(attribute.into(), item.clone()).or_else(|error| {
+        // What uses the trait is not wrong for what is wrong in it.
+        let error = error.to_compile_error();
+        let bare = model::bare(item)?;
+        Ok(quote! { #error #bare })
+    });
+    tokens(expansion)
 }
 
 /// Lets a small structure or enumeration travel in words.
@@ -179,5 +186,7 @@ fn snake(name: &str) -> String {
     out
 }
 
+#[cfg(test)]
+mod expansion_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! at a multiple of 8 and those that must be come first.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::Ident;
 
 use crate::model::{Argument, Content, Method, Travel};
@@ -60,7 +60,7 @@ pub fn room(method: &Method) -> TokenStream {
                 (_, Some(bound)) => quote! { Some(#bound) },
                 (_, None) => quote! { None },
             });
-    quote! { { const ROOM: usize = ::kiln_object::marshal::room(&[#(#bounds),*]); ROOM } }
+    quote! { { const KILN_ROOM: usize = ::kiln_object::marshal::room(&[#(#bounds),*]); KILN_ROOM } }
 }
 
 /// What only the compiler of the interface's crate can count, as assertions.
@@ -88,32 +88,26 @@ pub fn checks(method: &Method) -> TokenStream {
                     Some(bound) => quote! { #bound },
                     None => quote! { 1usize },
                 };
-                Some(quote! {
+                Some(quote_spanned! { method.name.span() =>
                     ::kiln_object::plain::check::<#kind>();
-                    assert!(
-                        #bound * size_of::<#kind>() <= ::kiln_object::call::MESSAGE_BYTES,
-                        #too_large
-                    );
+                    assert!(::kiln_object::marshal::at_most(#bound * size_of::<#kind>(), ::kiln_object::call::MESSAGE_BYTES), #too_large);
                 })
             }
             Content::Bytes | Content::Text => {
                 let bound = argument.bound.as_ref()?;
-                Some(quote! {
-                    assert!(#bound <= ::kiln_object::call::MESSAGE_BYTES, #too_large);
+                Some(quote_spanned! { method.name.span() =>
+                    assert!(::kiln_object::marshal::at_most(#bound, ::kiln_object::call::MESSAGE_BYTES), #too_large);
                 })
             }
         }
     });
-    quote! {
+    quote_spanned! { method.name.span() =>
         const _: () = {
-            const LENGTHS: usize = #lengths;
-            assert!(#words + LENGTHS <= ::kiln_object::call::CALL_WORDS, #too_many);
-            assert!(
-                <#result as ::kiln_object::Wire>::WORDS <= ::kiln_object::call::RETURN_WORDS,
-                #too_long
-            );
+            const KILN_LENGTHS: usize = #lengths;
+            assert!(::kiln_object::marshal::at_most(#words + KILN_LENGTHS, ::kiln_object::call::CALL_WORDS), #too_many);
+            assert!(::kiln_object::marshal::at_most(<#result as ::kiln_object::Wire>::WORDS, ::kiln_object::call::RETURN_WORDS), #too_long);
             #(#typed)*
-            assert!(#room <= ::kiln_object::call::MESSAGE_BYTES, #too_large);
+            assert!(::kiln_object::marshal::at_most(#room, ::kiln_object::call::MESSAGE_BYTES), #too_large);
         };
     }
 }

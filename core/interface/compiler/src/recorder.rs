@@ -32,6 +32,7 @@ pub fn recorder(interface: &Interface) -> TokenStream {
         ::kiln_object::on_host! {
             #[doc = #call_doc]
             #[derive(Clone, Debug, PartialEq)]
+            #[allow(dead_code, reason = "a test that needs none of it is fine")]
             #[allow(missing_docs, reason = "the methods' own documentation tells")]
             #visibility enum #call { #(#variants),* }
 

@@ -135,11 +135,11 @@ fn pack(method: &Method, words: &Ident) -> TokenStream {
         .enumerate()
         .map(|(index, (argument, content))| {
             let bytes = message::bytes_of(&argument.name, content);
-            quote! { #words[LENGTHS + #index] = #bytes.len() as u64; }
+            quote! { #words[KILN_LENGTHS + #index] = #bytes.len() as u64; }
         })
         .collect();
     let lengths_constant =
-        (!lengths.is_empty()).then(|| quote! { const LENGTHS: usize = #lengths_at; });
+        (!lengths.is_empty()).then(|| quote! { const KILN_LENGTHS: usize = #lengths_at; });
     // A method without any word to send needs no mutable array.
     if lengths.is_empty() && method.words().next().is_none() {
         return quote! { let #words = [0u64; ::kiln_object::call::CALL_WORDS]; };

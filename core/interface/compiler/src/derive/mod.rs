@@ -8,7 +8,6 @@ pub use wire::wire;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::spanned::Spanned as _;
 use syn::{Error, Fields, Generics, Result};
 
 use crate::hash::normalised;
@@ -18,8 +17,8 @@ fn refuse_generics(generics: &Generics) -> Result<()> {
     if generics.params.is_empty() {
         return Ok(());
     }
-    Err(Error::new(
-        generics.span(),
+    Err(Error::new_spanned(
+        generics,
         "what travels has no parameters: both ends must agree on one encoding",
     ))
 }

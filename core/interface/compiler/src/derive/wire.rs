@@ -6,7 +6,6 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::spanned::Spanned as _;
 use syn::{Data, DataEnum, DeriveInput, Error, Fields, Ident, Result};
 
 use super::{layout, refuse_generics, text};
@@ -61,8 +60,8 @@ fn enumeration(name: &Ident, data: &DataEnum) -> Result<TokenStream> {
         let variant_name = &entry.ident;
         let tag = if with_fields {
             if let Some((_, discriminant)) = &entry.discriminant {
-                return Err(Error::new(
-                    discriminant.span(),
+                return Err(Error::new_spanned(
+                    discriminant,
                     "variants that have fields are numbered by their order",
                 ));
             }

@@ -86,8 +86,8 @@ impl Interface {
         let mut methods = Vec::new();
         for entry in &mut item.items {
             let TraitItem::Fn(function) = entry else {
-                return Err(Error::new(
-                    entry.span(),
+                return Err(Error::new_spanned(
+                    entry,
                     "an interface has methods only: nothing else can be called from elsewhere",
                 ));
             };
@@ -116,6 +116,24 @@ impl Interface {
     }
 }
 
+/// The trait without our attributes, to go on with after it was refused.
+pub fn bare(item: TokenStream) -> Result<ItemTrait> {
+    let mut item: ItemTrait = syn::parse2(item)?;
+    for entry in &mut item.items {
+        if let TraitItem::Fn(function) = entry {
+            function
+                .attrs
+                .retain(|attribute| !attribute.path().is_ident("method"));
+            for input in &mut function.sig.inputs {
+                if let FnArg::Typed(input) = input {
+                    input.attrs.clear();
+                }
+            }
+        }
+    }
+    Ok(item)
+}
+
 impl Method {
     fn parse(function: &mut TraitItemFn) -> Result<Self> {
         let place = function.sig.ident.span();
@@ -137,8 +155,8 @@ impl Method {
             one_way,
         } = function.attrs.remove(position).parse_args()?;
         if let Some(body) = &function.default {
-            return Err(Error::new(
-                body.span(),
+            return Err(Error::new_spanned(
+                body,
                 "a method of an interface has no body: the stub could not follow it",
             ));
         }
@@ -169,8 +187,8 @@ impl Method {
             (_, "(u64,u64)") => Returned::First,
             _ if in_out => Returned::Everything,
             (Some(Content::Slice(_)), _) => {
-                return Err(Error::new(
-                    result.span(),
+                return Err(Error::new_spanned(
+                    &result,
                     "a method that fills a slice answers how many elements: `Result<usize, Error>`",
                 ));
             }
@@ -284,7 +302,7 @@ fn check_one_way(place: &Ident, arguments: &[Argument], returns: &str) -> Result
                 "nothing comes back from a one-way method; make it a call"
             }
         };
-        return Err(Error::new(argument.kind.span(), reason));
+        return Err(Error::new_spanned(&argument.kind, reason));
     }
     Ok(())
 }
@@ -308,8 +326,8 @@ fn arguments(signature: &mut syn::Signature) -> Result<Vec<Argument>> {
             return Err(Error::new(input.span(), "`self` comes first"));
         };
         let Pat::Ident(pattern) = &*input.pat else {
-            return Err(Error::new(
-                input.pat.span(),
+            return Err(Error::new_spanned(
+                &input.pat,
                 "an argument needs a plain name",
             ));
         };
@@ -328,7 +346,7 @@ fn arguments(signature: &mut syn::Signature) -> Result<Vec<Argument>> {
             } else {
                 continue;
             };
-            return Err(Error::new(input.ty.span(), reason));
+            return Err(Error::new_spanned(&input.ty, reason));
         }
         if matches!(argument.travel, Travel::Handed(_)) {
             handed_interface(&argument.kind)?;
@@ -343,7 +361,7 @@ fn result_type(output: &ReturnType, place: proc_macro2::Span) -> Result<(Type, S
     let ReturnType::Type(_, kind) = output else {
         return Err(Error::new(place, REASON));
     };
-    let wrong = || Error::new(kind.span(), REASON);
+    let wrong = || Error::new_spanned(kind, REASON);
     let Type::Path(path) = &**kind else {
         return Err(wrong());
     };
@@ -362,22 +380,22 @@ fn result_type(output: &ReturnType, place: proc_macro2::Span) -> Result<(Type, S
         return Err(wrong());
     }
     if normalised(success).contains("Handed<") {
-        return Err(Error::new(
-            success.span(),
+        return Err(Error::new_spanned(
+            success,
             "what a method answers is the caller's already; answer a `Reference<dyn ...>`",
         ));
     }
     match Travel::of(success, &ArgumentAttributes::default())? {
         Travel::Value => {}
         Travel::Caller => {
-            return Err(Error::new(
-                success.span(),
+            return Err(Error::new_spanned(
+                success,
                 "a caller is known to the callee only; answer a `ProcessId`",
             ));
         }
         _ => {
-            return Err(Error::new(
-                success.span(),
+            return Err(Error::new_spanned(
+                success,
                 "bytes travel back in an argument `&mut [u8]`, not in the result",
             ));
         }
@@ -389,8 +407,8 @@ fn refuse_generics(generics: &syn::Generics, what: &str) -> Result<()> {
     if generics.params.is_empty() && generics.where_clause.is_none() {
         return Ok(());
     }
-    Err(Error::new(
-        generics.span(),
+    Err(Error::new_spanned(
+        generics,
         format!("{what} has no parameters: both ends must agree on one encoding"),
     ))
 }

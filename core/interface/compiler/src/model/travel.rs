@@ -1,6 +1,5 @@
 //! How each type travels, and which cannot: every refusal says why and what to do instead.
 
-use syn::spanned::Spanned as _;
 use syn::{Error, GenericArgument, Ident, PathArguments, Result, Type, TypePath, TypeReference};
 
 use super::attribute::ArgumentAttributes;
@@ -51,8 +50,8 @@ impl Travel {
             Travel::Handed(_) => match &attributes.hand {
                 Some((_, rights)) => Travel::Handed(rights.clone()),
                 None => {
-                    return Err(Error::new(
-                        kind.span(),
+                    return Err(Error::new_spanned(
+                        kind,
                         "say what the callee may do with the reference: #[hand(READ | LOOKUP)]",
                     ));
                 }
@@ -82,19 +81,19 @@ impl Travel {
             }
         };
         match (content, &attributes.bound) {
-            (Content::One(_), Some(bound)) => Err(Error::new(
-                bound.span(),
+            (Content::One(_), Some(bound)) => Err(Error::new_spanned(
+                bound,
                 "only bytes, text and slices have a bound: anything else is as long as its type",
             )),
-            (Content::Slice(_), None) => Err(Error::new(
-                kind.span(),
+            (Content::Slice(_), None) => Err(Error::new_spanned(
+                kind,
                 "say how many elements there are at most: #[bound(64)]",
             )),
             (_, None)
                 if matches!(travel, Travel::InOut(_)) && !matches!(content, Content::One(_)) =>
             {
-                Err(Error::new(
-                    kind.span(),
+                Err(Error::new_spanned(
+                    kind,
                     "say how long the buffer is at most: #[bound(256)]",
                 ))
             }
@@ -105,8 +104,8 @@ impl Travel {
 
 fn refuse<T>(kind: &Type, reason: &str) -> Result<T> {
     let text = normalised(kind);
-    Err(Error::new(
-        kind.span(),
+    Err(Error::new_spanned(
+        kind,
         format!("`{text}` cannot be sent: {reason}"),
     ))
 }
@@ -146,8 +145,8 @@ fn by_type(kind: &Type) -> Result<Travel> {
 
 fn by_reference(kind: &Type, reference: &TypeReference) -> Result<Travel> {
     if let Some(lifetime) = &reference.lifetime {
-        return Err(Error::new(
-            lifetime.span(),
+        return Err(Error::new_spanned(
+            lifetime,
             "what arrives lives as long as the call and has no lifetime of its own",
         ));
     }
@@ -220,8 +219,8 @@ pub fn handed_interface(kind: &Type) -> Result<Type> {
     {
         return Ok(interface.clone());
     }
-    Err(Error::new(
-        kind.span(),
+    Err(Error::new_spanned(
+        kind,
         "name the interface of what is handed over: `Handed<dyn ...>`",
     ))
 }

@@ -1,0 +1,9 @@
+use kiln_interface::interface;
+use kiln_object::Error;
+
+#[interface(name = "test.refused")]
+trait Refused {
+    fn method(&self) -> Result<(), Error>;
+}
+
+fn main() {}
