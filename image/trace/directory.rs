@@ -81,8 +81,10 @@ pub struct Entry {
     pub subject: Subject,
     /// The processor.
     pub cpu: u32,
-    /// The process: the kernel's identity for a processor.
+    /// The process: the kernel's identity for a processor. It changes when a process is started again.
     pub process: u64,
+    /// Where that is told.
+    identity: u64,
     /// The process's name.
     pub name: String,
     /// Where the counters lie.
@@ -94,7 +96,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn parse(words: &[u64; ENTRY_WORDS]) -> Option<Self> {
+    /// The entry whose words lie at `at`.
+    fn parse(at: u64, words: &[u64; ENTRY_WORDS]) -> Option<Self> {
         let word = |place: Word| words[place as usize];
         let subject = match word(Word::Kind) as u32 {
             PROCESSOR => Subject::Processor {
@@ -116,6 +119,7 @@ impl Entry {
             subject,
             cpu: (word(Word::Kind) >> 32) as u32,
             process: word(Word::Process),
+            identity: at.saturating_add(8 * Word::Process as u64),
             name: String::from_utf8_lossy(&name).replace(|c: char| c.is_control(), "?"),
             counters: word(Word::Counters),
             ring: RingPlace::of([Word::Ring, Word::Position, Word::Events].map(word)),
@@ -170,15 +174,18 @@ impl Directory {
             multiplier: word(Place::Multiplier),
         };
         self.missed = word(Place::Missed);
+        for entry in &mut self.entries {
+            entry.process = memory.word(entry.identity).unwrap_or(entry.process);
+        }
         let count = usize::try_from(word(Place::Entries)).unwrap_or(usize::MAX);
         while self.read < count.min(MOST_ENTRIES) {
             let page = words[Place::Pages as usize + self.read / PAGE_ENTRIES];
             let offset = self.read % PAGE_ENTRIES * ENTRY_WORDS * 8;
             let mut entry = [0; ENTRY_WORDS];
-            let there = page
-                .checked_add(offset as u64)
-                .is_some_and(|at| memory.words(at, &mut entry));
-            if there && let Some(entry) = Entry::parse(&entry) {
+            if let Some(at) = page.checked_add(offset as u64)
+                && memory.words(at, &mut entry)
+                && let Some(entry) = Entry::parse(at, &entry)
+            {
                 self.entries.push(entry);
             }
             self.read += 1;

@@ -1,6 +1,6 @@
 //! Gathers what a machine notes, while it runs and once more when it has ended.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct Recording {
 }
 
 struct Reader {
+    /// The place of its entry in the directory.
+    entry: usize,
     cpu: u32,
     owner: u64,
     is_user: bool,
@@ -96,25 +98,60 @@ impl Recorder {
         self.recording
     }
 
+    /// Takes notice of what is new in the directory.
     fn meet(&mut self) {
-        let known: HashSet<u64> = self.recording.processes.keys().copied().collect();
-        for entry in self.directory.entries.iter().skip(self.seen) {
+        for entry in &self.directory.entries {
             if matches!(entry.subject, Subject::Dispatcher { .. })
-                && !known.contains(&entry.process)
+                && !self.recording.processes.contains_key(&entry.process)
             {
                 let names = &mut self.recording.processes;
                 names.insert(entry.process, entry.name.clone());
             }
-            for (place, is_user) in [(entry.ring, false), (entry.user_ring, true)] {
-                self.readers.extend(place.map(|place| Reader {
+        }
+        for reader in &mut self.readers {
+            if let Some(entry) = self.directory.entries.get(reader.entry) {
+                reader.owner = entry.process;
+            }
+        }
+        let new = self.directory.entries.iter().enumerate().skip(self.seen);
+        for (place, entry) in new {
+            for (ring, is_user) in [(entry.ring, false), (entry.user_ring, true)] {
+                self.readers.extend(ring.map(|ring| Reader {
+                    entry: place,
                     cpu: entry.cpu,
                     owner: entry.process,
                     is_user,
-                    ring: RingReader::new(place),
+                    ring: RingReader::new(ring),
                 }));
             }
         }
         self.seen = self.directory.entries.len();
+    }
+
+    /// Takes the new events out of all rings.
+    fn drain(&mut self, memory: &dyn Memory) {
+        let (groups, events) = (self.groups, &mut self.recording.events);
+        for reader in &mut self.readers {
+            let (cpu, owner, is_user) = (reader.cpu, reader.owner, reader.is_user);
+            reader.ring.drain(memory, |event| {
+                let kind = Kind::from_number(event.kind);
+                let is_asked_for =
+                    kind.is_some_and(|kind| kind == Kind::Object || groups.contains(kind.group()));
+                if !is_asked_for {
+                    return;
+                }
+                if events.len() < MOST_EVENTS {
+                    events.push(Noted {
+                        cpu,
+                        owner,
+                        is_user,
+                        event,
+                    });
+                } else {
+                    self.excess += 1;
+                }
+            });
+        }
     }
 }
 
@@ -145,32 +182,18 @@ impl Watch for Recorder {
     }
 
     fn look(&mut self, memory: &dyn Memory) -> bool {
+        // What is there now is of those whose rings they were.
+        self.drain(memory);
         if !self.directory.update(memory, &self.data) {
             return true;
         }
         self.meet();
-        let (groups, events) = (self.groups, &mut self.recording.events);
-        for reader in &mut self.readers {
-            let (cpu, owner, is_user) = (reader.cpu, reader.owner, reader.is_user);
-            reader.ring.drain(memory, |event| {
-                let kind = Kind::from_number(event.kind);
-                let is_asked_for =
-                    kind.is_some_and(|kind| kind == Kind::Object || groups.contains(kind.group()));
-                if !is_asked_for {
-                    return;
-                }
-                if events.len() < MOST_EVENTS {
-                    events.push(Noted {
-                        cpu,
-                        owner,
-                        is_user,
-                        event,
-                    });
-                } else {
-                    self.excess += 1;
-                }
-            });
-        }
         true
+    }
+
+    fn look_back(&mut self, memory: &dyn Memory) {
+        self.look(memory);
+        // What was met just now is read as well.
+        self.drain(memory);
     }
 }

@@ -118,7 +118,7 @@ fn process(number: u64) -> u64 {
 /// Records what is in the memory now.
 fn record(guest: &Guest) -> Recording {
     let mut recorder = recorder();
-    assert!(recorder.look(guest));
+    recorder.look_back(guest);
     recorder.finish()
 }
 
@@ -228,6 +228,7 @@ fn an_event_that_is_not_whole_yet_is_waited_for_once() {
     let mut guest = Guest::new(&["one"]);
     guest.note(1, 1, Kind::Mark, 0, 0, 0);
     let mut recorder = recorder();
+    assert!(recorder.look(&guest));
     recorder.look(&guest);
     // The next place is reserved, and filled after the second look.
     let ring = Guest::ring(1);
@@ -271,6 +272,26 @@ fn a_lost_return_does_not_hold_anything_open() {
         .map(|item| (item.name.as_str(), item.start, item.end.unwrap()))
         .collect();
     assert_eq!(calls, [("method 1", 10, 30), ("method 2", 30, 40)]);
+}
+
+#[test]
+fn a_process_that_is_started_again_is_another() {
+    let mut guest = Guest::new(&["server"]);
+    let mut recorder = recorder();
+    guest.note(1, 1, Kind::Mark, 0, 0, 0);
+    recorder.look(&guest);
+    let next = 2 << 32 | 1;
+    guest.put(
+        ENTRIES + 8 * (ENTRY_WORDS as u64 + Word::Process as u64),
+        next,
+    );
+    recorder.look(&guest);
+    guest.note(1, 2, Kind::Mark, 0, 0, 0);
+    recorder.look(&guest);
+    let recording = recorder.finish();
+    let owners: Vec<u64> = recording.events.iter().map(|noted| noted.owner).collect();
+    assert_eq!(owners, [process(1), next]);
+    assert_eq!(recording.processes[&next], "server");
 }
 
 fn any_event() -> impl Strategy<Value = Noted> {
@@ -328,6 +349,7 @@ proptest! {
             guest.0[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }
         recorder.look(&guest);
+        recorder.look_back(&guest);
         let recording = recorder.finish();
         let items = items(&recording, &Names::default());
         check_nesting(&items);
