@@ -136,7 +136,7 @@ pub struct Run {
 #[command(
     after_help = "The trace is a JSON file in the format of Chrome's trace events: open it at \
     ui.perfetto.dev or in chrome://tracing.\n\nEvents: all, none, or names between commas: calls, \
-    kernel-calls, switches, faults, interrupts, messages, processes, user.\n\n\
+    kernel-calls, switches, faults, interrupts, messages, processes, user, objects.\n\n\
     Everything else is as with `kiln run`."
 )]
 pub struct Trace {

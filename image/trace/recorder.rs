@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kiln_object::trace::{COMMAND_WORD, Event, Groups, Kind, RING_WORD};
 
@@ -39,6 +39,8 @@ pub struct Recording {
     pub lost: u64,
     /// Rings or processes that the kernel had no room for.
     pub missed: u64,
+    /// How long the machine ran after the last event, about.
+    pub tail: Duration,
     /// Whether the kernel noted anything at all.
     pub is_found: bool,
 }
@@ -62,6 +64,8 @@ pub struct Recorder {
     readers: Vec<Reader>,
     recording: Recording,
     excess: u64,
+    /// When an event was last found.
+    found: Instant,
 }
 
 impl Recorder {
@@ -76,6 +80,7 @@ impl Recorder {
             readers: Vec::new(),
             recording: Recording::default(),
             excess: 0,
+            found: Instant::now(),
         }
     }
 
@@ -131,6 +136,7 @@ impl Recorder {
     /// Takes the new events out of all rings.
     fn drain(&mut self, memory: &dyn Memory) {
         let (groups, events) = (self.groups, &mut self.recording.events);
+        let before = events.len();
         for reader in &mut self.readers {
             let (cpu, owner, is_user) = (reader.cpu, reader.owner, reader.is_user);
             reader.ring.drain(memory, |event| {
@@ -152,6 +158,9 @@ impl Recorder {
                 }
             });
         }
+        if events.len() != before {
+            self.found = Instant::now();
+        }
     }
 }
 
@@ -159,8 +168,8 @@ impl Watch for Recorder {
     fn command_words(&self) -> Vec<String> {
         let mut groups = self.groups;
         if groups.intersects(Groups::CALLS | Groups::KERNEL_CALLS) {
-            // What is called has its name by what processes note of it.
-            groups |= Groups::USER;
+            // What is called has its name by what is noted of it.
+            groups |= Groups::OBJECTS;
         }
         let names = kiln_object::trace::GROUP_NAMES.iter();
         let names: Vec<_> = names
@@ -195,5 +204,6 @@ impl Watch for Recorder {
         self.look(memory);
         // What was met just now is read as well.
         self.drain(memory);
+        self.recording.tail = self.found.elapsed();
     }
 }

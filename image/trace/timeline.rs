@@ -102,7 +102,8 @@ pub fn items(recording: &Recording, names: &Names) -> Vec<Item> {
         .filter(|noted| noted.event.stamp <= last)
         .collect();
     events.sort_by_key(|noted| (noted.cpu, noted.event.stamp));
-    let end = recording.clock.ns(last);
+    let tail = u64::try_from(recording.tail.as_nanos()).unwrap_or(u64::MAX);
+    let end = recording.clock.ns(last).saturating_add(tail);
     for of_cpu in events.chunk_by(|one, other| one.cpu == other.cpu) {
         let mut processor = Processor::default();
         let cpu = of_cpu.first().map_or(0, |noted| noted.cpu);

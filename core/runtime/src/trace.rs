@@ -19,15 +19,27 @@ use crate::dispatcher::{CURRENT_THREAD, page};
 #[inline(always)]
 #[must_use]
 pub fn is_on() -> bool {
+    wants::<{ Groups::USER.bits() }>()
+}
+
+/// Whether the process is to say which interfaces its objects have.
+#[inline(always)]
+#[must_use]
+pub(crate) fn wants_objects() -> bool {
+    wants::<{ Groups::OBJECTS.bits() }>()
+}
+
+#[inline(always)]
+fn wants<const GROUPS: u32>() -> bool {
     #[cfg(kiln_freestanding)]
     {
         // SAFETY: reads a word of the dispatcher's page, where the user GS base leads.
         unsafe {
             core::arch::asm!(
-                "test byte ptr gs:[{place}], {groups}",
+                "test dword ptr gs:[{place}], {groups}",
                 "jnz {yes}",
                 place = const kiln_object::dispatcher::TRACE_GROUPS,
-                groups = const Groups::USER.bits(),
+                groups = const GROUPS,
                 yes = label { return true },
                 options(nostack, readonly),
             );
@@ -36,7 +48,7 @@ pub fn is_on() -> bool {
     }
     #[cfg(not(kiln_freestanding))]
     {
-        page().trace.groups.load(Ordering::Relaxed) & u64::from(Groups::USER.bits()) != 0
+        page().trace.groups.load(Ordering::Relaxed) & u64::from(GROUPS) != 0
     }
 }
 
@@ -63,7 +75,7 @@ pub fn mark(name: &'static str, value: u64) {
 }
 
 /// Notes the hash of the interface of an object that clients know as `name`; the caller has asked
-/// [`is_on`].
+/// [`wants_objects`].
 pub(crate) fn object(name: kiln_object::ObjectName, interface: u64) {
     record(head(Kind::Object, 0), name.raw(), interface);
 }

@@ -6,6 +6,7 @@ mod busybox;
 mod c_programs;
 mod debian;
 mod endings;
+mod events;
 mod faulty;
 mod hostile;
 mod image_contents;
@@ -24,6 +25,7 @@ pub fn add(tests: &mut Tests) {
     boot::add(tests);
     c_programs::add(tests);
     endings::add(tests);
+    events::add(tests);
     interruption::add(tests);
     streams::add(tests);
     busybox::add(tests);

@@ -175,7 +175,7 @@ pub fn enter_dispatcher(dispatcher: &Dispatcher) {
     let mut words = first_words(DISPATCHER, cpu, process.id(), process.name(), account);
     words[Entry::Token as usize] = core::ptr::from_ref(dispatcher) as u64;
     words[Entry::Pages as usize] = physical(process.change(|space| space.resident_pages_place()));
-    if groups().contains(Groups::USER)
+    if groups().intersects(Groups::USER | Groups::OBJECTS)
         && let Some(first) = give_ring(dispatcher)
     {
         words[Entry::UserRing as usize] = first.physical();

@@ -34,11 +34,13 @@ bitflags::bitflags! {
         const PROCESSES = 1 << 6;
         /// What processes note themselves.
         const USER = 1 << 7;
+        /// The interfaces of objects, for the names of calls to them.
+        const OBJECTS = 1 << 8;
     }
 }
 
 /// The groups and their names, as on the command line.
-pub const GROUP_NAMES: [(&str, Groups); 8] = [
+pub const GROUP_NAMES: [(&str, Groups); 9] = [
     ("calls", Groups::CALLS),
     ("kernel-calls", Groups::KERNEL_CALLS),
     ("switches", Groups::SWITCHES),
@@ -47,6 +49,7 @@ pub const GROUP_NAMES: [(&str, Groups); 8] = [
     ("messages", Groups::MESSAGES),
     ("processes", Groups::PROCESSES),
     ("user", Groups::USER),
+    ("objects", Groups::OBJECTS),
 ];
 
 impl Groups {
@@ -156,7 +159,7 @@ kinds! {
     ProcessEnd = 16 in PROCESSES,
     /// An object is handed out. `a`: its name; `b`: its interface's hash; `small`: 0 if the process
     /// serves it itself, [`holder`] of the process that holds it if the kernel does.
-    Object = 17 in USER,
+    Object = 17 in OBJECTS,
     /// A span of the process's own begins. `small`: bytes of its name, and its thread from bit 8;
     /// `a`: the name's address; `b`: a value.
     Begin = 18 in USER,

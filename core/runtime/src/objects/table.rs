@@ -85,7 +85,7 @@ impl Table {
         let place = self.take_place(payer)?;
         let slot = self.slot(place).ok_or(Error::Exhausted)?;
         // It is needed when the object is in its place and called already.
-        let interface = trace::is_on().then(|| object.interface_hash());
+        let interface = trace::wants_objects().then(|| object.interface_hash());
         // SAFETY: `take_place` took the place off the list of free ones, or off the never used.
         let generation = unsafe { slot.fill(Contents::new(object, owner, rights, payer)) };
         let name = ObjectName::new(place, generation);
