@@ -213,6 +213,12 @@ pub fn add(tests: &mut Tests) {
             output.text()
         })
     });
+    tests.add("tool::counter", || {
+        let manifest = places::sources().join("examples/counter/counter.toml");
+        let output = kiln(["run".as_ref(), manifest.as_os_str()])?.expect_status(0)?;
+        let expected = "42; Hello, process 2.1: it is 42; reset: Err(Denied)\n";
+        ensure(output.text().contains(expected), || output.text())
+    });
     tests.add("tool::examples", || {
         // What the examples say is for people; that they can be made is checked, in a copy,
         // since lock files are written beside manifests.

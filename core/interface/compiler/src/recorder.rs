@@ -105,6 +105,10 @@ fn variant(method: &Method) -> TokenStream {
         };
         quote! { #name: #kind }
     });
+    let fields: Vec<_> = fields.collect();
+    if fields.is_empty() {
+        return quote! { #name };
+    }
     quote! { #name { #(#fields),* } }
 }
 

@@ -27,10 +27,17 @@ fn main() {
 
 fn talk() -> Result<String, Error> {
     let counter = Object::<dyn Counter>::bind("counter")?;
+    count(&counter, Caller(startup().process))
+}
+
+fn count(counter: &dyn Counter, myself: Caller) -> Result<String, Error> {
     let sum = counter.add(40).and_then(|_| counter.add(2))?;
     let mut answer = [0; 64];
     // What is given as the caller is not sent: the kernel says who calls.
-    let length = counter.describe(Caller(startup().process), &mut answer)?;
+    let length = counter.describe(myself, "Hello", &mut answer)?;
     let text = String::from_utf8_lossy(answer.get(..length).unwrap_or_default());
     Ok(format!("{sum}; {text}; reset: {:?}\n", counter.reset()))
 }
+
+#[cfg(test)]
+mod tests;

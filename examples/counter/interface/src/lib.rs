@@ -12,11 +12,16 @@ pub trait Counter {
     #[method(1, right = WRITE)]
     fn add(&self, amount: u64) -> Result<u64, Error>;
 
-    /// Writes a sentence about the counter to `answer`; answers how long it is.
-    #[method(2, right = READ)]
-    fn describe(&self, caller: Caller, answer: &mut [u8]) -> Result<usize, Error>;
+    /// Writes `greeting` and a sentence about the counter to `answer`; answers how long that is.
+    #[method(2, right = READ, idempotent)]
+    fn describe(
+        &self,
+        caller: Caller,
+        #[bound(16)] greeting: &str,
+        answer: &mut [u8],
+    ) -> Result<usize, Error>;
 
     /// Starts again at zero.
-    #[method(3, right = CONTROL)]
+    #[method(3, right = CONTROL, idempotent)]
     fn reset(&self) -> Result<(), Error>;
 }

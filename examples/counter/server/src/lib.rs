@@ -25,8 +25,9 @@ impl Counter for CounterServer {
         }
     }
 
-    fn describe(&self, caller: Caller, answer: &mut [u8]) -> Result<usize, Error> {
-        let text = format!("{:?} sees {}", caller.0, self.value.load(Relaxed));
+    fn describe(&self, caller: Caller, greeting: &str, answer: &mut [u8]) -> Result<usize, Error> {
+        let value = self.value.load(Relaxed);
+        let text = format!("{greeting}, {:?}: it is {value}", caller.0);
         answer
             .get_mut(..text.len())
             .ok_or(Error::TooLarge)?

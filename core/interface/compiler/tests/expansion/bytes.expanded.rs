@@ -823,7 +823,7 @@ mod bytes_methods {
     BytesCall { Read { offset : u64 }, Rename { from : ::kiln_object::recorder::Vec < u8
     >, to : ::kiln_object::recorder::Vec < u8 > }, Set { name :
     ::kiln_object::recorder::Vec < u8 >, attributes : Attributes, list :
-    ::kiln_object::recorder::Vec < u64 > }, Get {}, Turn { bytes :
+    ::kiln_object::recorder::Vec < u64 > }, Get, Turn { bytes :
     ::kiln_object::recorder::Vec < u8 > } } #[doc =
     "Stands in for a [`Bytes`] in tests on the host: it notes calls and gives the answers that the test says."]
     #[derive(Debug, Default)] #[allow(dead_code, reason =
