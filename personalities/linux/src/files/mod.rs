@@ -255,31 +255,20 @@ pub fn files() -> &'static Files {
 /// # Errors
 /// Why the directory cannot be entered.
 pub fn initialise(files: &Files, terminal: &Terminal, directory: &[u8]) -> Result<(), Errno> {
-    let console: Arc<dyn Object> = Arc::new(ConsoleTerminal);
-    let path = b"/dev/console";
-    let shared = Arc::new(Description::new(
-        console,
-        O_RDWR | O_LARGEFILE,
-        path.to_vec(),
-    ));
-    let input = if terminal.input_is_terminal() {
-        Arc::clone(&shared)
-    } else {
-        Arc::new(Description::new(
-            Arc::new(ConsoleInput),
-            O_RDONLY,
-            Vec::new(),
-        ))
+    let open = |console: Arc<dyn Object>, flags, path: &[u8]| {
+        Arc::new(Description::new(console, flags, path.to_vec()))
     };
-    let output = if terminal.output_is_terminal() {
-        shared
-    } else {
-        Arc::new(Description::new(
-            Arc::new(ConsoleOutput),
-            O_WRONLY,
-            Vec::new(),
-        ))
-    };
+    let (is_in, is_out) = (terminal.input_is_terminal(), terminal.output_is_terminal());
+    let shared = (is_in || is_out).then(|| {
+        open(
+            Arc::new(ConsoleTerminal),
+            O_RDWR | O_LARGEFILE,
+            b"/dev/console",
+        )
+    });
+    let shared = |whether: bool| shared.as_ref().filter(|_| whether).map(Arc::clone);
+    let input = shared(is_in).unwrap_or_else(|| open(Arc::new(ConsoleInput), O_RDONLY, b""));
+    let output = shared(is_out).unwrap_or_else(|| open(Arc::new(ConsoleOutput), O_WRONLY, b""));
     let mut descriptors = files.descriptors.lock();
     for (descriptor, description) in [(0, &input), (1, &output), (2, &output)] {
         descriptors.replace(descriptor, Arc::clone(description), false)?;

@@ -10,6 +10,7 @@ use kiln_interface::kernel::AddressSpace;
 use kiln_object::layout::USER_END;
 use linux_raw_sys::general as abi;
 
+use super::strings::{STRING_BYTES, Strings};
 use super::{Prepared, files, open_files};
 use crate::call::Call;
 use crate::entry::TRACING;
@@ -20,9 +21,6 @@ use crate::{LINUX, process, program_memory, rewrite, signal, strace, time};
 
 /// Most strings that `execve` takes; their bytes are bounded by the stack.
 const STRINGS: usize = 1 << 18;
-
-/// Most bytes of one string, with its NUL.
-const STRING_BYTES: usize = 128 << 10;
 
 /// Most bytes of all strings.
 const ALL_BYTES: usize = 2 << 20;
@@ -58,9 +56,9 @@ fn execute(call: &Call<'_>, path: Vec<u8>, first_array: usize) -> Answer {
     let mut room = ALL_BYTES;
     let mut arguments = strings(call.pointer(first_array), &mut room)?;
     let environment = strings(call.pointer(first_array + 1), &mut room)?;
-    if arguments.is_empty() {
+    if arguments.count() == 0 {
         // A program always has a name.
-        arguments.push(Vec::new());
+        arguments.push(b"");
     }
     let prepared =
         Prepared::find(&path, arguments, environment).map_err(|failure| failure.errno())?;
@@ -79,8 +77,8 @@ fn execute(call: &Call<'_>, path: Vec<u8>, first_array: usize) -> Answer {
 }
 
 /// A NULL-terminated array of strings.
-fn strings(mut address: u64, room: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut strings = Vec::new();
+fn strings(mut address: u64, room: &mut usize) -> Result<Strings, Errno> {
+    let mut strings = Strings::default();
     if address == 0 {
         return Ok(strings);
     }
@@ -89,7 +87,7 @@ fn strings(mut address: u64, room: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
         if string == 0 {
             return Ok(strings);
         }
-        if strings.len() == STRINGS {
+        if strings.count() == STRINGS {
             return Err(Errno::E2BIG);
         }
         let string =
@@ -98,7 +96,7 @@ fn strings(mut address: u64, room: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
                 other => other,
             })?;
         *room = room.checked_sub(string.len() + 9).ok_or(Errno::E2BIG)?;
-        strings.push(string);
+        strings.push(&string);
         address += 8;
     }
 }

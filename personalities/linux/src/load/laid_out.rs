@@ -3,14 +3,13 @@
 //! The build tool laid it out and the kernel mapped it: what is left is the bytes of the file behind
 //! its data, which have to be zero, and what every program finds.
 
-use alloc::vec::Vec;
-
 use kiln_object::layout::PAGE_BYTES;
 use kiln_object::program::LaidOut;
 
 use super::Failure;
 use super::plan::Refusal;
 use super::start::{Placed, Randomness, Start};
+use super::strings::Strings;
 use crate::memory::Range;
 use crate::{LINUX, program_memory};
 
@@ -19,8 +18,8 @@ use crate::{LINUX, program_memory};
 pub(super) fn complete(
     value: &[u8],
     path: &[u8],
-    arguments: Vec<Vec<u8>>,
-    environment: Vec<Vec<u8>>,
+    arguments: Strings,
+    environment: Strings,
 ) -> Result<(u64, u64), Failure> {
     let bad = Refusal::Malformed("what the image says of it");
     let (program, executable) = LaidOut::parse(value).ok_or(bad)?;

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod script;
 pub mod stack;
 mod start;
+pub mod strings;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,6 +30,7 @@ use image::Image;
 use plan::Refusal;
 use script::BadScript;
 use start::{Placed, Randomness, Start};
+use strings::Strings;
 
 /// Why the program cannot be started.
 #[derive(Debug)]
@@ -130,13 +132,14 @@ pub fn run_first_program() -> ! {
     let mut path = None;
     let mut laid_out = None;
     let mut directory = &b"/"[..];
-    let mut arguments = Vec::new();
-    let mut environment = Vec::new();
+    let room = startup.configuration_bytes as usize;
+    let mut arguments = Strings::with_room(room);
+    let mut environment = Strings::with_room(room);
     for record in kiln_runtime::configuration().records() {
         if record.is(key::PROGRAM_ARGUMENT) {
-            arguments.push(record.value.to_vec());
+            arguments.push(record.value);
         } else if record.is(key::PROGRAM_ENVIRONMENT) {
-            environment.push(record.value.to_vec());
+            environment.push(record.value);
         } else if record.is(key::PROGRAM_PATH) {
             path = Some(record.value);
         } else if record.is(key::PROGRAM_DIRECTORY) {
@@ -156,8 +159,8 @@ pub fn run_first_program() -> ! {
         kiln_runtime::log_line!("the image's configuration names no program");
         exit_image(127);
     };
-    if arguments.is_empty() {
-        arguments.push(path.to_vec());
+    if arguments.count() == 0 {
+        arguments.push(path);
     }
     let loaded = match laid_out {
         Some(laid_out) => laid_out::complete(laid_out, path, arguments, environment),
@@ -181,11 +184,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn find(
-        path: &[u8],
-        mut arguments: Vec<Vec<u8>>,
-        environment: Vec<Vec<u8>>,
-    ) -> Result<Self, Failure> {
+    fn find(path: &[u8], mut arguments: Strings, environment: Strings) -> Result<Self, Failure> {
         let random = Randomness::draw().map_err(Failure::Map)?;
         let (file, executable, start) = find_program(path, &mut arguments)?;
         let program = Image::prepare(&file, start)?;
@@ -254,7 +253,7 @@ impl Prepared {
 /// absolute path and its first bytes.
 fn find_program(
     path: &[u8],
-    arguments: &mut Vec<Vec<u8>>,
+    arguments: &mut Strings,
 ) -> Result<(Readable, Vec<u8>, Vec<u8>), Failure> {
     let mut path = path.to_vec();
     for depth in 0..=script::DEPTH {
@@ -269,13 +268,18 @@ fn find_program(
             return Ok((file, full_path, start));
         };
         let script = script.map_err(Failure::Script)?;
-        let part = |range: core::ops::Range<usize>| start.get(range).unwrap_or_default().to_vec();
-        let interpreter: Vec<u8> = part(script.interpreter);
+        let part = |range: core::ops::Range<usize>| start.get(range).unwrap_or_default();
+        let interpreter = part(script.interpreter);
         // The script's path takes the place of its name, behind the interpreter and its argument.
-        let mut before = Vec::from([interpreter.clone()]);
-        before.extend(script.argument.map(part));
-        before.push(core::mem::replace(&mut path, interpreter));
-        arguments.splice(0..1.min(arguments.len()), before);
+        let mut all = Strings::default();
+        all.push(interpreter);
+        if let Some(argument) = script.argument {
+            all.push(part(argument));
+        }
+        all.push(&path);
+        all.push_rest(arguments);
+        *arguments = all;
+        path = interpreter.to_vec();
     }
     Err(Failure::TooDeep)
 }

@@ -5,10 +5,8 @@
 
 use alloc::vec::Vec;
 
+use super::strings::Strings;
 use crate::errno::Errno;
-
-/// Longest single string, with its NUL (`MAX_ARG_STRLEN`).
-const STRING_BYTES: usize = 128 << 10;
 
 /// Most bytes of all strings and pointers together: a quarter of the stack's 8 MiB.
 const ALL_BYTES: usize = 2 << 20;
@@ -17,9 +15,9 @@ const ALL_BYTES: usize = 2 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
     /// `argv`.
-    pub arguments: &'a [Vec<u8>],
+    pub arguments: &'a Strings,
     /// `envp`.
-    pub environment: &'a [Vec<u8>],
+    pub environment: &'a Strings,
     /// The path that was executed (`AT_EXECFN`).
     pub file_name: &'a [u8],
     /// For `AT_RANDOM`.
@@ -50,16 +48,16 @@ pub struct InitialStack {
 /// # Errors
 /// `E2BIG` if the strings are too long or too many.
 pub fn lay_out(content: &Content<'_>, top: u64) -> Result<InitialStack, Errno> {
-    let strings = |list: &[Vec<u8>]| list.iter().map(|string| string.len() + 1).sum::<usize>();
-    let all = content.arguments.iter().chain(content.environment);
-    if all.clone().any(|string| string.len() >= STRING_BYTES) {
+    if content.arguments.is_too_long() || content.environment.is_too_long() {
         return Err(Errno::E2BIG);
     }
-    let argument_bytes = strings(content.arguments);
-    let environment_bytes = strings(content.environment);
+    let argument_bytes = content.arguments.bytes().len();
+    let environment_bytes = content.environment.bytes().len();
     // argc, both terminators, the auxiliary vector with the three entries added here and AT_NULL.
-    let words =
-        3 + content.arguments.len() + content.environment.len() + 2 * (content.auxiliary.len() + 4);
+    let words = 3
+        + content.arguments.count()
+        + content.environment.count()
+        + 2 * (content.auxiliary.len() + 4);
     let fixed = content.file_name.len() + 1 + content.platform.len() + 1 + 16 + 8;
     let total = argument_bytes + environment_bytes + words * 8 + fixed + 32;
     if total > ALL_BYTES {
@@ -78,7 +76,7 @@ pub fn lay_out(content: &Content<'_>, top: u64) -> Result<InitialStack, Errno> {
         bytes: Vec::with_capacity((top - pointer) as usize),
         base: pointer,
     };
-    writer.word(content.arguments.len() as u64);
+    writer.word(content.arguments.count() as u64);
     writer.pointers(content.arguments, arguments);
     writer.pointers(content.environment, environment);
     let auxiliary = writer.position();
@@ -97,9 +95,8 @@ pub fn lay_out(content: &Content<'_>, top: u64) -> Result<InitialStack, Errno> {
     writer.bytes.extend_from_slice(&content.random);
     writer.pad_to(platform);
     writer.string(content.platform);
-    for string in all {
-        writer.string(string);
-    }
+    writer.bytes.extend_from_slice(content.arguments.bytes());
+    writer.bytes.extend_from_slice(content.environment.bytes());
     writer.string(content.file_name);
     writer.pad_to(top);
     Ok(InitialStack {
@@ -130,10 +127,13 @@ impl Writer {
         self.bytes.push(0);
     }
 
-    fn pointers(&mut self, strings: &[Vec<u8>], mut address: u64) {
-        for string in strings {
-            self.word(address);
-            address += string.len() as u64 + 1;
+    fn pointers(&mut self, strings: &Strings, address: u64) {
+        let mut start = address;
+        for (byte, after) in strings.bytes().iter().zip(address + 1..) {
+            if *byte == 0 {
+                self.word(start);
+                start = after;
+            }
         }
         self.word(0);
     }
@@ -147,9 +147,18 @@ impl Writer {
 mod tests {
     use alloc::vec;
 
+    use super::super::strings::STRING_BYTES;
     use super::*;
 
     const TOP: u64 = 0x7fff_ffff_0000;
+
+    fn list(strings: &[&[u8]]) -> Strings {
+        let mut list = Strings::default();
+        for string in strings {
+            list.push(string);
+        }
+        list
+    }
 
     fn words_at(stack: &InitialStack, address: u64) -> impl Iterator<Item = u64> {
         let start = (address - stack.pointer) as usize;
@@ -167,14 +176,14 @@ mod tests {
 
     #[test]
     fn a_program_finds_everything_where_the_abi_says() {
-        let arguments = vec![b"ls".to_vec(), b"-l".to_vec(), b"".to_vec()];
-        let environment = vec![b"HOME=/".to_vec(), b"LANG=C".to_vec()];
+        let arguments = [&b"ls"[..], b"-l", b""];
+        let environment = [&b"HOME=/"[..], b"LANG=C"];
         for odd in 0..20 {
             let file_name = vec![b'x'; odd + 1];
             let stack = lay_out(
                 &Content {
-                    arguments: &arguments,
-                    environment: &environment,
+                    arguments: &list(&arguments),
+                    environment: &list(&environment),
                     file_name: &file_name,
                     random: [7; 16],
                     platform: b"x86_64",
@@ -188,11 +197,11 @@ mod tests {
             let mut words = words_at(&stack, stack.pointer);
             assert_eq!(words.next(), Some(3));
             for argument in &arguments {
-                assert_eq!(string_at(&stack, words.next().unwrap()), argument);
+                assert_eq!(string_at(&stack, words.next().unwrap()), *argument);
             }
             assert_eq!(words.next(), Some(0));
             for variable in &environment {
-                assert_eq!(string_at(&stack, words.next().unwrap()), variable);
+                assert_eq!(string_at(&stack, words.next().unwrap()), *variable);
             }
             assert_eq!(words.next(), Some(0));
             let mut auxiliary = Vec::new();
@@ -218,11 +227,11 @@ mod tests {
 
     #[test]
     fn too_much_is_refused() {
-        let content = |arguments: &[Vec<u8>]| {
+        let content = |arguments: &[&[u8]]| {
             lay_out(
                 &Content {
-                    arguments,
-                    environment: &[],
+                    arguments: &list(arguments),
+                    environment: &list(&[]),
                     file_name: b"x",
                     random: [0; 16],
                     platform: b"x86_64",
@@ -232,9 +241,9 @@ mod tests {
             )
             .map(|stack| stack.bytes.len())
         };
-        assert_eq!(content(&[vec![b'a'; STRING_BYTES]]), Err(Errno::E2BIG));
-        assert!(content(&[vec![b'a'; STRING_BYTES - 1]]).is_ok());
-        assert_eq!(content(&vec![vec![b'a'; 9]; 200_000]), Err(Errno::E2BIG));
+        assert_eq!(content(&[&[b'a'; STRING_BYTES]]), Err(Errno::E2BIG));
+        assert!(content(&[&[b'a'; STRING_BYTES - 1]]).is_ok());
+        assert_eq!(content(&vec![&[b'a'; 9][..]; 200_000]), Err(Errno::E2BIG));
         assert!(content(&[]).is_ok());
     }
 }

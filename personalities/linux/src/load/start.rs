@@ -8,6 +8,7 @@ use kiln_object::layout::{PAGE_BYTES, USER_END};
 use linux_raw_sys::auxvec;
 
 use super::plan::PROGRAM_HEADER_BYTES;
+use super::strings::Strings;
 use super::{Failure, stack};
 use crate::errno::Errno;
 use crate::files::files as open_files;
@@ -59,9 +60,9 @@ pub(super) struct Start {
     /// The absolute path of the file.
     pub executable: Vec<u8>,
     /// `argv`.
-    pub arguments: Vec<Vec<u8>>,
+    pub arguments: Strings,
     /// `envp`.
-    pub environment: Vec<Vec<u8>>,
+    pub environment: Strings,
     /// What its layout is drawn from.
     pub random: Randomness,
 }
@@ -93,8 +94,9 @@ impl Start {
         map_stack(stack_top.next_multiple_of(PAGE_BYTES))?;
         let initial = self.stack(stack_top, &auxiliary_vector(program))?;
         program_memory::copy_out(initial.pointer, &initial.bytes).map_err(Failure::Map)?;
-        remember(self.executable, &initial);
-        Ok((program.entry, initial.pointer))
+        let pointer = initial.pointer;
+        remember(self.executable, initial);
+        Ok((program.entry, pointer))
     }
 }
 
@@ -195,20 +197,18 @@ fn auxiliary_vector(program: &Placed) -> [(u64, u64); AUXILIARY_ENTRIES] {
 }
 
 /// Keeps what `/proc/self` tells.
-fn remember(executable: Vec<u8>, initial: &stack::InitialStack) {
-    let part = |start: u64, end: u64| {
-        let range = (start - initial.pointer) as usize..(end - initial.pointer) as usize;
-        initial.bytes.get(range).unwrap_or_default().to_vec()
-    };
+fn remember(executable: Vec<u8>, initial: stack::InitialStack) {
+    let place = |address: u64| (address - initial.pointer) as usize;
+    let (auxiliary, length) = initial.auxiliary;
     let mut program = open_files().program.lock();
     let name = executable
         .rsplit(|byte| *byte == b'/')
         .next()
         .unwrap_or_default();
     program.name = name.get(..15).unwrap_or(name).to_vec();
-    program.arguments = part(initial.arguments.0, initial.arguments.1);
-    program.environment = part(initial.environment.0, initial.environment.1);
-    let (address, length) = initial.auxiliary;
-    program.auxiliary = part(address, address + length as u64);
+    program.arguments = place(initial.arguments.0)..place(initial.arguments.1);
+    program.environment = place(initial.environment.0)..place(initial.environment.1);
+    program.auxiliary = place(auxiliary)..place(auxiliary) + length;
+    program.stack = initial.bytes;
     program.path = executable;
 }

@@ -34,17 +34,20 @@ impl DescriptorList {
 
 /// `cmdline`
 pub fn command_line(files: &Files, text: &mut Vec<u8>) {
-    text.extend_from_slice(&files.program.lock().arguments);
+    let program = files.program.lock();
+    text.extend_from_slice(program.part(&program.arguments));
 }
 
 /// `environ`
 pub fn environment(files: &Files, text: &mut Vec<u8>) {
-    text.extend_from_slice(&files.program.lock().environment);
+    let program = files.program.lock();
+    text.extend_from_slice(program.part(&program.environment));
 }
 
 /// `auxv`
 pub fn auxiliary_vector(files: &Files, text: &mut Vec<u8>) {
-    text.extend_from_slice(&files.program.lock().auxiliary);
+    let program = files.program.lock();
+    text.extend_from_slice(program.part(&program.auxiliary));
 }
 
 /// `comm`
