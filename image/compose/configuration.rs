@@ -41,10 +41,14 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
     let personality = manifest.personality.name;
     for home in homes(&manifest.servers, manifest.root.writable) {
         record(key::SERVER, home.name.as_bytes());
+        let (name, on_call) = (home.name.clone(), home.is_on_call());
         failure(&mut record, &home.name, manifest.home_policy(&home));
         let names = [home.name.as_str()].into_iter().chain(home.servers);
         let names: Vec<&str> = names.collect();
         record(key::HOME, names.join("\0").as_bytes());
+        if on_call {
+            record(key::ON_CALL, name.as_bytes());
+        }
     }
     for copy in manifest.personality.copies {
         for _ in 0..copy.count {
@@ -121,6 +125,7 @@ mod tests {
                 .iter()
                 .any(|v| v.starts_with("PATH=/"))
         );
+        assert_eq!(values(key::ON_CALL), ["name_space", "image_root"]);
         assert!(read.is_set(key::TRACE_SYSTEM_CALLS));
         assert!(!read.is_set(key::ROOT_WRITABLE));
     }

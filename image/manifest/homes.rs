@@ -2,7 +2,7 @@
 //!
 //! A server starts after those that it calls, so that nobody waits for one that waits for him.
 
-use crate::components::{Home, PERSONALITIES, Server};
+use crate::components::{Home, Needed, PERSONALITIES, Server};
 
 /// Name of the home in the kernel.
 pub const KERNEL: &str = "kernel_home";
@@ -19,6 +19,19 @@ pub struct Shared {
     pub home: Home,
     /// Names of the servers in it, in starting order.
     pub servers: Vec<&'static str>,
+}
+
+impl Shared {
+    /// Whether it is started by the first call to it: all servers in it are there for the personality
+    /// alone. One that the manifest names for its own sake may do something that nobody calls for.
+    #[must_use]
+    pub fn is_on_call(&self) -> bool {
+        let mut servers = self.servers.iter();
+        self.home != Home::Kernel
+            && servers.all(|name| {
+                Server::from_name(name).is_some_and(|one| one.needed != Needed::WhenNamed)
+            })
+    }
 }
 
 /// A server that cannot live where the manifest puts it.

@@ -22,6 +22,8 @@ pub mod key {
     pub const RESTART: &str = "restart";
     /// `server\0milliseconds`: how much processor time a call to the server may take.
     pub const CALL_LIMIT: &str = "call_limit";
+    /// A process of servers that is started by the first call to it.
+    pub const ON_CALL: &str = "server.on_call";
     /// Component name of the personality that runs the program.
     pub const PERSONALITY: &str = "personality";
     /// Path of the program in the root file system.

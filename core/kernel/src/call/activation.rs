@@ -10,6 +10,7 @@ use core::ptr;
 
 use kiln_object::Error;
 
+use super::entry::CallFrame;
 use super::extended_state::{self, Saved};
 use crate::process::{Dispatcher, Process};
 
@@ -88,6 +89,17 @@ pub enum State {
         /// Its vector state.
         extended: Saved,
     },
+    /// It waits for a server that was called and is not ready yet.
+    Calling {
+        /// Who calls.
+        dispatcher: &'static Dispatcher,
+        /// Who is called.
+        target: &'static Process,
+        /// The caller's thread pointer.
+        thread_pointer: u64,
+        /// The caller's vector state.
+        extended: Saved,
+    },
     /// The process that it waited in has ended: its innermost caller that lives is told.
     Stranded,
     /// No process that it was in lives.
@@ -102,6 +114,8 @@ pub struct Activation {
     /// The last place is for a wait in the innermost call, which leaves no record.
     places: [Place; DEPTH + 1],
     state: Cell<State>,
+    /// The registers of the call that it makes again, in [`State::Calling`].
+    call: Cell<CallFrame>,
     busy_ns: Cell<u64>,
     since_ns: Cell<u64>,
 }
@@ -160,6 +174,7 @@ impl Activation {
             used: Cell::new(0),
             places: Default::default(),
             state: Cell::new(State::New { entry }),
+            call: Cell::new(CallFrame::default()),
             busy_ns: Cell::new(0),
             since_ns: Cell::new(0),
         }
@@ -180,6 +195,17 @@ impl Activation {
     /// Says what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.set(state);
+    }
+
+    /// The registers of the call that it makes again.
+    #[must_use]
+    pub fn call(&self) -> CallFrame {
+        self.call.get()
+    }
+
+    /// Notes the registers of the call that it makes again.
+    pub fn set_call(&self, call: CallFrame) {
+        self.call.set(call);
     }
 
     /// Counts time from `now` (monotonic ns) on: it runs.
@@ -258,7 +284,9 @@ impl Activation {
             State::New { .. } if ptr::eq(self.home.process(), process) => {
                 self.state.set(State::Ended);
             }
-            State::Waiting { dispatcher, .. } if ptr::eq(dispatcher.process(), process) => {
+            State::Waiting { dispatcher, .. } | State::Calling { dispatcher, .. }
+                if ptr::eq(dispatcher.process(), process) =>
+            {
                 self.strand();
             }
             _ => {}

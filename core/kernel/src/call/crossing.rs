@@ -15,8 +15,12 @@ use super::native::{answer_error, clear};
 use super::{current_dispatcher, run, set_current};
 use crate::home;
 use crate::memory::user_copy;
-use crate::process;
+use crate::process::{self, Process};
 use crate::processor::PerCpu;
+use crate::schedule;
+
+/// Length of the instruction that made the call.
+const SYSCALL_BYTES: u64 = 2;
 
 /// Takes the caller's processor over to the target, or answers why not.
 #[inline(always)]
@@ -40,8 +44,11 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     let target = process::find(ProcessId::from_raw(frame.rdi)).ok_or(Error::ServerDied)?;
     let entry = target.entries.call();
     if entry == 0 {
-        // It is not ready, or it lives in the kernel.
-        return home::call(target, frame, word);
+        // It lives in the kernel, waits for a call, or is not ready.
+        return match home::call(target, frame, word) {
+            Err(Error::Busy) => wait_for(frame, target),
+            done => done,
+        };
     }
     let cpu = PerCpu::here().cpu_number.get();
     let callee = target.dispatcher(cpu)?;
@@ -84,6 +91,25 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     frame.r14 = base + CALL_SLOT_INPUT;
     frame.r15 = base + CALL_SLOT_OUTPUT;
     Ok(())
+}
+
+/// A process that takes no calls is started if it waits for one, and the call made once it is ready.
+#[cold]
+fn wait_for(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error> {
+    if target.call_up()? {
+        schedule::wait_for_start(frame, target)
+    } else if target.entries.call() != 0 {
+        // It became ready just now.
+        again(frame);
+        Ok(())
+    } else {
+        Err(Error::Busy)
+    }
+}
+
+/// Lets the caller make its call once more.
+pub(crate) fn again(frame: &mut CallFrame) {
+    frame.rip = frame.rip.wrapping_sub(SYSCALL_BYTES);
 }
 
 /// Takes the callee's processor back to the caller with the answer.

@@ -7,7 +7,7 @@
 use core::arch::naked_asm;
 
 /// General registers of a native call; the order is the order of the pushes below.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 #[allow(missing_docs, reason = "the names are the registers'")]
 pub struct CallFrame {

@@ -51,7 +51,7 @@ impl ProcessInterface for Itself {
 
     fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
         self.living()?;
-        self.0.entries.set(call, reflected, trap)?;
+        self.0.set_entries(call, reflected, trap)?;
         // The CPU keeps a copy of the reflection entry.
         if let Some(dispatcher) = current_dispatcher() {
             set_current(dispatcher);

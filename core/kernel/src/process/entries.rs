@@ -11,6 +11,8 @@ pub struct Entries {
     call: AtomicU64,
     reflected: AtomicU64,
     trap: AtomicU64,
+    /// Where calls will enter, once they may.
+    held: AtomicU64,
 }
 
 impl Entries {
@@ -34,6 +36,25 @@ impl Entries {
         self.reflected.store(reflected, Ordering::Release);
         self.trap.store(trap, Ordering::Release);
         Ok(())
+    }
+
+    /// As [`Entries::set`], but calls may not enter before [`Entries::admit`].
+    ///
+    /// # Errors
+    /// As [`Entries::set`].
+    pub fn set_and_hold(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
+        if call >= USER_END {
+            return Err(Error::BadArgument);
+        }
+        self.set(0, reflected, trap)?;
+        self.held.store(call, Ordering::Release);
+        Ok(())
+    }
+
+    /// Lets calls in where the last [`Entries::set_and_hold`] said.
+    pub fn admit(&self) {
+        self.call
+            .store(self.held.load(Ordering::Acquire), Ordering::Release);
     }
 
     /// Where calls enter.
@@ -69,5 +90,16 @@ mod tests {
         assert_eq!(entries.call(), 0);
         assert_eq!(entries.set(0x1000, 0, 0x2000), Ok(()));
         assert_eq!((entries.call(), entries.trap()), (0x1000, 0x2000));
+    }
+
+    #[test]
+    fn calls_that_are_held_enter_when_they_are_admitted() {
+        let entries = Entries::default();
+        let refused = entries.set_and_hold(USER_END, 0, 0);
+        assert_eq!(refused, Err(Error::BadArgument));
+        assert_eq!(entries.set_and_hold(0x1000, 0, 0x2000), Ok(()));
+        assert_eq!((entries.call(), entries.trap()), (0, 0x2000));
+        entries.admit();
+        assert_eq!(entries.call(), 0x1000);
     }
 }

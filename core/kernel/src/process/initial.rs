@@ -125,6 +125,10 @@ fn prepare() -> Result<(), Problem> {
     supervisor::initialise(image.records, homes.iter().map(|home| home.process));
     for home in homes {
         let process = home.process;
+        if image.is_on_call(process) {
+            process.put_on_call();
+            continue;
+        }
         image
             .furnish(home, homes)
             .and_then(|()| match &home.component {
@@ -139,8 +143,8 @@ fn prepare() -> Result<(), Problem> {
     Ok(())
 }
 
-/// Gives `process`, which was renewed, what the image gave it at the start, and lets it begin before
-/// all others on its CPU.
+/// Gives `process`, which is empty, what the image has for it, and lets it begin before all others on
+/// its CPU.
 ///
 /// # Errors
 /// What loading and starting answer; `NotFound` for a process that is not the image's.
@@ -203,6 +207,12 @@ impl Image {
             });
         }
         Ok(homes)
+    }
+
+    /// Whether the process waits for a call before it is anything.
+    fn is_on_call(&self, process: &Process) -> bool {
+        let mut names = self.records.values(key::ON_CALL);
+        names.any(|name| name == process.name().as_bytes())
     }
 
     /// The servers that live in the component called `name`.

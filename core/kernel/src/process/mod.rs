@@ -27,6 +27,7 @@ pub use supervisor::ended;
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;
 use crate::object::{Share, Table};
+use crate::processor::PerCpu;
 use crate::{schedule, trace};
 
 /// Processes at a time.
@@ -45,6 +46,10 @@ static INCARNATIONS: [AtomicU32; PROCESSES] = [const { AtomicU32::new(1) }; PROC
 const STARTING: u32 = 0;
 const READY: u32 = 1;
 const ENDED: u32 = 2;
+/// It is empty until somebody calls it.
+const ON_CALL: u32 = 3;
+/// Somebody called it, and it is not ready yet.
+const CALLED: u32 = 4;
 
 /// One process. It is never freed, only emptied, so that references to it stay valid; a server that
 /// is started again is the same process in its next incarnation.
@@ -62,6 +67,8 @@ pub struct Process {
     making: AtomicU64,
     /// CPUs on which it has an activation, as bits.
     started: AtomicU64,
+    /// CPUs on which somebody waits until it is ready, as bits.
+    callers: AtomicU64,
     /// CPUs that have not let go of it since it ended, as bits.
     pub(crate) awaited: AtomicU64,
     /// The next process that has ended and that some CPU has not let go of.
@@ -118,6 +125,7 @@ impl Process {
             dispatchers: [const { AtomicPtr::new(null_mut()) }; CPUS],
             making: AtomicU64::new(0),
             started: AtomicU64::new(0),
+            callers: AtomicU64::new(0),
             awaited: AtomicU64::new(0),
             next_ending: AtomicPtr::new(core::ptr::null_mut()),
             entries: Entries::default(),
@@ -287,10 +295,67 @@ impl Process {
         if self.state.load(Ordering::Relaxed) == READY {
             return;
         }
-        // An error means that it is ready or has ended.
-        let _ = self
-            .state
-            .compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Relaxed);
+        let change = |from| {
+            self.state
+                .compare_exchange(from, READY, Ordering::SeqCst, Ordering::Relaxed)
+                .is_ok()
+        };
+        if change(STARTING) {
+            return;
+        }
+        if self.is_coming() {
+            self.entries.admit();
+            if change(CALLED) {
+                schedule::wake(self.callers.swap(0, Ordering::SeqCst));
+            }
+        }
+    }
+
+    /// Leaves it empty until somebody calls it.
+    fn put_on_call(&self) {
+        self.state.store(ON_CALL, Ordering::SeqCst);
+    }
+
+    /// Whether it was called and is not ready yet.
+    #[must_use]
+    pub fn is_coming(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CALLED
+    }
+
+    /// Starts it if it waits for a call; false if there is nothing to wait for.
+    ///
+    /// # Errors
+    /// Why it could not be started, which ends it.
+    pub fn call_up(&'static self) -> Result<bool, Error> {
+        let change =
+            self.state
+                .compare_exchange(ON_CALL, CALLED, Ordering::SeqCst, Ordering::SeqCst);
+        if change.is_ok()
+            && let Err(error) = initial::start_again(self)
+        {
+            crate::error!("{} could not be started: {error}", self.name);
+            schedule::end_later(self, 0);
+            return Err(error);
+        }
+        if !self.is_coming() {
+            return Ok(false);
+        }
+        self.callers
+            .fetch_or(1 << PerCpu::number(), Ordering::SeqCst);
+        // It may have become ready in between.
+        Ok(self.is_coming())
+    }
+
+    /// Sets where the kernel enters it; calls only when it is ready, if somebody waits for that.
+    ///
+    /// # Errors
+    /// As [`Entries::set`].
+    pub fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
+        if self.is_coming() {
+            self.entries.set_and_hold(call, reflected, trap)
+        } else {
+            self.entries.set(call, reflected, trap)
+        }
     }
 
     /// Ends it: nobody finds it any more. False if it had ended before.
@@ -306,6 +371,7 @@ impl Process {
         if let Some(slot) = TABLE.get(self.id().index() as usize) {
             slot.store(core::ptr::null_mut(), Ordering::SeqCst);
         }
+        schedule::wake(self.callers.swap(0, Ordering::SeqCst));
         true
     }
 

@@ -182,6 +182,13 @@ pub fn ask(number: u32, request: Request) {
     }
 }
 
+/// Has the processors in `cpus`, a mask, look whether something of theirs can go on.
+pub fn wake(cpus: u64) {
+    for number in super::flush::bits(cpus) {
+        ask(number, Request::Mail);
+    }
+}
+
 /// Leaves a message for processor `number`.
 pub(super) fn post(number: u32, message: Message) -> Result<(), Full> {
     cpu(number).ok_or(Full)?.mailbox.send(message)?;

@@ -48,6 +48,20 @@ pub fn end_current(what: &str, status: u32) -> ! {
 
 /// Ends `process`. If it is the running one, the caller leaves it at once.
 pub(super) fn end(process: &'static Process, status: u32) {
+    announce_end(process, status);
+    if let Some(here) = cpu::here() {
+        let_go(here);
+    }
+}
+
+/// Ends `process`, of which this processor lets go, as the others do, when it leaves whatever it is
+/// doing now.
+pub fn end_later(process: &'static Process, status: u32) {
+    announce_end(process, status);
+    cpu::ask(PerCpu::number(), Request::End);
+}
+
+fn announce_end(process: &'static Process, status: u32) {
     if process.is_program() {
         power::off(ExitStatus::Code((status & 0xff) as u8));
     }
@@ -61,9 +75,6 @@ pub(super) fn end(process: &'static Process, status: u32) {
         for number in bits(cpus & !(1 << own)) {
             cpu::ask(number, Request::End);
         }
-    }
-    if let Some(here) = cpu::here() {
-        let_go(here);
     }
 }
 

@@ -97,6 +97,7 @@ fn is_ready(activation: &Activation, now: u64) -> bool {
             deadline,
             ..
         } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
+        State::Calling { target, .. } => !target.is_coming(),
         State::Running | State::Ended => false,
     }
 }

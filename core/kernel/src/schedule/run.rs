@@ -2,11 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
+use kiln_object::Error;
 use kiln_object::call::ReturnWord;
 
 use super::cpu;
 use super::ending::unwind;
 use crate::call::activation::{Activation, State};
+use crate::call::crossing::again;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
 use crate::call::extended_state;
 use crate::call::local::{
@@ -15,6 +17,7 @@ use crate::call::local::{
 use crate::call::native::{answer_error, clear};
 use crate::call::{current_dispatcher, set_current};
 use crate::interrupt::InterruptFrame;
+use crate::process::Process;
 use crate::{processor, soft_interrupt, time};
 
 /// Leaves whatever ran: goes on with what the running activation still has, or with the next one.
@@ -65,6 +68,28 @@ pub fn wait(frame: &mut CallFrame, deadline: u64) {
         extended,
     });
     next(frame);
+}
+
+/// Lets the caller, which calls `target`, wait until that is ready or has ended; then it makes its
+/// call again.
+///
+/// # Errors
+/// `Exhausted` without memory for its vector state.
+pub fn wait_for_start(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error> {
+    let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
+        return Err(Error::BadMethod);
+    };
+    let extended = activation.hide_extended_state()?;
+    activation.pause(time::monotonic_ns());
+    activation.set_call(*frame);
+    activation.set_state(State::Calling {
+        dispatcher,
+        target,
+        thread_pointer: take_thread_pointer(),
+        extended,
+    });
+    next(frame);
+    Ok(())
 }
 
 /// Fills `frame` with the next activation that can go on, waiting for one if there is none.
@@ -140,6 +165,18 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             clear(frame);
             frame.rax = ReturnWord::answer(0, 0);
             frame.rdx = dispatcher.page().pending.load(Ordering::Acquire);
+        }
+        State::Calling {
+            dispatcher,
+            thread_pointer,
+            extended,
+            ..
+        } => {
+            set_current(dispatcher);
+            set_thread_pointer(thread_pointer);
+            extended.reveal();
+            *frame = activation.call();
+            again(frame);
         }
         State::Stranded => {
             if !unwind(activation, frame) {
