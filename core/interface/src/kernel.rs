@@ -167,6 +167,14 @@ pub trait Process {
     /// (`NotFound` if it was not).
     #[method(9, right = CONTROL)]
     fn wake(&self, cpu: u32) -> Result<(), Error>;
+
+    /// Has the soft interrupt `DEATH` raised whenever a process has ended.
+    #[method(20, right = CONTROL, idempotent)]
+    fn watch_deaths(&self) -> Result<(), Error>;
+
+    /// Whether that process lives.
+    #[method(21, right = READ, idempotent)]
+    fn lives(&self, process: ProcessId) -> Result<bool, Error>;
 }
 
 /// The machine's console.

@@ -147,7 +147,12 @@ impl Binder for Surroundings {
         Ok(REFERENCE)
     }
 
-    fn bind(&self, bootstrap: RawReference, _hash: u64) -> Result<RawReference, Error> {
+    fn bind(
+        &self,
+        bootstrap: RawReference,
+        _hash: u64,
+        _idempotent: &'static [u16],
+    ) -> Result<RawReference, Error> {
         Ok(bootstrap)
     }
 }

@@ -26,6 +26,8 @@ pub mod soft_interrupt {
     pub const FAULT_DONE: u64 = 1 << 7;
     /// Another dispatcher of the same process wants attention.
     pub const WAKE: u64 = 1 << 8;
+    /// A process has ended: the references that it held are nobody's any more.
+    pub const DEATH: u64 = 1 << 9;
 }
 
 /// [`TrapFrame::vector`] of a program that was stopped because a soft interrupt is pending; no

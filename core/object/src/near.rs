@@ -33,11 +33,17 @@ pub trait Binder: Transport + 'static {
     fn server(&self, name: &str) -> Result<RawReference, Error>;
 
     /// A reference to the object with the interface `hash` that the server with this bootstrap object
-    /// serves.
+    /// serves. Of its methods, those of `idempotent` may be tried again at a server that was started
+    /// in the place of one that died.
     ///
     /// # Errors
     /// What the server answers.
-    fn bind(&self, bootstrap: RawReference, hash: u64) -> Result<RawReference, Error>;
+    fn bind(
+        &self,
+        bootstrap: RawReference,
+        hash: u64,
+        idempotent: &'static [u16],
+    ) -> Result<RawReference, Error>;
 
     /// Gives a reference back.
     ///
@@ -220,7 +226,7 @@ impl<I: Callable + ?Sized, T: Binder> Object<I, T> {
         T: Default,
     {
         let transport = T::default();
-        let reference = transport.bind(bootstrap, I::HASH)?;
+        let reference = transport.bind(bootstrap, I::HASH, I::IDEMPOTENT)?;
         Ok(Self::new(Reference::new(reference), transport))
     }
 

@@ -262,6 +262,8 @@ pub struct KernelInformation {
     pub memory_free: AtomicU64,
     /// Bit 0: FSGSBASE may be used.
     pub features: AtomicU64,
+    /// How many processes have ended; it grows when nobody finds the process any more.
+    pub deaths: AtomicU64,
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use kiln_object::{
     Rights, Transport,
 };
 
-use crate::{Far, objects, startup};
+use crate::{Far, Lasting, objects, rebinding, startup};
 
-/// An object of interface `I`, near or far.
-pub type Object<I> = kiln_object::Object<I, Far>;
+/// An object of interface `I`, near or far. If it was bound by name, it is that of the server which lives
+/// now.
+pub type Object<I> = kiln_object::Object<I, Lasting>;
 
 impl Binder for Far {
     #[inline(always)]
@@ -34,16 +35,65 @@ impl Binder for Far {
         startup().server(name).ok_or(Error::NotFound)
     }
 
-    fn bind(&self, bootstrap: RawReference, hash: u64) -> Result<RawReference, Error> {
-        let object = ask(bootstrap, universal::BIND, [hash, 0])?;
-        Ok(RawReference {
-            process: bootstrap.process,
-            object,
-        })
+    fn bind(
+        &self,
+        bootstrap: RawReference,
+        hash: u64,
+        idempotent: &'static [u16],
+    ) -> Result<RawReference, Error> {
+        let _ = idempotent;
+        bind_now(bootstrap, hash)
     }
 
     fn release(&self, reference: RawReference) -> Result<(), Error> {
         ask(reference, universal::RELEASE, [0, 0]).map(|_| ())
+    }
+}
+
+impl Binder for Lasting {
+    #[inline(always)]
+    fn this_process(&self) -> ProcessId {
+        Far.this_process()
+    }
+
+    #[inline]
+    fn near(&self, reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+        Far.near(reference)
+    }
+
+    fn server(&self, name: &str) -> Result<RawReference, Error> {
+        Far.server(name)
+    }
+
+    fn bind(
+        &self,
+        bootstrap: RawReference,
+        hash: u64,
+        idempotent: &'static [u16],
+    ) -> Result<RawReference, Error> {
+        let reference = bind_now(bootstrap, hash)?;
+        rebinding::note(reference, bootstrap.object, hash, idempotent);
+        Ok(reference)
+    }
+
+    fn release(&self, reference: RawReference) -> Result<(), Error> {
+        Far.release(reference)
+    }
+}
+
+/// Binds to the server with this bootstrap object, or to its successor: the caller may have learned of
+/// it before it was started again.
+fn bind_now(bootstrap: RawReference, hash: u64) -> Result<RawReference, Error> {
+    match bind_once(bootstrap, hash) {
+        Err(Error::ServerDied) => {
+            let now = startup().successor(bootstrap.process);
+            let process = now
+                .filter(|now| *now != bootstrap.process)
+                .ok_or(Error::ServerDied)?;
+            let object = bootstrap.object;
+            bind_once(RawReference { process, object }, hash)
+        }
+        bound => bound,
     }
 }
 
@@ -53,8 +103,12 @@ impl Binder for Far {
 /// # Errors
 /// `WrongInterface` if it serves none, or one with another hash; `Denied` if this process is not
 /// among its clients.
+///
+/// A stub over [`Far`] made of it is told of the server's death for good; one over [`Lasting`] goes on.
 pub fn bind<I: Interface + ?Sized>(bootstrap: RawReference) -> Result<Reference<I>, Error> {
-    Far.bind(bootstrap, I::HASH).map(Reference::new)
+    Lasting
+        .bind(bootstrap, I::HASH, I::IDEMPOTENT)
+        .map(Reference::new)
 }
 
 /// As [`bind`], of the server that the image's manifest calls `name`.
@@ -112,6 +166,15 @@ pub fn take_back<I: ?Sized, J: ?Sized>(
 ) -> Result<(), Error> {
     let words = [process.raw(), given.raw().object.raw()];
     ask(own.raw(), universal::TAKE_BACK, words).map(|_| ())
+}
+
+/// Binds without a note of it.
+pub(crate) fn bind_once(bootstrap: RawReference, hash: u64) -> Result<RawReference, Error> {
+    let object = ask(bootstrap, universal::BIND, [hash, 0])?;
+    Ok(RawReference {
+        process: bootstrap.process,
+        object,
+    })
 }
 
 /// Asks for a universal method, here if the object is here.

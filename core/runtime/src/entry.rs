@@ -70,7 +70,7 @@ pub fn run(main: fn()) -> ! {
         crate::log_line!("the kernel does not take that the server is ready: {error}");
         exit(SOFTWARE_FAILURE);
     }
-    crate::thread::run_others_forever()
+    crate::objects::forget_the_dead()
 }
 
 #[cfg(kiln_freestanding)]

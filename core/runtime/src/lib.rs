@@ -29,6 +29,7 @@ pub mod kernel_objects;
 pub mod objects;
 #[cfg(all(kiln_freestanding, not(kiln_kernel)))]
 mod panic;
+mod rebinding;
 mod root_image;
 mod spin_lock;
 mod start_information;
@@ -42,6 +43,7 @@ pub use binding::{Object, accept, bind, bind_server, grant, release, take_back};
 pub use kernel_objects::{
     address_space, clock, console, log, machine, process, random, root_pages,
 };
+pub use rebinding::Lasting;
 pub use root_image::root_image;
 pub use spin_lock::{RawSpinLock, SpinMutex, SpinMutexGuard};
 pub use start_information::{configuration, kernel_information, startup};

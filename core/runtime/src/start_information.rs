@@ -89,6 +89,7 @@ mod source {
         cpus_online: AtomicU64::new(1),
         memory_free: AtomicU64::new(64 << 20),
         features: AtomicU64::new(0),
+        deaths: AtomicU64::new(0),
     };
 
     pub fn startup() -> &'static Startup {

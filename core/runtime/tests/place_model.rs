@@ -85,8 +85,8 @@ impl Place {
 }
 
 impl Recycle for Place {
-    fn recycle(&self, _slot: &Slot, payer: ProcessId) {
-        assert_eq!(payer, OWNER);
+    fn recycle(&self, _slot: &Slot, payer: ProcessId, owner: ProcessId) {
+        assert_eq!((payer, owner), (OWNER, OWNER));
         self.recycled.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -161,7 +161,12 @@ impl Binder for Near {
         Err(Error::NotFound)
     }
 
-    fn bind(&self, bootstrap: RawReference, _hash: u64) -> Result<RawReference, Error> {
+    fn bind(
+        &self,
+        bootstrap: RawReference,
+        _hash: u64,
+        _idempotent: &'static [u16],
+    ) -> Result<RawReference, Error> {
         Ok(bootstrap)
     }
 }

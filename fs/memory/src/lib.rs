@@ -39,7 +39,7 @@ fn main() {
     use alloc::sync::Arc;
     use kiln_interface::file::FileTreeDispatch;
     use kiln_object::configuration::key;
-    use kiln_runtime::{Far, Object, configuration, objects, startup, time};
+    use kiln_runtime::{Lasting, Object, configuration, objects, startup, time};
 
     let process = startup().process;
     let limit = configuration()
@@ -50,7 +50,7 @@ fn main() {
         configuration()
             .is_set(key::ROOT_WRITABLE)
             .then(|| match Object::bind("image_root") {
-                Ok(root) => Box::new(LowerServer::new(root, Far, process)) as Box<dyn Lower>,
+                Ok(root) => Box::new(LowerServer::new(root, Lasting, process)) as Box<dyn Lower>,
                 Err(error) => panic!("the root to lie over cannot be reached: {error}"),
             });
     let clock: Clock = || i64::try_from(time::wall_clock_ns()).unwrap_or(i64::MAX);

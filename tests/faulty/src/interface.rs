@@ -20,7 +20,7 @@ pub trait Faulty {
     fn make(&self, caller: Caller) -> Result<Reference<dyn Item>, Error>;
 
     /// How many items live.
-    #[method(4, right = READ)]
+    #[method(4, right = READ, idempotent)]
     fn items(&self) -> Result<u64, Error>;
 
     /// Calls `method` of `target` with two words, in this server's name; answers the status and the

@@ -73,7 +73,9 @@ impl Faulty for Server {
     }
 
     fn fail_next(&self, kind: u32) -> Result<u64, Error> {
-        let next = FaultyStub::new(bind_server::<dyn Faulty>("faulty_second")?, Far);
+        let next = bind_server::<dyn Faulty>("faulty_second")
+            .or_else(|_| bind_server::<dyn Faulty>("faulty_server"))?;
+        let next = FaultyStub::new(next, Far);
         Ok(match next.fail(kind) {
             Ok(()) => 0,
             Err(error) => u64::from(error.code()),

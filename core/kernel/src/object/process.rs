@@ -11,7 +11,7 @@ use crate::call::activation::Entry;
 use crate::call::kernel_object::{Afterwards, afterwards};
 use crate::call::{current_dispatcher, set_current, set_thread_pointer};
 use crate::memory::heap;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::{schedule, soft_interrupt};
 
 /// One incarnation: whoever has the object of an ended one has no say in the next.
@@ -114,6 +114,16 @@ impl ProcessInterface for Itself {
         }
         soft_interrupt::raise(self.0.dispatcher(cpu)?, WAKE);
         Ok(())
+    }
+
+    fn watch_deaths(&self) -> Result<(), Error> {
+        self.living()?;
+        self.0.watch_deaths();
+        Ok(())
+    }
+
+    fn lives(&self, process: ProcessId) -> Result<bool, Error> {
+        Ok(process == ProcessId::KERNEL || process::find(process).is_some())
     }
 
     fn processor_time(&self) -> Result<u64, Error> {

@@ -172,6 +172,7 @@ fn information_page() -> Option<(Frame, &'static KernelInformation)> {
         Ordering::Relaxed,
     );
     frames::publish(information);
+    supervisor::publish(information);
     Some((frame, information))
 }
 

@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
 use spin::{Mutex, Once};
@@ -22,7 +22,7 @@ use spin::{Mutex, Once};
 pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
 pub use entries::Entries;
 pub use initial::{console_owner, start};
-pub use supervisor::ended;
+pub use supervisor::{ended, tell_of_death};
 
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;
@@ -81,6 +81,8 @@ pub struct Process {
     pub share: Share,
     /// The page with its startup block.
     startup: Once<Frame>,
+    /// It is told when others end.
+    watches: AtomicBool,
 }
 
 /// Offsets in a [`Process`] for the straight line of a call.
@@ -132,6 +134,7 @@ impl Process {
             objects: Table::new(),
             share: Share::new(program),
             startup: Once::new(),
+            watches: AtomicBool::new(false),
         }));
         slot.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
         crate::event!(ProcessStart, 0, id.raw());
@@ -403,6 +406,11 @@ impl Process {
         self.started.fetch_and(!bit, Ordering::AcqRel);
     }
 
+    /// Has it told from now on when others end.
+    pub fn watch_deaths(&self) {
+        self.watches.store(true, Ordering::Release);
+    }
+
     /// CPUs on which it has an activation, as bits.
     #[must_use]
     pub fn started_cpus(&self) -> u64 {
@@ -448,6 +456,7 @@ impl Process {
         }
         self.entries.set(0, 0, 0)?;
         self.started.store(0, Ordering::Release);
+        self.watches.store(false, Ordering::Release);
         for dispatcher in self.made_dispatchers() {
             dispatcher.renew()?;
         }

@@ -67,6 +67,7 @@ fn announce_end(process: &'static Process, status: u32) {
     }
     let own = PerCpu::number();
     if process.mark_ended(status) {
+        crate::process::tell_of_death();
         let cpus = start::scheduling() | 1 << own;
         process.awaited.store(cpus, Ordering::SeqCst);
         let mut first = ENDING.lock();

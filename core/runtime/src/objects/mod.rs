@@ -3,6 +3,7 @@
 //! A name is good for one process, its owner: a call by anybody else is answered as if there were
 //! nothing. What a client holds here is bounded, so that none can take the table from the others.
 
+mod death;
 mod primitives;
 mod slot;
 mod table;
@@ -22,10 +23,12 @@ use kiln_object::{
 };
 
 use crate::{SpinMutex, dispatcher, startup};
+pub(crate) use death::forget_the_dead;
+pub use death::on_death;
 pub use table::OBJECTS_PER_CLIENT;
 use table::Table;
 
-static OBJECTS: Objects = Objects::new();
+static OBJECTS: Objects = Objects::new(death::lives);
 
 /// Lets the process's clients (the `clients` of its startup block) bind to `object`.
 ///
@@ -33,6 +36,7 @@ static OBJECTS: Objects = Objects::new();
 /// those who bind from then on. Where several servers live in the process it is the one whose `main`
 /// runs that serves; so a server says in its `main` what it serves.
 pub fn serve(object: Arc<dyn Dispatch>) {
+    death::watch();
     OBJECTS.serve(crate::home::starting(), object);
 }
 
@@ -53,6 +57,7 @@ pub fn export(
     owner: ProcessId,
     rights: Rights,
 ) -> Result<RawReference, Error> {
+    death::look();
     let object = OBJECTS.table.insert(object, owner, rights, owner)?;
     Ok(RawReference {
         process: startup().process,
@@ -126,14 +131,17 @@ struct Objects {
     roots: SpinMutex<Vec<(Root, Arc<dyn Dispatch>)>>,
     /// What was answered to whom for which root, to answer the same again.
     bound: SpinMutex<BTreeMap<(ProcessId, Root), ObjectName>>,
+    /// Whether a process lives.
+    lives: fn(ProcessId) -> bool,
 }
 
 impl Objects {
-    const fn new() -> Self {
+    const fn new(lives: fn(ProcessId) -> bool) -> Self {
         Self {
             table: Table::new(),
             roots: SpinMutex::new(Vec::new()),
             bound: SpinMutex::new(BTreeMap::new()),
+            lives,
         }
     }
 
@@ -244,13 +252,21 @@ impl Objects {
                 }
                 let [process, rights, ..] = *words;
                 let rights = u32::try_from(rights).map_err(|_| Error::BadArgument)?;
+                let owner = ProcessId::from_raw(process);
                 // The giver pays: nobody's share can be used up by what others give him.
                 let name = self.table.insert(
                     contents.share_object(),
-                    ProcessId::from_raw(process),
+                    owner,
                     contents.rights & Rights::from_bits_retain(rights),
                     caller,
                 )?;
+                // Asked afterwards: whoever ends later is forgotten, with what he has got.
+                if !(self.lives)(owner) {
+                    if let Some(inside) = self.table.enter(name, owner) {
+                        inside.close();
+                    }
+                    return Err(Error::ServerDied.into());
+                }
                 Ok(name_reply(name))
             }
             universal::TAKE_BACK => {

@@ -104,8 +104,8 @@ pub struct Inside<'a> {
 
 /// Takes places that became free.
 pub trait Recycle {
-    /// `slot` is free and the caller's alone; `payer` has one object less.
-    fn recycle(&self, slot: &Slot, payer: ProcessId);
+    /// `slot` is free and the caller's alone; `payer` pays for one object less, `owner` has one less.
+    fn recycle(&self, slot: &Slot, payer: ProcessId, owner: ProcessId);
 }
 
 impl Slot {
@@ -188,9 +188,9 @@ impl Slot {
             unsafe { (*place).take() }
         });
         if let Some(contents) = contents {
-            let payer = contents.payer;
+            let (payer, owner) = (contents.payer, contents.owner);
             drop(contents);
-            recycle.recycle(self, payer);
+            recycle.recycle(self, payer, owner);
         }
     }
 }

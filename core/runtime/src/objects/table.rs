@@ -46,6 +46,8 @@ struct Free {
     next: u32,
     /// Objects by the client that pays for them.
     shares: BTreeMap<ProcessId, u32>,
+    /// Names by the process that has them.
+    owners: BTreeMap<ProcessId, u32>,
 }
 
 impl Table {
@@ -57,6 +59,7 @@ impl Table {
                 places: Vec::new(),
                 next: 1,
                 shares: BTreeMap::new(),
+                owners: BTreeMap::new(),
             }),
         }
     }
@@ -82,7 +85,7 @@ impl Table {
         rights: Rights,
         payer: ProcessId,
     ) -> Result<ObjectName, Error> {
-        let place = self.take_place(payer)?;
+        let place = self.take_place(payer, owner)?;
         let slot = self.slot(place).ok_or(Error::Exhausted)?;
         // It is needed when the object is in its place and called already.
         let interface = trace::wants_objects().then(|| object.interface_hash());
@@ -93,6 +96,11 @@ impl Table {
             trace::object(name, interface);
         }
         Ok(name)
+    }
+
+    /// Who has names here.
+    pub fn owners(&self) -> Vec<ProcessId> {
+        self.free.lock().owners.keys().copied().collect()
     }
 
     /// Takes every name from `owner`, as when the process is gone.
@@ -122,7 +130,7 @@ impl Table {
         Some(&chunk[place % CHUNK_SLOTS])
     }
 
-    fn take_place(&self, payer: ProcessId) -> Result<u32, Error> {
+    fn take_place(&self, payer: ProcessId, owner: ProcessId) -> Result<u32, Error> {
         let mut free = self.free.lock();
         let share = free.shares.get(&payer).copied().unwrap_or(0);
         if share >= OBJECTS_PER_CLIENT {
@@ -145,6 +153,7 @@ impl Table {
             }
         };
         free.shares.insert(payer, share + 1);
+        *free.owners.entry(owner).or_default() += 1;
         Ok(place)
     }
 
@@ -160,13 +169,16 @@ impl Table {
 }
 
 impl Recycle for Table {
-    fn recycle(&self, slot: &Slot, payer: ProcessId) {
+    fn recycle(&self, slot: &Slot, payer: ProcessId, owner: ProcessId) {
         let place = self.place_of(slot);
         let mut free = self.free.lock();
-        if let Some(share) = free.shares.get_mut(&payer) {
-            *share -= 1;
-            if *share == 0 {
-                free.shares.remove(&payer);
+        let free = &mut *free;
+        for (counts, process) in [(&mut free.shares, payer), (&mut free.owners, owner)] {
+            if let Some(count) = counts.get_mut(&process) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&process);
+                }
             }
         }
         if let Some(place) = place

@@ -123,7 +123,7 @@ fn grant(
 }
 
 fn with_root() -> (Objects, Arc<AtomicU64>) {
-    let objects = Objects::new();
+    let objects = Objects::new(|_| true);
     let (root, gone) = numbered(1);
     objects.serve(0, root);
     (objects, gone)
@@ -359,7 +359,7 @@ fn an_object_stays_until_the_calls_inside_have_left() {
 #[test]
 fn calls_stale_names_and_releases_at_once_leave_every_object_whole() {
     const ROUNDS: u64 = 100;
-    let objects: &Objects = Box::leak(Box::new(Objects::new()));
+    let objects: &Objects = Box::leak(Box::new(Objects::new(|_| true)));
     let current = AtomicU64::new(0);
     let done = AtomicBool::new(false);
     let made = AtomicU64::new(0);
@@ -444,7 +444,7 @@ fn servers_that_share_a_process_are_told_apart() {
             startup
         })
     }
-    let objects = Objects::new();
+    let objects = Objects::new(|_| true);
     let (first, _) = numbered(1);
     let (second, gone) = numbered(2);
     objects.serve(0, first);

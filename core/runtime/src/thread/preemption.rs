@@ -8,7 +8,7 @@ use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use kiln_object::dispatcher::soft_interrupt::{
-    CALL_DONE, FAULT_DONE, MESSAGE, PREEMPT, RETRY, TIMER, WAKE,
+    CALL_DONE, DEATH, FAULT_DONE, MESSAGE, PREEMPT, RETRY, TIMER, WAKE,
 };
 
 use super::scheduler::{Action, Scheduler, reason};
@@ -17,7 +17,7 @@ use crate::dispatcher::{self, page};
 
 /// What the scheduler sees to in a process that has not allowed that its threads are stopped: the rest
 /// is somebody else's.
-const ALWAYS: u64 = MESSAGE | RETRY | CALL_DONE | FAULT_DONE | WAKE;
+const ALWAYS: u64 = MESSAGE | RETRY | CALL_DONE | FAULT_DONE | WAKE | DEATH;
 
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 

@@ -21,6 +21,7 @@ pub(super) static INFORMATION: KernelInformation = KernelInformation {
     cpus_online: AtomicU64::new(1),
     memory_free: AtomicU64::new(0),
     features: AtomicU64::new(0),
+    deaths: AtomicU64::new(0),
 };
 
 pub(super) static PENDING: AtomicU64 = AtomicU64::new(0);

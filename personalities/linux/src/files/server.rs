@@ -10,16 +10,16 @@ use kiln_object::{Error, RawReference};
 use kiln_object::{Object, ProcessId, Reference};
 
 #[cfg(not(test))]
-pub use kiln_runtime::Far as Carrier;
+pub use kiln_runtime::{Far as Carrier, Lasting as LastingCarrier};
 
 #[cfg(test)]
-pub use super::switchboard::Carrier;
+pub use super::switchboard::{Carrier, Carrier as LastingCarrier};
 
-/// A tree of files in a server.
-pub type Tree = Object<dyn FileTree, Carrier>;
+/// A tree of files in a server, or in the one that was started in its place.
+pub type Tree = Object<dyn FileTree, LastingCarrier>;
 
 /// The mount table's server.
-pub type NameSpace = Object<dyn NameSpaceInterface, Carrier>;
+pub type NameSpace = Object<dyn NameSpaceInterface, LastingCarrier>;
 
 /// The process that this library lives in.
 #[must_use]

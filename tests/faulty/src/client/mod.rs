@@ -6,7 +6,7 @@ mod restarts;
 
 use kiln_interface::kernel::{Machine as _, Process as _};
 use kiln_object::{Error, ProcessId};
-use kiln_runtime::{Far, bind_server, machine, process, startup};
+use kiln_runtime::{Lasting, bind_server, machine, process, startup};
 
 use crate::interface::{Faulty, FaultyStub};
 use report::{failed, is_wanted, line};
@@ -14,7 +14,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 6] = [
+const CHECKS: [(&str, &str, Check); 8] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -29,6 +29,16 @@ const CHECKS: [(&str, &str, Check); 6] = [
         "restart",
         "a name finds the server that was started again",
         restarts::by_name,
+    ),
+    (
+        "restart",
+        "what may be tried again is, the rest is told once",
+        restarts::tried_again,
+    ),
+    (
+        "leak",
+        "a thousand restarts leave nothing behind",
+        restarts::leaks,
     ),
     (
         "restart",
@@ -67,8 +77,8 @@ pub fn main() {
 
 /// The stub for a server of that name, as it is now.
 #[track_caller]
-fn server(name: &str) -> FaultyStub<Far> {
-    FaultyStub::new(report::good(bind_server::<dyn Faulty>(name)), Far)
+fn server(name: &str) -> FaultyStub<Lasting> {
+    FaultyStub::new(report::good(bind_server::<dyn Faulty>(name)), Lasting)
 }
 
 /// Who serves that name now.

@@ -1,9 +1,9 @@
 //! Servers that are started again: by whose name, how often, and what is left of the old one.
 
-use kiln_object::{Error, ObjectName, RawReference};
-use kiln_runtime::{Far, bind, bind_server, startup};
+use kiln_object::{Error, RawReference, Reference};
+use kiln_runtime::{Far, bind_server, startup};
 
-use super::report::{expect, good};
+use super::report::{expect, good, line};
 use super::{error, process_of, server};
 use crate::failures::Failure;
 use crate::interface::{Faulty, Item as _, ItemStub};
@@ -23,10 +23,73 @@ pub fn by_name() {
         startup().successor(before.1),
         Some(process_of("faulty_server")),
     );
-    expect(old.count(), Err(Error::ServerDied));
-    expect(server("faulty_server").count(), Ok(1));
+    // What was bound by name goes on, for the old holder as for a new one.
+    expect(old.count(), Ok(1));
     expect(server("faulty_server").count(), Ok(2));
+    expect(old.count(), Ok(3));
 }
+
+/// A server that died while nobody called it: what may be tried again is, the rest is told once.
+pub fn tried_again() {
+    let first = server("faulty_server");
+    let second = server("faulty_second");
+    let kill = || {
+        // The other one's call ends it, so that this process has not been told.
+        expect(
+            second.fail_next(Failure::Exit as u32),
+            Ok(u64::from(Error::ServerDied.code())),
+        );
+    };
+    expect(first.items(), Ok(0));
+    kill();
+    expect(first.items(), Ok(0));
+    expect(first.count(), Ok(1));
+    kill();
+    expect(first.count(), Err(Error::ServerDied));
+    expect(first.count(), Ok(1));
+    // Again, for a reference that is two incarnations old, and for one that stays ended.
+    kill();
+    kill();
+    expect(first.items(), Ok(0));
+    expect(first.count(), Ok(1));
+    let never = server("faulty_never");
+    expect(never.items(), Ok(0));
+    expect(never.fail(Failure::Exit as u32), Err(Error::ServerDied));
+    for _ in 0..3 {
+        expect(never.items(), Err(Error::ServerDied));
+    }
+}
+
+/// Thousand restarts cost nothing in the end.
+pub fn leaks() {
+    let round = |failure: Failure| {
+        let died = server("faulty_server").fail(failure as u32);
+        expect(died, Err(Error::ServerDied));
+    };
+    // What is made once and kept.
+    for failure in [Failure::Divide, Failure::Exit, Failure::Overflow] {
+        round(failure);
+    }
+    let free = || {
+        let information = kiln_runtime::kernel_information();
+        information
+            .memory_free
+            .load(core::sync::atomic::Ordering::Relaxed)
+    };
+    let before = free();
+    for number in 0..1000 {
+        round(if number % 2 == 0 {
+            Failure::Exit
+        } else {
+            Failure::Instruction
+        });
+    }
+    line(format_args!("  free before {before}, after {}", free()));
+    expect(free() + LEAST >= before, true);
+}
+
+/// What a table in the kernel may have grown by.
+const LEAST: u64 = 16 << 10;
 
 /// A reference from the old server is none to the new one, even if the new one made the same.
 pub fn stale_references() {
@@ -48,11 +111,12 @@ pub fn stale_references() {
         kiln_object::ProcessId::new(process.index(), 0),
         kiln_object::ProcessId::new(process.index(), u32::MAX),
     ] {
-        let bootstrap = RawReference {
+        let guessed = RawReference {
             process: guess,
-            object: ObjectName::BOOTSTRAP,
+            ..new.reference().raw()
         };
-        expect(bind::<dyn Faulty>(bootstrap).err(), Some(Error::ServerDied));
+        let guessed = ItemStub::new(Reference::new(guessed), Far);
+        expect(guessed.number(), Err(Error::ServerDied));
     }
 }
 
@@ -72,11 +136,6 @@ pub fn rate_limit() {
 
 /// Without a policy there is no restart.
 pub fn never() {
-    expect(server("faulty_never").count(), Ok(1));
-    expect(
-        error(server("faulty_never").fail(Failure::Exit as u32)),
-        Error::ServerDied,
-    );
     expect(
         bind_server::<dyn Faulty>("faulty_never").err(),
         Some(Error::ServerDied),

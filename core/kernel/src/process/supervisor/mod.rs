@@ -8,13 +8,15 @@ mod history;
 mod policy;
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use kiln_object::configuration::Configuration;
-use kiln_object::startup::Startup;
+use kiln_object::dispatcher::soft_interrupt::DEATH;
+use kiln_object::startup::{KernelInformation, Startup};
 use spin::{Mutex, Once};
 
 use super::{Process, initial};
-use crate::time;
+use crate::{soft_interrupt, time};
 use history::History;
 use policy::Policy;
 
@@ -26,6 +28,31 @@ struct Service {
 }
 
 static SERVICES: Once<Vec<Service>> = Once::new();
+
+/// Where deaths are counted for all to see.
+static INFORMATION: Once<&'static KernelInformation> = Once::new();
+
+/// Counts deaths in `information` from now on.
+pub(super) fn publish(information: &'static KernelInformation) {
+    INFORMATION.call_once(|| information);
+}
+
+/// Tells all who want to know that a process has ended, which nobody finds any more.
+pub fn tell_of_death() {
+    if let Some(information) = INFORMATION.get() {
+        information.deaths.fetch_add(1, Ordering::SeqCst);
+    }
+    for service in SERVICES.get().into_iter().flatten() {
+        let process = service.process;
+        let first_cpu = process.started_cpus().trailing_zeros();
+        if process.watches.load(Ordering::Acquire)
+            && !process.has_ended()
+            && let Ok(dispatcher) = process.dispatcher(first_cpu)
+        {
+            soft_interrupt::raise(dispatcher, DEATH);
+        }
+    }
+}
 
 /// Looks after `processes` from now on, as `configuration` says.
 pub(super) fn initialise(
