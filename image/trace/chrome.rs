@@ -10,8 +10,12 @@ use super::names::Names;
 use super::recorder::Recording;
 use super::timeline::{Item, Track};
 
-/// The group under which processors are shown.
-const PROCESSORS: u64 = 0;
+/// The group under which processors are shown: no process's number, and not 0, which readers take for
+/// the idle process of an operating system.
+const PROCESSORS: u64 = 9_999;
+
+/// The number of the first track. Readers take a track with the number of a process for its main thread.
+const FIRST_TRACK: usize = 1_000_000;
 
 /// The group that a track belongs to: a process's place in the kernel's table, and its incarnation
 /// where that is not the first.
@@ -41,7 +45,7 @@ pub fn write(
     names: &Names,
 ) -> io::Result<()> {
     let tracks: BTreeSet<Track> = items.iter().map(|item| item.track).collect();
-    let numbers: BTreeMap<Track, usize> = tracks.into_iter().zip(1..).collect();
+    let numbers: BTreeMap<Track, usize> = tracks.into_iter().zip(FIRST_TRACK..).collect();
     let mut lines = Lines { out, first: true };
     lines.line(&metadata(
         "process_name",
@@ -49,6 +53,14 @@ pub fn write(
         None,
         "name",
         json!("processors"),
+    ))?;
+    let order = json!(-1);
+    lines.line(&metadata(
+        "process_sort_index",
+        PROCESSORS,
+        None,
+        "sort_index",
+        order,
     ))?;
     let process = |process: u64| match recording.processes.get(&process) {
         Some(name) => names.process(name),
