@@ -3,7 +3,7 @@
 //! Threads are never freed, only used again, so that a reference to one is always good and none is
 //! counted. An unblock that comes too late wakes another thread for nothing, which every block allows.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
@@ -13,7 +13,7 @@ use super::list::Link;
 use super::park::ParkWord;
 use super::primitives::{AtomicPtr, AtomicU32};
 use super::scheduler::Scheduler;
-use super::stack::Stack;
+use super::stack::Place;
 use super::start::Body;
 use super::switch::StackPointer;
 
@@ -45,8 +45,8 @@ pub struct Thread {
     pub is_isolated: AtomicBool,
     /// What it runs; only the thread itself takes it.
     pub body: UnsafeCell<Option<Body>>,
-    /// Owned by the thread, or by who has it from the store.
-    pub stack: UnsafeCell<Option<Stack>>,
+    /// Where its stack is, or was when it had one: of the thread, or who has it from the store.
+    pub place: Cell<Option<Place>>,
 }
 
 // SAFETY: the cells are used by the thread itself, by the dispatcher that runs it while it does not
@@ -78,7 +78,7 @@ impl Thread {
             stack_top: AtomicUsize::new(0),
             is_isolated: AtomicBool::new(false),
             body: UnsafeCell::new(None),
-            stack: UnsafeCell::new(None),
+            place: Cell::new(None),
         }
     }
 

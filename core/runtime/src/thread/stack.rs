@@ -1,30 +1,22 @@
-//! Stacks of threads: mapped with a guard below.
-
-use kiln_object::Error;
+//! Stacks of threads: each at a place of its own, above a page that faults.
+//!
+//! A place is a thread's for good, with memory or without: so that a stack is mapped by one call of the
+//! kernel, which no other processor has to hear of.
 
 /// Bytes of a thread's stack; memory is taken only for pages touched.
 pub const STACK_BYTES: usize = 256 << 10;
 
-/// A stack that one thread has.
-pub struct Stack(memory::Region);
+/// Where a stack is, or can be.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its lowest address.
+    pub low: usize,
+}
 
-impl Stack {
-    /// A new stack.
-    ///
-    /// # Errors
-    /// What mapping it answers.
-    pub fn new() -> Result<Self, Error> {
-        memory::Region::new().map(Self)
-    }
-
+impl Place {
     /// The end of the stack, a multiple of 16.
-    pub fn top(&self) -> *mut usize {
-        self.0.top()
-    }
-
-    /// The lowest address of the stack.
-    pub fn low(&self) -> usize {
-        self.0.top().addr() - STACK_BYTES
+    pub fn top(self) -> usize {
+        self.low + STACK_BYTES
     }
 }
 
@@ -39,86 +31,87 @@ pub fn of_the_start() -> (usize, usize) {
     }
 }
 
+pub use memory::{map, unmap};
+
 #[cfg(kiln_freestanding)]
 mod memory {
-    use core::ptr::with_exposed_provenance_mut;
+    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     use kiln_interface::kernel::{AddressSpace as _, MapFlags, Protection};
     use kiln_object::Error;
     use kiln_object::layout::{PAGE_BYTES, WINDOW_BASE};
 
-    use super::STACK_BYTES;
+    use super::{Place, STACK_BYTES};
 
-    /// A mapped stack with a page below it that faults.
-    pub struct Region {
-        base: u64,
+    /// The places, from the end: below each stack lies a page that nobody maps.
+    const START: u64 = WINDOW_BASE + (32 << 30);
+    const END: u64 = WINDOW_BASE + (64 << 30);
+    const STEP: u64 = STACK_BYTES as u64 + PAGE_BYTES;
+
+    static LOWEST: AtomicU64 = AtomicU64::new(END);
+
+    /// Maps memory at `place`, or at a new one.
+    ///
+    /// # Errors
+    /// `Exhausted` and what else mapping answers.
+    pub fn map(place: Option<Place>) -> Result<Place, Error> {
+        if let Some(place) = place {
+            return map_at(place.low as u64);
+        }
+        loop {
+            let low = LOWEST.fetch_sub(STEP, Relaxed) - STEP;
+            if low < START {
+                LOWEST.fetch_add(STEP, Relaxed);
+                return Err(Error::Exhausted);
+            }
+            // Whoever is there already stays there.
+            match map_at(low + PAGE_BYTES) {
+                Err(Error::Occupied) => {}
+                answer => return answer,
+            }
+        }
     }
 
-    impl Region {
-        const BYTES: u64 = STACK_BYTES as u64 + PAGE_BYTES;
-
-        pub fn new() -> Result<Self, Error> {
-            let protection = Protection::READ | Protection::WRITE;
-            let base = crate::address_space().map_anonymous(
-                WINDOW_BASE + (64 << 30),
-                Self::BYTES,
-                protection.bits(),
-                MapFlags::empty().bits(),
-            )?;
-            let region = Self { base };
-            crate::address_space().protect(base, PAGE_BYTES, Protection::empty().bits())?;
-            Ok(region)
-        }
-
-        pub fn top(&self) -> *mut usize {
-            with_exposed_provenance_mut((self.base + Self::BYTES) as usize)
-        }
+    fn map_at(low: u64) -> Result<Place, Error> {
+        let protection = Protection::READ | Protection::WRITE;
+        crate::address_space().map_anonymous(
+            low,
+            STACK_BYTES as u64,
+            protection.bits(),
+            MapFlags::EXACT.bits(),
+        )?;
+        Ok(Place { low: low as usize })
     }
 
-    impl Drop for Region {
-        fn drop(&mut self) {
-            // Should it fail, the address space is lost and nothing else.
-            let _ = crate::address_space().unmap(self.base, Self::BYTES);
-        }
+    /// Gives the memory back; nobody uses the stack any more.
+    pub fn unmap(place: Place) -> Result<(), Error> {
+        crate::address_space().unmap(place.low as u64, STACK_BYTES as u64)
     }
 }
 
 #[cfg(not(kiln_freestanding))]
 mod memory {
-    use alloc::boxed::Box;
+    use alloc::alloc::{Layout, alloc};
 
     use kiln_object::Error;
 
-    use super::STACK_BYTES;
-
-    #[repr(align(4096))]
-    struct Bytes(#[allow(dead_code, reason = "used as a stack")] [u8; STACK_BYTES]);
+    use super::{Place, STACK_BYTES};
 
     /// A stack from the host's heap, without a guard.
-    pub struct Region {
-        bytes: *mut Bytes,
+    pub fn map(_place: Option<Place>) -> Result<Place, Error> {
+        let layout = Layout::from_size_align(STACK_BYTES, 4096).map_err(|_| Error::Exhausted)?;
+        // SAFETY: a stack has bytes.
+        let memory = unsafe { alloc(layout) };
+        if memory.is_null() {
+            return Err(Error::Exhausted);
+        }
+        Ok(Place {
+            low: memory.expose_provenance(),
+        })
     }
 
-    // SAFETY: the memory is this region's alone.
-    unsafe impl Send for Region {}
-
-    impl Region {
-        pub fn new() -> Result<Self, Error> {
-            let bytes = Box::<Bytes>::new_uninit();
-            Ok(Self {
-                bytes: Box::into_raw(bytes).cast(),
-            })
-        }
-
-        pub fn top(&self) -> *mut usize {
-            self.bytes.wrapping_add(1).cast()
-        }
-    }
-
-    impl Drop for Region {
-        fn drop(&mut self) {
-            // SAFETY: it came from such a box, and no thread runs on it any more.
-            drop(unsafe { Box::from_raw(self.bytes.cast::<core::mem::MaybeUninit<Bytes>>()) });
-        }
+    /// The host's stacks stay with their threads.
+    pub fn unmap(_place: Place) -> Result<(), Error> {
+        Err(Error::Unsupported)
     }
 }

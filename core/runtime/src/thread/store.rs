@@ -1,17 +1,24 @@
-//! Threads that are not in use, most of them without a stack: the last one used is taken first.
+//! Threads that are not in use: the last one used is taken first.
+//!
+//! They keep their stacks while memory is plentiful, since to take one away all processors of the
+//! process have to forget it.
 
 use alloc::alloc::{Layout, alloc};
+use core::sync::atomic::Ordering::Relaxed;
 
 use kiln_object::Error;
 
 use super::Thread;
 use super::list::List;
 use super::object::Next;
-use super::stack::Stack;
-use crate::SpinMutex;
+use super::stack;
+use crate::{SpinMutex, kernel_information, startup};
 
-/// Stacks that are kept although no thread uses them.
+/// Stacks that are kept in any case.
 const KEPT_STACKS: usize = 64;
+
+/// More are kept while this part of the machine's memory is free.
+const PLENTY: u64 = 4;
 
 struct Store {
     with_stack: List<Next>,
@@ -44,11 +51,10 @@ pub fn take() -> Result<&'static Thread, Error> {
         Some(thread) => thread,
         None => make()?,
     };
-    match Stack::new() {
-        Ok(stack) => {
-            thread.set_stack(stack.low(), stack.top().expose_provenance());
-            // SAFETY: the thread is this function's.
-            unsafe { *thread.stack.get() = Some(stack) };
+    match stack::map(thread.place.get()) {
+        Ok(place) => {
+            thread.place.set(Some(place));
+            thread.set_stack(place.low, place.top());
             Ok(thread)
         }
         Err(error) => {
@@ -60,17 +66,33 @@ pub fn take() -> Result<&'static Thread, Error> {
 
 /// Gives a thread back that has ended and on whose stack nobody is.
 pub fn put(thread: &'static Thread) {
-    {
+    let is_kept = {
         let mut store = STORE.lock();
-        if store.stacks < KEPT_STACKS {
+        let is_kept = store.stacks < KEPT_STACKS || is_plenty();
+        if is_kept {
             store.stacks += 1;
             store.with_stack.push_front(thread);
-            return;
         }
+        is_kept
+    };
+    if is_kept {
+        return;
     }
-    // SAFETY: the thread is this function's.
-    drop(unsafe { (*thread.stack.get()).take() });
-    STORE.lock().without.push_front(thread);
+    let taken_away = match thread.place.get() {
+        Some(place) => stack::unmap(place).is_ok(),
+        None => false,
+    };
+    let mut store = STORE.lock();
+    if taken_away {
+        store.without.push_front(thread);
+    } else {
+        store.stacks += 1;
+        store.with_stack.push_front(thread);
+    }
+}
+
+fn is_plenty() -> bool {
+    kernel_information().memory_free.load(Relaxed) > startup().memory_bytes / PLENTY
 }
 
 /// A thread that lives for ever, without a stack.
