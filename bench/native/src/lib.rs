@@ -35,7 +35,7 @@ fn main() {
         Err(error) => return fail(&format!("the name space server cannot be bound: {error}")),
     };
     report("call.null", least(|| names.version().is_ok()));
-    report("call.kernel", least(|| process().processor_time().is_ok()));
+    report("call.kernel", least(|| process().ready().is_ok()));
     threads::measure();
     report(trace_figure(), mark());
     let _ = machine().power_off(0);

@@ -195,7 +195,7 @@ fn raw_call(
         processor: Processor::new(1),
         rights: Rights::ALL,
         method,
-        words,
+        words: &words,
         input: &page.0[..input.len()],
         output,
     })
@@ -400,7 +400,7 @@ fn messages_are_sent_and_nothing_is_waited_for() {
             processor: Processor::new(70),
             rights,
             method,
-            words,
+            words: &words,
             input: &[],
             output: &mut [],
         })

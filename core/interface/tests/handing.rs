@@ -121,7 +121,7 @@ impl Transport for World {
                     processor: Processor::default(),
                     rights: slot.rights,
                     method,
-                    words,
+                    words: &words,
                     input,
                     output,
                 })

@@ -264,7 +264,7 @@ fn hostile_words_are_refused_before_the_method_runs() {
             processor: kiln_object::Processor::default(),
             rights: Rights::ALL,
             method,
-            words,
+            words: &words,
             input,
             output: &mut [],
         })

@@ -121,7 +121,7 @@ pub struct Incoming<'a> {
     /// The method number.
     pub method: u16,
     /// Argument words.
-    pub words: [u64; CALL_WORDS],
+    pub words: &'a [u64; CALL_WORDS],
     /// The bytes in: a private copy, at most [`MESSAGE_BYTES`].
     pub input: &'a [u8],
     /// Room for the bytes out: as long as the caller can take, at most [`MESSAGE_BYTES`].

@@ -39,7 +39,7 @@ impl<D: Dispatch> Transport for Loopback<D> {
             processor: crate::Processor::default(),
             rights: self.rights,
             method,
-            words,
+            words: &words,
             input: bytes_in,
             output: bytes_out,
         });

@@ -131,7 +131,7 @@ impl Transport for Near {
             processor: kiln_object::Processor::default(),
             rights,
             method,
-            words,
+            words: &words,
             input: &input,
             output: &mut page,
         });

@@ -3,17 +3,22 @@
 use core::cell::Cell;
 use core::slice;
 
-use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, ReturnWord, universal};
+use kiln_object::call::{
+    CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, RETURN_WORDS, ReturnWord,
+    universal,
+};
 use kiln_object::trace::directory::Counter;
-use kiln_object::{Caller, Error, Incoming, ObjectName, ProcessId, Processor, Reply, Rights};
+use kiln_object::{
+    Caller, Error, Incoming, ObjectName, Outgoing, ProcessId, Processor, Reply, Rights,
+};
 
 use super::current_dispatcher;
-use super::entry::CallFrame;
+use super::entry::{CallFrame, USER_FLAGS, enter_user};
 use super::local::exchange;
 use super::native::{answer_error, clear};
 use super::run;
 use crate::memory::{Frame, frames, user_copy};
-use crate::process::{self, Process};
+use crate::process::{self, Dispatcher, Process};
 use crate::processor::PerCpu;
 
 /// What a method wants done once its answer stands: it cannot leave the caller by itself.
@@ -27,6 +32,9 @@ pub enum Afterwards {
     /// End the caller's process with a status.
     Exit(u32),
 }
+
+/// Bit of [`PerCpu::flags`]: something is to be done after the running method's answer.
+const AFTERWARDS: u32 = 1 << 0;
 
 /// This CPU's room for the bytes of a call to a kernel object, and what is to be done after it.
 pub(super) struct Exchange {
@@ -81,7 +89,87 @@ pub(crate) unsafe fn buffers(
 pub fn afterwards(what: Afterwards) {
     if let Some(exchange) = exchange() {
         exchange.afterwards.set(what);
+        let flags = &PerCpu::here().flags;
+        flags.set(flags.get() | AFTERWARDS);
     }
+}
+
+/// What the straight line pushes for a call without bytes.
+#[repr(C)]
+pub(super) struct QuickFrame {
+    /// Argument words, of which the first four become the result's.
+    words: [u64; CALL_WORDS],
+    rip: u64,
+    rsp: u64,
+}
+
+/// Serves a call without bytes of a method that is not universal; answers what `rax` is to hold.
+pub(super) unsafe extern "sysv64" fn quick(
+    frame: &mut QuickFrame,
+    name: ObjectName,
+    method: u16,
+    dispatcher: &'static Dispatcher,
+) -> u64 {
+    dispatcher.account().count(Counter::KernelCalls);
+    dispatcher.enter_objects();
+    // SAFETY: `enter_objects` makes who takes the object away wait until `leave_objects`.
+    let found = unsafe { dispatcher.process().objects.find(name) };
+    let answer = match found {
+        Some((object, rights)) => object.dispatch(Incoming {
+            caller: Caller(dispatcher.process_id()),
+            processor: Processor::new(dispatcher.cpu()),
+            rights,
+            method,
+            words: &frame.words,
+            input: &[],
+            output: &mut [],
+        }),
+        None => Err(Error::BadReference.into()),
+    };
+    dispatcher.leave_objects();
+    let status = match answer {
+        Ok(reply) if reply.output == 0 => {
+            frame.words[..RETURN_WORDS].copy_from_slice(&reply.words);
+            0
+        }
+        other => failed(frame, other),
+    };
+    if PerCpu::here().flags.get() & AFTERWARDS != 0 {
+        finish(frame, status);
+    }
+    ReturnWord::answer(status, 0)
+}
+
+/// Empties the result words and answers the status.
+#[cold]
+#[inline(never)]
+fn failed(frame: &mut QuickFrame, answer: Outgoing) -> u16 {
+    frame.words = [0; CALL_WORDS];
+    match answer {
+        Err(failure) if failure.output == 0 => failure.error.code(),
+        _ => Error::BadAnswer.code(),
+    }
+}
+
+/// Does what the method asked for, when it has answered; does not come back.
+#[cold]
+#[inline(never)]
+fn finish(quick: &QuickFrame, status: u16) -> ! {
+    let [rdx, r8, r9, r10, ..] = quick.words;
+    let mut frame = CallFrame {
+        rdx,
+        r8,
+        r9,
+        r10,
+        rax: ReturnWord::answer(status, 0),
+        rip: quick.rip,
+        rsp: quick.rsp,
+        rflags: USER_FLAGS,
+        ..CallFrame::default()
+    };
+    do_afterwards(&mut frame);
+    // SAFETY: the frame is a user context: the caller's, or what the scheduler has put in its place.
+    unsafe { enter_user(&frame) }
 }
 
 /// Serves one call.
@@ -96,7 +184,13 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
         Err(error) => answer_error(frame, error),
     }
     crate::event!(KernelReturn, u32::from(ReturnWord(frame.rax).status()));
+    do_afterwards(frame);
+}
+
+fn do_afterwards(frame: &mut CallFrame) {
     let Some(exchange) = exchange() else { return };
+    let flags = &PerCpu::here().flags;
+    flags.set(flags.get() & !AFTERWARDS);
     match exchange.afterwards.take() {
         Afterwards::Nothing => {}
         Afterwards::Wait(deadline) => run::wait(frame, deadline),
@@ -107,7 +201,6 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
 fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error> {
     let dispatcher = current_dispatcher().ok_or(Error::BadMethod)?;
     dispatcher.account().count(Counter::KernelCalls);
-    let caller = dispatcher.process();
     let exchange = exchange().ok_or(Error::Exhausted)?;
     if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
         return Err(Error::TooLarge);
@@ -117,24 +210,35 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
         frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
     ];
     if word.method() >= FIRST_UNIVERSAL_METHOD {
-        return universal_method(caller, exchange, name, frame, word);
+        return universal_method(dispatcher, exchange, name, frame, word);
     }
-    let (object, rights) = caller.objects.lookup(name)?;
     // SAFETY: the kernel is not interrupted, and no method calls another kernel object by this path.
     let (input, output) = unsafe { exchange.buffers(word.input(), word.output()) };
     if !input.is_empty() {
         user_copy::copy_in(input, frame.r14).map_err(|_| Error::BadBuffer)?;
     }
-    let incoming = Incoming {
-        caller: Caller(caller.id()),
-        processor: Processor::new(PerCpu::number()),
-        rights,
-        method: word.method(),
-        words,
-        input,
-        output: &mut *output,
-    };
-    let (reply, status, written) = match object.dispatch(incoming) {
+    dispatcher.enter_objects();
+    // SAFETY: as in `quick`.
+    let found = unsafe { dispatcher.process().objects.find(name) };
+    let answer = found.map(|(object, rights)| {
+        crate::event!(
+            KernelCall,
+            u32::from(word.method()),
+            object.interface_hash(),
+            name.raw()
+        );
+        object.dispatch(Incoming {
+            caller: Caller(dispatcher.process_id()),
+            processor: Processor::new(dispatcher.cpu()),
+            rights,
+            method: word.method(),
+            words: &words,
+            input,
+            output: &mut *output,
+        })
+    });
+    dispatcher.leave_objects();
+    let (reply, status, written) = match answer.ok_or(Error::BadReference)? {
         Ok(reply) => (reply, 0, reply.output),
         Err(failure) => (Reply::default(), failure.error.code(), failure.output),
     };
@@ -147,18 +251,23 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
 
 /// A method that all objects have, of an object of `caller`.
 fn universal_method(
-    caller: &'static Process,
+    dispatcher: &'static Dispatcher,
     exchange: &Exchange,
     name: ObjectName,
     frame: &CallFrame,
     word: CallWord,
 ) -> Result<(Reply, u16, usize), Error> {
     if word.method() != universal::COUNTS {
-        let word = universal(caller, name, word.method(), [frame.rdx, frame.r8])?;
+        let word = universal(
+            dispatcher.process(),
+            name,
+            word.method(),
+            [frame.rdx, frame.r8],
+        )?;
         let words = [word, 0, 0, 0];
         return Ok((Reply { words, output: 0 }, 0, 0));
     }
-    let (object, rights) = caller.objects.lookup(name)?;
+    let (object, rights) = dispatcher.process().objects.lookup(name)?;
     if !rights.contains(Rights::CONTROL) {
         return Err(Error::Denied);
     }
@@ -196,7 +305,7 @@ pub(crate) fn universal(
             let name = receiver.give(object, kept, &caller.share)?;
             Ok(name.raw())
         }
-        universal::RELEASE => caller.objects.remove(name).map(|()| 0),
+        universal::RELEASE => caller.release_object(name).map(|()| 0),
         universal::TAKE_BACK => {
             caller.objects.lookup(name)?;
             let receiver = process::find(ProcessId::from_raw(first)).ok_or(Error::BadReference)?;
@@ -204,7 +313,7 @@ pub(crate) fn universal(
             if !receiver.objects.is_paid_by(given, &caller.share)? {
                 return Err(Error::BadReference);
             }
-            receiver.objects.remove(given).map(|()| 0)
+            receiver.release_object(given).map(|()| 0)
         }
         universal::ACCEPT => {
             let (object, rights) = caller.objects.lookup(name)?;

@@ -2,8 +2,8 @@
 //!
 //! In assembly, since it is the system's shortest and most used path: words and object name stay in
 //! the registers they came in, nothing is pushed, and no Rust runs that would leave the kernel's values in
-//! registers. Whatever is unusual (no free slot, an unknown process, a kernel object, state to be
-//! kept) goes to [`entry::general`](super::entry::general) with every register as it came, before
+//! registers. A call without bytes to an object of the kernel has its own short way. Whatever is unusual
+//! (no free slot, an unknown process, state to be kept) goes to [`entry::general`](super::entry::general) with every register as it came, before
 //! anything has changed; [`super::crossing`] is the same in Rust.
 //!
 //! Every store goes to this CPU's block, to the running activation, to a dispatcher of this CPU, or to
@@ -18,15 +18,16 @@
 
 use core::arch::naked_asm;
 
-use kiln_object::Error;
-use kiln_object::call::{MESSAGE_BYTES, Operation};
+use kiln_object::call::{FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, Operation};
 use kiln_object::layout::{
     CALL_SLOT_BYTES, CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP, USER_END,
 };
+use kiln_object::{Error, ProcessId};
 
 use super::activation::{DEPTH, PLACE_BYTES, offset as at};
 use super::entry::{USER_FLAGS, foreign, general};
 use super::extended_state::{INITIAL_MXCSR, INITIAL_STATE};
+use super::kernel_object;
 use crate::memory::user_copy::kiln_copy_across;
 use crate::process::{self, dispatcher_offset, offset as process_offset};
 use crate::processor::{Features, PerCpu, features};
@@ -104,7 +105,7 @@ macro_rules! straight_line {
                 "jae 80f",
                 "mov rbp, [rbp * 8 + {table}]",
                 "test rbp, rbp",
-                "jz 80f",
+                "jz 30f",
                 "cmp [rbp + {process_id}], rdi",
                 "jne 80f",
                 "mov r11d, gs:[0x30]",
@@ -219,6 +220,47 @@ macro_rules! straight_line {
                 "xor ebx, ebx",
                 "sysretq",
 
+                // A call to nobody, or to the kernel: without bytes and of a method of the object's own?
+                "30:",
+                "mov r11, {kernel}",
+                "cmp rdi, r11",
+                "jne 80f",
+                "cmp ax, {first_universal}",
+                "jae 80f",
+                "mov r11, rax",
+                "shl r11, 16",
+                "shr r11, 32",
+                "jnz 80f",
+                "mov rsp, gs:[0x10]",
+                "push qword ptr gs:[0x08]",
+                "push rcx",
+                "push r13",
+                "push r12",
+                "push r10",
+                "push r9",
+                "push r8",
+                "push rdx",
+                "mov rdi, rsp",
+                "movzx edx, ax",
+                "mov rcx, gs:[0x28]",
+                "call {quick}",
+                "pop rdx",
+                "pop r8",
+                "pop r9",
+                "pop r10",
+                "mov rcx, [rsp + 16]",
+                "mov rsp, [rsp + 24]",
+                "xor edi, edi",
+                "xor esi, esi",
+                "mov r11d, {flags}",
+                // The kernel's Rust uses the vector registers as it likes.
+                "pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm2, xmm2", "pxor xmm3, xmm3",
+                "pxor xmm4, xmm4", "pxor xmm5, xmm5", "pxor xmm6, xmm6", "pxor xmm7, xmm7",
+                "pxor xmm8, xmm8", "pxor xmm9, xmm9", "pxor xmm10, xmm10", "pxor xmm11, xmm11",
+                "pxor xmm12, xmm12", "pxor xmm13, xmm13", "pxor xmm14, xmm14", "pxor xmm15, xmm15",
+                "swapgs",
+                "sysretq",
+
                 // A call with bytes: the copy is made from the caller's address space.
                 "40:",
                 "cmp cx, {message_bytes}",
@@ -285,7 +327,10 @@ macro_rules! straight_line {
                 foreign = sym foreign,
                 general = sym general,
                 trace = const core::mem::offset_of!(PerCpu, trace),
-                traced = const Groups::CALLS.bits(),
+                traced = const Groups::CALLS.union(Groups::KERNEL_CALLS).bits(),
+                kernel = const ProcessId::KERNEL.raw(),
+                first_universal = const FIRST_UNIVERSAL_METHOD,
+                quick = sym kernel_object::quick,
                 calls_out = const dispatcher_offset::CALLS_OUT,
                 calls_in = const dispatcher_offset::CALLS_IN,
                 copy = sym kiln_copy_across,

@@ -125,7 +125,7 @@ pub(crate) fn call_kernel(
             caller: Caller(process.id()),
             rights,
             method,
-            words: *words,
+            words,
             input,
             output,
             processor: Processor::new(PerCpu::number()),

@@ -72,7 +72,7 @@ pub(super) fn resolve(
         processor: Processor::default(),
         rights,
         method: PAGES,
-        words: [0; 6],
+        words: &[0; 6],
         input: &[],
         output: &mut [],
     };

@@ -6,7 +6,8 @@
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use alloc::boxed::Box;
 use kiln_interface::kernel::{MapFlags, Protection};
@@ -48,6 +49,8 @@ pub struct Dispatcher {
     inputs: [Cell<*mut u8>; CALL_SLOTS],
     /// And for bytes out.
     outputs: [Cell<*mut u8>; CALL_SLOTS],
+    /// Odd while a call to an object of the kernel looks for it and is in it. Only its own CPU writes.
+    inside: AtomicU64,
     /// When its timer expires: monotonic ns; `u64::MAX` for never.
     pub timer: Cell<u64>,
     account: Account,
@@ -110,6 +113,7 @@ impl Dispatcher {
             cpu,
             inputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
             outputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
+            inside: AtomicU64::new(0),
             timer: Cell::new(u64::MAX),
             account: Account::new(),
         };
@@ -138,6 +142,36 @@ impl Dispatcher {
     #[must_use]
     pub fn process(&self) -> &'static Process {
         self.process
+    }
+
+    /// A call begins to look for an object of the kernel in the process's table.
+    ///
+    /// Whoever takes one out of the table either sees this, or this call finds it gone: the addition
+    /// is a full fence.
+    #[inline(always)]
+    pub fn enter_objects(&self) {
+        self.inside.fetch_add(1, SeqCst);
+    }
+
+    /// It is done with the object.
+    #[inline(always)]
+    pub fn leave_objects(&self) {
+        self.inside.store(self.inside.load(Relaxed) + 1, Release);
+    }
+
+    /// The call that was in an object, if any was, does not come back.
+    pub fn abandon_objects(&self) {
+        if is_inside(self.inside.load(Relaxed)) {
+            self.leave_objects();
+        }
+    }
+
+    /// Comes back when the call that is in an object now, if any is, has left it; `pause` passes time.
+    pub(super) fn await_objects(&self, pause: impl Fn()) {
+        let inside = self.inside.load(SeqCst);
+        while is_inside(inside) && self.inside.load(Acquire) == inside {
+            pause();
+        }
     }
 
     /// Says in the shared page whose it is.
@@ -174,6 +208,13 @@ impl Dispatcher {
                 give_back(page);
             }
         }
+    }
+
+    /// The process's identity.
+    #[inline(always)]
+    #[must_use]
+    pub fn process_id(&self) -> ProcessId {
+        self.process_id.get()
     }
 
     /// What CR3 is loaded with.
@@ -279,6 +320,11 @@ impl Dispatcher {
             None => &[],
         }
     }
+}
+
+/// Whether this value of [`Dispatcher::inside`] says that a call is in an object.
+const fn is_inside(value: u64) -> bool {
+    value & 1 != 0
 }
 
 /// Frees the frame that lies at `page` in the direct map.

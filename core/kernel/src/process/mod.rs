@@ -431,6 +431,25 @@ impl Process {
         self.next_ending.store(next, Ordering::Release);
     }
 
+    /// Takes a kernel object from the process. The running processor is in none of its objects and
+    /// holds no lock.
+    ///
+    /// # Errors
+    /// `BadReference` if the name means nothing.
+    pub fn release_object(&self, name: ObjectName) -> Result<(), Error> {
+        let own = PerCpu::number();
+        self.objects.remove(name, || {
+            for dispatcher in self.made_dispatchers() {
+                if dispatcher.cpu() != own {
+                    dispatcher.await_objects(|| {
+                        schedule::answer_flushes();
+                        core::hint::spin_loop();
+                    });
+                }
+            }
+        })
+    }
+
     /// Gives its memory and objects back. No CPU runs in it any more, and none has a reference to it
     /// that it would use without asking whether it has ended.
     pub fn release(&self) {

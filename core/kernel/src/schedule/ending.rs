@@ -83,7 +83,10 @@ fn announce_end(process: &'static Process, status: u32) {
 pub(super) fn let_go(here: Here) {
     let own = 1 << PerCpu::number();
     while let Some(process) = first_awaiting(own) {
-        if current_dispatcher().is_some_and(|running| core::ptr::eq(running.process(), process)) {
+        if let Some(running) = current_dispatcher()
+            && core::ptr::eq(running.process(), process)
+        {
+            running.abandon_objects();
             // The tables that are loaded go away.
             clear_current();
             if let Some(activation) = current_activation()

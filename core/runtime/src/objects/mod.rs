@@ -186,7 +186,7 @@ impl Objects {
             processor: Processor::new(dispatcher::cpu()),
             rights: contents.rights,
             method: request.method,
-            words: *request.words,
+            words: request.words,
             input: request.input,
             output: request.output,
         })
