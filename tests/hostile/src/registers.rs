@@ -121,18 +121,25 @@ impl Registers {
         unsafe { cross(self) };
     }
 
-    /// What is wrong with the registers after a call that came with `before`: the place's name.
+    /// What is wrong with the registers after a call that came with `before`: the place's name. Where
+    /// the convention says that a register is clobbered, it may be zero or still the caller's own.
     pub fn unexpected(&self, before: &Self) -> Option<&'static str> {
         const USER_FLAGS: u64 = 0x202;
+        for (name, value, own) in [
+            ("rbx", self.rbx, before.rbx),
+            ("rbp", self.rbp, before.rbp),
+            ("r12", self.r12, before.r12),
+            ("r13", self.r13, before.r13),
+            ("r14", self.r14, before.r14),
+            ("r15", self.r15, before.r15),
+        ] {
+            if value != 0 && value != own {
+                return Some(name);
+            }
+        }
         for (name, value) in [
-            ("rbx", self.rbx),
             ("rsi", self.rsi),
             ("rdi", self.rdi),
-            ("rbp", self.rbp),
-            ("r12", self.r12),
-            ("r13", self.r13),
-            ("r14", self.r14),
-            ("r15", self.r15),
             ("r11", self.r11 ^ USER_FLAGS),
             ("flags", self.flags ^ USER_FLAGS),
             ("rcx", self.rcx ^ return_address()),
@@ -143,7 +150,7 @@ impl Registers {
             }
         }
         for (vector, before) in self.vectors.iter().zip(&before.vectors) {
-            if vector[..2] != [0; 2] {
+            if vector[..2] != [0; 2] && vector[..2] != before[..2] {
                 return Some("a low half");
             }
             if has_upper_halves() && vector[2..] != before[2..] {
