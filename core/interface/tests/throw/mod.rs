@@ -87,7 +87,7 @@ pub fn check(
         processor: Processor::new(thrown.method.into()),
         rights,
         method: thrown.method,
-        words: thrown.words: &words,
+        words: &thrown.words,
         input: &input.0[..length],
         output: &mut output.0[..room],
     });
