@@ -51,6 +51,8 @@ pub struct Use {
 pub enum Calls {
     /// Never.
     Never,
+    /// In every image with both.
+    Always,
     /// If the root can be written.
     IfWritableRoot,
 }

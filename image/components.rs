@@ -49,6 +49,7 @@ impl Server {
         let uses = self.uses.iter();
         let called = uses.filter(move |used| match used.calls {
             Calls::Never => false,
+            Calls::Always => true,
             Calls::IfWritableRoot => writable_root,
         });
         called.map(|used| used.server)

@@ -180,6 +180,21 @@ pub static FIGURES: &[Figure] = &[
         "process.round_trip",
         "null method in another address space and back (Linux: a byte there and back, two pipes)",
     ),
+    alone(
+        "call.near",
+        Some(12.0),
+        "null method of an object in the caller's own address space",
+    ),
+    alone(
+        "call.home.shared",
+        None,
+        "null method of a server that shares an address space with others",
+    ),
+    alone(
+        "call.home.kernel",
+        None,
+        "null method of a server that lives in the kernel",
+    ),
     native(
         "call.kernel",
         None,

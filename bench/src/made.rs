@@ -164,6 +164,17 @@ pub fn native_image(program: &Path) -> Result<PathBuf, String> {
     build("native", &manifest)
 }
 
+/// The same with the servers in `home`.
+///
+/// # Errors
+/// As [`native_image`].
+pub fn native_image_with(program: &Path, name: &str, home: &str) -> Result<PathBuf, String> {
+    let manifest = least_manifest("native", program);
+    let manifest = manifest.replacen("\"linux\"", "\"bench_native\"", 1);
+    let manifest = manifest.replace("home = \"own\"", &format!("home = \"{home}\""));
+    build(name, &manifest)
+}
+
 /// The initial file system in which a program is Linux's first process.
 ///
 /// # Errors

@@ -261,6 +261,15 @@ fn native(
         measured.kiln.insert(name, event_of(call, &quiet, &traced));
     }
     measured.kiln.take_least(quiet);
+    for (name, home) in [
+        ("call.home.shared", "shared:servers"),
+        ("call.home.kernel", "kernel"),
+    ] {
+        let seen = machines.count(&made::native_image_with(&made::calls()?, name, home)?)?;
+        let mut elsewhere = Values::default();
+        elsewhere.read(&String::from_utf8_lossy(&seen.console));
+        measured.kiln.insert(name, elsewhere.get("call.null"));
+    }
     Ok(())
 }
 

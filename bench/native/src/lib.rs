@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod near;
 mod threads;
 
 use alloc::format;
@@ -35,6 +36,10 @@ fn main() {
         Err(error) => return fail(&format!("the name space server cannot be bound: {error}")),
     };
     report("call.null", least(|| names.version().is_ok()));
+    match near::measure() {
+        Ok(figure) => report("call.near", figure),
+        Err(error) => return fail(&format!("an object here is not near: {error}")),
+    }
     report("call.kernel", least(|| process().ready().is_ok()));
     threads::measure();
     report(trace_figure(), mark());

@@ -8,6 +8,7 @@ mod debian;
 mod endings;
 mod events;
 mod faulty;
+mod homes;
 mod hostile;
 mod image_contents;
 mod interruption;
@@ -35,6 +36,7 @@ pub fn add(tests: &mut Tests) {
     trace::add(tests);
     image_contents::add(tests);
     faulty::add(tests);
+    homes::add(tests);
     hostile::add(tests);
     native::add(tests);
     tool::add(tests);
