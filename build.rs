@@ -124,7 +124,7 @@ fn home_package(
 ) -> PathBuf {
     let mut manifest = format!(
         "[workspace]\n[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n\
-         [dependencies]\n"
+         [lints.rust]\nunexpected_cfgs = \"allow\"\n[dependencies]\n"
     );
     let mut source = format!("//! Every server; a home is linked from some.\n#![no_std]\n{source}");
     let servers = catalogue::SERVERS

@@ -28,14 +28,7 @@ fn start(given: &'static Given) {
 }
 
 fn serve(call: HomeCall<'_>) -> Outgoing {
-    objects::dispatch(objects::Request {
-        caller: call.caller,
-        name: call.name,
-        method: call.method,
-        words: call.words,
-        input: call.input,
-        output: call.output,
-    })
+    objects::dispatch(call)
 }
 
 #[inline]

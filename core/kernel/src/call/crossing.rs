@@ -45,7 +45,7 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     let entry = target.entries.call();
     if entry == 0 {
         // It lives in the kernel, waits for a call, or is not ready.
-        return match home::call(target, frame, word) {
+        return match home::call(caller.process(), target, frame, word) {
             Err(Error::Busy) => wait_for(frame, target),
             done => done,
         };

@@ -3,13 +3,12 @@
 //! The caller's bytes are copied before the server runs and its answer after, as between address
 //! spaces: what serves a call never sees the caller's memory.
 
-use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, ReturnWord};
+use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, ReturnWord};
 use kiln_object::home::HomeCall;
 use kiln_object::{Caller, Error, Incoming, ObjectName, Processor, RawReference, Reply};
 
 use super::heap::Serving;
-use super::{PROCESS, is_here, linked};
-use crate::call::current_dispatcher;
+use super::{of, process};
 use crate::call::entry::CallFrame;
 use crate::call::kernel_object::{buffers, universal};
 use crate::call::native::clear;
@@ -17,21 +16,20 @@ use crate::memory::user_copy;
 use crate::process::Process;
 use crate::processor::PerCpu;
 
-/// Serves a call to `target`, which has no entry in user space.
+/// Serves a call of `caller` to `target`, which has no entry in user space. The lengths in `word` are
+/// those of messages.
 ///
 /// # Errors
 /// `Busy` if that is because it is not ready yet; else why the call does not get there.
 #[cold]
 #[inline(never)]
-pub(crate) fn call(target: &Process, frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
-    if !is_here(target) {
-        return Err(Error::Busy);
-    }
-    let home = linked().ok_or(Error::Busy)?;
-    let caller = current_dispatcher().ok_or(Error::BadMethod)?.process();
-    if word.input() > MESSAGE_BYTES || word.output() > MESSAGE_BYTES {
-        return Err(Error::TooLarge);
-    }
+pub(crate) fn call(
+    caller: &Process,
+    target: &Process,
+    frame: &mut CallFrame,
+    word: CallWord,
+) -> Result<(), Error> {
+    let home = of(target).ok_or(Error::Busy)?;
     // SAFETY: the kernel is not interrupted, and what a server calls in the kernel has its bytes
     // where the server has them.
     let (input, output) =
@@ -109,7 +107,7 @@ pub(crate) fn call_kernel(
     input: &[u8],
     output: &mut [u8],
 ) -> Result<Reply, Error> {
-    let process = *PROCESS.get().ok_or(Error::BadReference)?;
+    let process = process().ok_or(Error::BadReference)?;
     // What the kernel notes for it is the kernel's.
     let _serving = Serving::begin(false);
     if method >= FIRST_UNIVERSAL_METHOD {

@@ -97,33 +97,29 @@ pub(crate) fn serving() -> bool {
 /// before.
 #[derive(Debug)]
 pub(crate) struct Serving {
+    place: &'static AtomicBool,
     before: bool,
 }
 
 impl Serving {
     /// Says whose code runs from now on: the servers' or the kernel's.
+    #[inline(always)]
     pub(crate) fn begin(servers: bool) -> Self {
-        Self {
-            before: swap(servers),
-        }
+        static NOWHERE: AtomicBool = AtomicBool::new(false);
+        // Another CPU reads another place, and the kernel is not interrupted.
+        let cpu = PerCpu::here().cpu_number.get() as usize;
+        let place = SERVING.get(cpu).unwrap_or(&NOWHERE);
+        let before = place.load(Ordering::Relaxed);
+        place.store(servers, Ordering::Relaxed);
+        Self { place, before }
     }
 }
 
 impl Drop for Serving {
+    #[inline(always)]
     fn drop(&mut self) {
-        swap(self.before);
+        self.place.store(self.before, Ordering::Relaxed);
     }
-}
-
-fn swap(servers: bool) -> bool {
-    // Another CPU reads another place, and the kernel is not interrupted.
-    SERVING
-        .get(PerCpu::number() as usize)
-        .is_some_and(|serving| {
-            let before = serving.load(Ordering::Relaxed);
-            serving.store(servers, Ordering::Relaxed);
-            before
-        })
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ mod call;
 mod heap;
 
 use alloc::boxed::Box;
+use core::ptr::{from_ref, null_mut};
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use kiln_object::home::{Given, KernelHome};
-use spin::Once;
 
 use crate::process::Process;
 
@@ -22,8 +24,11 @@ pub(crate) use heap::{HEAP, owns, serving};
 /// Name of the home in the image's configuration.
 pub const NAME: &str = "kernel_home";
 
-/// The process that the servers here are to others.
-static PROCESS: Once<&'static Process> = Once::new();
+/// The process that the servers here are to others; null before they are started.
+static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
+
+/// The servers' runtime; null before they are started.
+static HOME: AtomicPtr<KernelHome> = AtomicPtr::new(null_mut());
 
 #[cfg(kiln_freestanding)]
 core::arch::global_asm!(
@@ -44,14 +49,14 @@ fn linked() -> Option<&'static KernelHome> {
     #[cfg(kiln_freestanding)]
     {
         unsafe extern "C" {
-            static kiln_kernel_home_range: [*const KernelHome; 2];
+            static kiln_kernel_home_range: [*const u8; 2];
         }
         // SAFETY: the linker delimits the records of that section, of which there is one at most, or
         // leaves both ends null: the symbols are weak, so that an image without such a home links.
         unsafe {
             let [start, stop] = kiln_kernel_home_range;
             if stop as usize - start as usize == size_of::<KernelHome>() {
-                return start.as_ref();
+                return start.cast::<KernelHome>().as_ref();
             }
         }
     }
@@ -64,14 +69,27 @@ fn linked() -> Option<&'static KernelHome> {
 /// If a server does: then the machine has what it cannot do without no more.
 pub(crate) fn start(process: &'static Process, given: Given) -> bool {
     let Some(home) = linked() else { return false };
-    PROCESS.call_once(|| process);
+    PROCESS.store(from_ref(process).cast_mut(), Release);
+    HOME.store(from_ref(home).cast_mut(), Release);
     let _serving = heap::Serving::begin(true);
     (home.start)(Box::leak(Box::new(given)));
     process.mark_ready();
     true
 }
 
-/// Whether `process` is the servers'.
-fn is_here(process: &Process) -> bool {
-    PROCESS.get().is_some_and(|home| home.id() == process.id())
+/// The process that the servers here are, if there are any.
+fn process() -> Option<&'static Process> {
+    // SAFETY: null, or a process, which is never freed.
+    unsafe { PROCESS.load(Acquire).as_ref() }
+}
+
+/// The servers' runtime, if `target` is their process.
+#[inline(always)]
+fn of(target: &Process) -> Option<&'static KernelHome> {
+    if PROCESS.load(Relaxed).cast_const() != from_ref(target) {
+        return None;
+    }
+    // SAFETY: it was stored after `PROCESS`, on the processor that starts all others, from a record of
+    // the image.
+    unsafe { HOME.load(Acquire).as_ref() }
 }

@@ -15,7 +15,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use kiln_object::call::{CALL_WORDS, FIRST_UNIVERSAL_METHOD, universal};
+use kiln_object::call::{FIRST_UNIVERSAL_METHOD, universal};
 use kiln_object::startup::Startup;
 use kiln_object::{
     Caller, Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, Processor, RawReference,
@@ -106,20 +106,7 @@ pub(crate) fn dispatch(request: Request<'_>) -> Outgoing {
 }
 
 /// A call as the kernel hands it over, before its object is known.
-pub(crate) struct Request<'a> {
-    /// Who calls.
-    pub caller: ProcessId,
-    /// What is called.
-    pub name: ObjectName,
-    /// Which method.
-    pub method: u16,
-    /// Argument words.
-    pub words: &'a [u64; CALL_WORDS],
-    /// The bytes in.
-    pub input: &'a [u8],
-    /// Room for the bytes out.
-    pub output: &'a mut [u8],
-}
+pub(crate) use kiln_object::home::HomeCall as Request;
 
 /// What can be bound to: the number of a server and the hash of an interface.
 type Root = (u32, u64);

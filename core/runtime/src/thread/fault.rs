@@ -13,13 +13,13 @@ fn isolated(thread: &'static Thread, disabled: u32) -> bool {
 }
 
 /// Whether a panic here ends a thread alone.
-#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+#[cfg_attr(any(not(kiln_freestanding), kiln_kernel), allow(dead_code))]
 pub(crate) fn ends_alone() -> bool {
     super::running().is_some_and(|thread| isolated(thread, page().disabled.load(Relaxed)))
 }
 
 /// Ends the running thread; [`ends_alone`] said that this is right.
-#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+#[cfg_attr(any(not(kiln_freestanding), kiln_kernel), allow(dead_code))]
 pub(crate) fn fail_alone() -> ! {
     super::start::fail()
 }
