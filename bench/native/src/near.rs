@@ -5,7 +5,7 @@ use core::hint::black_box;
 
 use kiln_interface::interface;
 use kiln_object::{Error, Reference, Rights};
-use kiln_runtime::{Far, Object, objects, startup};
+use kiln_runtime::{Object, objects, startup};
 
 use crate::{CALLS, ROUNDS, counter};
 
@@ -32,7 +32,7 @@ impl Null for Server {
 pub fn measure() -> Result<u64, Error> {
     let object = Arc::new(NullDispatch(Server));
     let reference = objects::export(object, startup().process, Rights::READ)?;
-    let null: Object<dyn Null> = Object::new(Reference::new(reference), Far);
+    let null: Object<dyn Null> = Object::from(Reference::new(reference));
     if !null.is_near() {
         return Err(Error::WrongInterface);
     }
