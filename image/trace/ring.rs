@@ -10,6 +10,10 @@ use kiln_object::trace::{EVENT_BYTES, Event};
 use super::directory::RingPlace;
 use crate::run::Memory;
 
+/// Looks for which an event is waited for that its writer has begun. A processor may be stopped in the
+/// middle of one by the host, and then writes no others; a process's thread by other threads, which do.
+pub(super) const PATIENCE: u32 = 100;
+
 /// Events that are copied at once.
 const PIECE: u64 = 4096;
 
@@ -19,8 +23,8 @@ pub struct RingReader {
     place: RingPlace,
     /// The next event to read, counted from 0.
     next: u64,
-    /// The event that was not written yet at the last look, if that ended there.
-    unfinished: Option<u64>,
+    /// Looks that ended at the next event because it was not written yet.
+    waited: u32,
     /// Events that could not be read in time.
     pub lost: u64,
     copies: [Vec<u8>; 2],
@@ -32,7 +36,7 @@ impl RingReader {
         Self {
             place,
             next: 0,
-            unfinished: None,
+            waited: 0,
             lost: 0,
             copies: [Vec::new(), Vec::new()],
         }
@@ -95,11 +99,13 @@ impl RingReader {
             let is_kept = is_kept(index, self.place.events, reserved);
             if is_whole && is_kept {
                 each(event);
-            } else if is_kept && self.unfinished != Some(index) {
-                self.unfinished = Some(index);
+                self.waited = 0;
+            } else if is_kept && self.waited < PATIENCE {
+                self.waited += 1;
                 self.next = index;
                 return false;
             } else {
+                self.waited = 0;
                 self.lost = self.lost.saturating_add(1);
             }
         }
