@@ -231,8 +231,8 @@ pub static FIGURES: &[Figure] = &[
     ),
     alone(
         "trace.on.call",
-        None,
-        "each of the two events of call.null, and half of what else noting them costs the call",
+        Some(40.0),
+        "each of the two events of call.null",
     ),
     alone(
         "trace.on.kernel",

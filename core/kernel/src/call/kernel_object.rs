@@ -110,6 +110,7 @@ pub(super) unsafe extern "sysv64" fn quick(
     method: u16,
     dispatcher: &'static Dispatcher,
 ) -> u64 {
+    crate::event!(KernelCall, u32::from(method), 0, name.raw());
     dispatcher.account().count(Counter::KernelCalls);
     dispatcher.enter_objects();
     // SAFETY: `enter_objects` makes who takes the object away wait until `leave_objects`.
@@ -134,6 +135,7 @@ pub(super) unsafe extern "sysv64" fn quick(
         }
         other => failed(frame, other),
     };
+    crate::event!(KernelReturn, u32::from(status));
     if PerCpu::here().flags.get() & AFTERWARDS != 0 {
         finish(frame, status);
     }

@@ -22,6 +22,7 @@ use kiln_object::call::{FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, Operation};
 use kiln_object::layout::{
     CALL_SLOT_BYTES, CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP, USER_END,
 };
+use kiln_object::trace::EVENT_BYTES;
 use kiln_object::{Error, ProcessId};
 
 use super::activation::{DEPTH, PLACE_BYTES, offset as at};
@@ -31,7 +32,7 @@ use super::kernel_object;
 use crate::memory::user_copy::kiln_copy_across;
 use crate::process::{self, dispatcher_offset, offset as process_offset};
 use crate::processor::{Features, PerCpu, features};
-use crate::trace::Groups;
+use crate::trace::{self, Groups, Kind};
 
 /// MXCSR for a callee.
 static CALLEE_MXCSR: u32 = INITIAL_MXCSR;
@@ -91,9 +92,6 @@ macro_rules! straight_line {
                 "mov gs:[0x08], rsp",
                 "test rax, rax",
                 "jns {foreign}",
-                // Whoever wants events of calls has the general case note them.
-                "test dword ptr gs:[{trace}], {traced}",
-                "jnz 80f",
                 "mov r11, rax",
                 "shr r11, 48",
                 "cmp r11d, {call}",
@@ -158,6 +156,9 @@ macro_rules! straight_line {
                 "mov gs:[0x20], r14",
                 "mov r14, [rbp + {process_root}]",
                 "mov cr3, r14",
+                "test dword ptr gs:[{trace}], {traced}",
+                "jnz 90f",
+                "91:",
                 "add qword ptr [rbx + {used}], {place_bytes}",
                 "shl r15d, {slot_shift}",
                 "add r15, [rsp + {slots}]",
@@ -204,6 +205,9 @@ macro_rules! straight_line {
                 "jnz 70f",
                 "movzx eax, ax",
                 "71:",
+                "test dword ptr gs:[{trace}], {traced}",
+                "jnz 92f",
+                "93:",
                 "mov rcx, [rbx + r11 + {rip}]",
                 "mov rsp, [rbx + r11 + {rsp_kept}]",
                 "mov r11d, {flags}",
@@ -260,6 +264,71 @@ macro_rules! straight_line {
                 "pxor xmm12, xmm12", "pxor xmm13, xmm13", "pxor xmm14, xmm14", "pxor xmm15, xmm15",
                 "swapgs",
                 "sysretq",
+
+                // Notes a call in the caller's ring: as `trace::record`, but for the registers.
+                "90:",
+                "mov gs:[{kept_rax}], rax",
+                "mov gs:[{kept_rdx}], rdx",
+                "mov r14, [rbx + r11 + {caller}]",
+                "mov rdi, [r14 + {trace_position}]",
+                "inc qword ptr [r14 + {trace_position}]",
+                "movzx eax, ax",
+                "mov edx, r11d",
+                "shl edx, {depth_shift}",
+                "or eax, edx",
+                "shl rax, 8",
+                "or al, {call_event}",
+                "shl rax, 32",
+                "lea edx, [rdi + 1]",
+                "or rax, rdx",
+                "and rdi, [r14 + {trace_mask}]",
+                "shl rdi, {event_shift}",
+                "add rdi, [r14 + {trace_slots}]",
+                "mov [rdi + 24], rsi",
+                "mov rdx, [rbp + {process_id}]",
+                "mov [rdi + 16], rdx",
+                "mov r14, rax",
+                "rdtsc",
+                "shl rdx, 32",
+                "or rax, rdx",
+                "mov [rdi], rax",
+                "mov [rdi + 8], r14",
+                "mov rax, gs:[{kept_rax}]",
+                "mov rdx, gs:[{kept_rdx}]",
+                // Whom the callee is told.
+                "mov rdi, [rbx + r11 + {caller}]",
+                "mov rdi, [rdi + {dispatcher_process_id}]",
+                "jmp 91b",
+
+                // Notes a return in the same ring.
+                "92:",
+                "mov r13, rax",
+                "mov r14, rdx",
+                "mov rdi, [rbp + {trace_position}]",
+                "inc qword ptr [rbp + {trace_position}]",
+                "movzx eax, ax",
+                "mov edx, r11d",
+                "shl edx, {depth_shift}",
+                "or eax, edx",
+                "shl rax, 8",
+                "or al, {return_event}",
+                "shl rax, 32",
+                "lea esi, [rdi + 1]",
+                "or rsi, rax",
+                "and rdi, [rbp + {trace_mask}]",
+                "shl rdi, {event_shift}",
+                "add rdi, [rbp + {trace_slots}]",
+                "mov rdx, [r12 + {dispatcher_process_id}]",
+                "mov [rdi + 16], rdx",
+                "mov qword ptr [rdi + 24], 0",
+                "rdtsc",
+                "shl rdx, 32",
+                "or rax, rdx",
+                "mov [rdi], rax",
+                "mov [rdi + 8], rsi",
+                "mov rax, r13",
+                "mov rdx, r14",
+                "jmp 93b",
 
                 // A call with bytes: the copy is made from the caller's address space.
                 "40:",
@@ -327,7 +396,16 @@ macro_rules! straight_line {
                 foreign = sym foreign,
                 general = sym general,
                 trace = const core::mem::offset_of!(PerCpu, trace),
-                traced = const Groups::CALLS.union(Groups::KERNEL_CALLS).bits(),
+                traced = const Groups::CALLS.bits(),
+                kept_rax = const core::mem::offset_of!(PerCpu, trace_kept),
+                kept_rdx = const core::mem::offset_of!(PerCpu, trace_kept) + 8,
+                trace_position = const dispatcher_offset::ACCOUNT + trace::offset::POSITION,
+                trace_mask = const dispatcher_offset::ACCOUNT + trace::offset::MASK,
+                trace_slots = const dispatcher_offset::ACCOUNT + trace::offset::SLOTS,
+                event_shift = const EVENT_BYTES.trailing_zeros(),
+                depth_shift = const 16 - PLACE_BYTES.trailing_zeros(),
+                call_event = const Kind::Call as u8,
+                return_event = const Kind::Return as u8,
                 kernel = const ProcessId::KERNEL.raw(),
                 first_universal = const FIRST_UNIVERSAL_METHOD,
                 quick = sym kernel_object::quick,

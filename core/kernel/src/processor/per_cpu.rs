@@ -39,6 +39,8 @@ pub struct PerCpu {
     pub(crate) deadlines: [Cell<u64>; crate::time::timer::USERS],
     /// Groups of events that are noted here, as their bits.
     pub(crate) trace: Cell<u32>,
+    /// Room for two registers while the straight line of a call notes an event.
+    pub(crate) trace_kept: [Cell<u64>; 2],
     /// Where the processor notes events while it runs no process; null if nowhere.
     pub(crate) own_trace: Cell<*const crate::trace::Account>,
 }
@@ -75,6 +77,7 @@ impl PerCpu {
         segments: Segments::EMPTY,
         deadlines: [const { Cell::new(u64::MAX) }; crate::time::timer::USERS],
         trace: Cell::new(0),
+        trace_kept: [const { Cell::new(0) }; 2],
         own_trace: Cell::new(core::ptr::null()),
     };
 

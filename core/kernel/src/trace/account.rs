@@ -34,12 +34,15 @@ pub struct Account {
     slots: AtomicPtr<Slot>,
 }
 
-/// Offsets in an account, for [`record`](super::record).
-pub(super) mod offset {
+/// Offsets in an account, for [`record`](super::record) and the straight line of a call.
+pub mod offset {
     use super::Account;
 
+    /// Events so far.
     pub const POSITION: usize = core::mem::offset_of!(Account, position);
+    /// Places less one.
     pub const MASK: usize = core::mem::offset_of!(Account, mask);
+    /// Address of the places.
     pub const SLOTS: usize = core::mem::offset_of!(Account, slots);
 }
 

@@ -18,7 +18,7 @@ use kiln_object::trace::{COMMAND_WORD, DEFAULT_RING_BYTES, MOST_RING_BYTES, RING
 pub use kiln_object::trace::{Groups, Kind, head};
 use kiln_object::{ObjectName, ProcessId};
 
-pub use account::Account;
+pub use account::{Account, offset};
 pub use directory::{enter_dispatcher, enter_processor, renew_dispatcher};
 pub use last::print_last;
 
