@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod faults;
+mod references;
 mod registers;
 mod report;
 mod scheduling;
@@ -40,6 +41,8 @@ const TESTS: &[Test] = &[
     ("ping-pong", sharing::ping_pong),
     ("condition", sharing::condition),
     ("thousands of threads", scheduling::thousands),
+    ("references are handed over", references::handed),
+    ("calls are counted", references::counted),
     ("a fault ends a thread alone", faults::faults),
     ("a panic ends a thread alone", faults::panics),
 ];
