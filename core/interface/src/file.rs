@@ -18,7 +18,7 @@ use kiln_object::{Caller, Error, ProcessId, Reference};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::kernel::FileCache;
-use crate::{FourWords, Wire, interface};
+use crate::{FourWords, Plain, Wire, interface};
 
 /// What kind of thing an entry is; the numbers are the high bits of a POSIX mode.
 pub mod kind {
@@ -42,7 +42,7 @@ pub mod kind {
 
 /// What is known about a file.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Plain,
 )]
 #[repr(C)]
 pub struct Attributes {
@@ -135,7 +135,7 @@ impl Opened {
 /// `owner` is the process for which a reference is made; another than the caller needs the right
 /// `DELEGATE`. `follow` says whether a link as the last component is followed. Methods without it do
 /// not follow there, except `open` and `open_writable`.
-#[interface(name = "kiln.file_tree")]
+#[interface(name = "kiln.file_tree", uses(Attributes))]
 pub trait FileTree {
     /// Opens a file or a directory to look at it (see [`open`] for `flags`); `Denied` with any of
     /// [`open::CHANGING`], which need [`FileTree::open_writable`]. `mode` is not used.
@@ -216,7 +216,7 @@ pub trait FileTree {
 }
 
 /// An open file or directory. It has no position: positions are the client's.
-#[interface(name = "kiln.file")]
+#[interface(name = "kiln.file", uses(Attributes, DirectoryEntry))]
 pub trait File {
     /// Reads at `offset`; fewer bytes than asked only at the end.
     #[method(1, right = READ, idempotent)]
@@ -255,7 +255,9 @@ pub trait File {
 }
 
 /// The head of an entry in the answer of [`File::read_directory`]; its name follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Plain,
+)]
 #[repr(C)]
 pub struct DirectoryEntry {
     /// Number of the file in its tree.

@@ -4,10 +4,12 @@ use kiln_object::Error;
 use kiln_object::RawReference;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::interface;
+use crate::{Plain, interface};
 
 /// The head of a mount in the answer of [`NameSpace::mounts`]; its path follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Plain,
+)]
 #[repr(C)]
 pub struct MountEntry {
     /// The bootstrap object of the server of the tree; bind to it for a `FileTree`.
@@ -19,7 +21,7 @@ pub struct MountEntry {
 }
 
 /// The mount table.
-#[interface(name = "kiln.name_space")]
+#[interface(name = "kiln.name_space", uses(MountEntry))]
 pub trait NameSpace {
     /// The version of the table; it grows with each change.
     #[method(1, right = LOOKUP, idempotent)]

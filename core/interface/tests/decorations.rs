@@ -456,6 +456,41 @@ mod another {
             }
         )*};
     }
+    mod kept_in_bytes {
+        use super::*;
+        #[interface(name = "v", uses(Colour))]
+        trait V {
+            #[method(1, right = READ)]
+            fn m(&self, colours: &[u8]) -> Result<(), Error>;
+        }
+        #[expect(dead_code, reason = "the method is not never used")]
+        fn called(object: &dyn V) -> Result<(), Error> {
+            object.m(&[])
+        }
+        pub const HASH: (u64, u64) = (<dyn V as Interface>::TEXT, <dyn V as Interface>::HASH);
+    }
+
+    mod other_kept_in_bytes {
+        use super::*;
+        use crate::Colour;
+        #[interface(name = "v", uses(Colour))]
+        trait V {
+            #[method(1, right = READ)]
+            fn m(&self, colours: &[u8]) -> Result<(), Error>;
+        }
+        #[expect(dead_code, reason = "the method is not never used")]
+        fn called(object: &dyn V) -> Result<(), Error> {
+            object.m(&[])
+        }
+        pub const HASH: (u64, u64) = (<dyn V as Interface>::TEXT, <dyn V as Interface>::HASH);
+    }
+
+    #[test]
+    fn the_hash_covers_what_is_said_to_be_in_buffers() {
+        assert_eq!(kept_in_bytes::HASH.0, other_kept_in_bytes::HASH.0);
+        assert_ne!(kept_in_bytes::HASH.1, other_kept_in_bytes::HASH.1);
+    }
+
     variants! {
         same { use crate::{Colour, MOST, Mode}; }
         again { use crate::{Colour, MOST, Mode}; }

@@ -28,6 +28,7 @@ pub trait Plain:
 
 macro_rules! plain_integers {
     ($($integer:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl Plain for $integer {
             const LAYOUT: u64 = fingerprint::text(stringify!($integer));
         }
@@ -38,6 +39,7 @@ plain_integers!(u8, u16, u32, u64, i8, i16, i32, i64);
 
 macro_rules! plain_names {
     ($($name:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl Plain for $name {
             const LAYOUT: u64 = fingerprint::text(stringify!($name));
         }
@@ -46,6 +48,7 @@ macro_rules! plain_names {
 
 plain_names!(crate::ProcessId, crate::ObjectName, crate::RawReference);
 
+#[diagnostic::do_not_recommend]
 impl<T: Plain, const N: usize> Plain for [T; N] {
     const LAYOUT: u64 =
         fingerprint::combine(fingerprint::text("[]"), &[<T as Plain>::LAYOUT, N as u64]);

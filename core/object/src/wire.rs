@@ -33,6 +33,7 @@ pub trait Wire: Sized + Clone + fmt::Debug + PartialEq {
 
 macro_rules! wire_integers {
     ($($integer:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl Wire for $integer {
             const WORDS: usize = 1;
             const LAYOUT: u64 = fingerprint::text(stringify!($integer));
@@ -54,6 +55,7 @@ macro_rules! wire_integers {
 
 wire_integers!(u8, u16, u32, u64, usize, i8, i16, i32, i64);
 
+#[diagnostic::do_not_recommend]
 impl Wire for () {
     const WORDS: usize = 0;
     const LAYOUT: u64 = fingerprint::text("()");
@@ -65,6 +67,7 @@ impl Wire for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Wire for bool {
     const WORDS: usize = 1;
     const LAYOUT: u64 = fingerprint::text("bool");
@@ -82,6 +85,7 @@ impl Wire for bool {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Wire for Rights {
     const WORDS: usize = 1;
     const LAYOUT: u64 = fingerprint::text("Rights");
@@ -95,6 +99,7 @@ impl Wire for Rights {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Wire for ProcessId {
     const WORDS: usize = 1;
     const LAYOUT: u64 = fingerprint::text("ProcessId");
@@ -108,6 +113,7 @@ impl Wire for ProcessId {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Wire for RawReference {
     const WORDS: usize = 2;
     const LAYOUT: u64 = fingerprint::text("RawReference");
@@ -130,6 +136,7 @@ impl Wire for RawReference {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<I: Interface + ?Sized> Wire for Reference<I> {
     const WORDS: usize = 2;
     const LAYOUT: u64 = fingerprint::combine(fingerprint::text("Reference"), &[I::TEXT]);
@@ -143,6 +150,7 @@ impl<I: Interface + ?Sized> Wire for Reference<I> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<A: Wire, B: Wire> Wire for (A, B) {
     const WORDS: usize = A::WORDS + B::WORDS;
     const LAYOUT: u64 = fingerprint::combine(fingerprint::text("()"), &[A::LAYOUT, B::LAYOUT]);
@@ -160,6 +168,7 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Wire> Wire for Option<T> {
     const WORDS: usize = 1 + T::WORDS;
     const LAYOUT: u64 = fingerprint::combine(fingerprint::text("Option"), &[T::LAYOUT]);
@@ -184,6 +193,7 @@ impl<T: Wire> Wire for Option<T> {
 #[macro_export]
 macro_rules! wire_flags {
     ($flags:ty) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Wire for $flags {
             const WORDS: usize = 1;
             const LAYOUT: u64 = $crate::fingerprint::combine(

@@ -44,7 +44,10 @@ pub fn text(interface: &Interface) -> String {
 
 /// What the names in the text stand for: hashes of types, values of bounds.
 pub fn constants(interface: &Interface) -> Vec<TokenStream> {
-    let mut constants = Vec::new();
+    let uses = interface.uses.iter();
+    let mut constants: Vec<_> = uses
+        .map(|kind| quote! { <#kind as ::kiln_object::Plain>::LAYOUT })
+        .collect();
     for method in &interface.methods {
         constants.extend(method.arguments.iter().flat_map(of_argument));
         let result = &method.result;

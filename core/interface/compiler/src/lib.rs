@@ -35,6 +35,9 @@ use crate::model::Interface;
 /// - `DoorRecorder` and `DoorCall`, on the host only: a double for tests that notes calls and answers
 ///   what it was told.
 ///
+/// The hash covers the insides of the types in signatures. Plain types that a method puts into
+/// buffers of bytes are named for it: `#[interface(name = "...", uses(TYPE, TYPE))]`.
+///
 /// # Methods
 ///
 /// | in `#[method(...)]` | meaning |

@@ -155,7 +155,7 @@ fn method(interface: &Ident, call: &Ident, method: &Method) -> TokenStream {
                 let bytes = message::bytes_of(name, content);
                 quote! { ::kiln_object::recorder::Vec::from(&*#bytes) }
             }
-            Some(Content::One(_)) => quote! { *#name },
+            Some(Content::One(_)) => quote! { ::core::clone::Clone::clone(&*#name) },
             None => quote! { #name.clone() },
         };
         quote! { #name: #value }

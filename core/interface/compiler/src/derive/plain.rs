@@ -27,6 +27,7 @@ pub fn plain(input: TokenStream) -> Result<TokenStream> {
         }),
     );
     Ok(quote! {
+        #[diagnostic::do_not_recommend]
         impl ::kiln_object::Plain for #name {
             const LAYOUT: u64 = #layout;
         }

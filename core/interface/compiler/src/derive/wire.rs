@@ -26,6 +26,7 @@ pub fn wire(input: TokenStream) -> Result<TokenStream> {
         }
     };
     Ok(quote! {
+        #[diagnostic::do_not_recommend]
         impl ::kiln_object::Wire for #name { #body }
     })
 }

@@ -2,15 +2,17 @@
 
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Expr, Ident, LitInt, LitStr, Result, Token};
+use syn::{Attribute, Error, Expr, Ident, LitInt, LitStr, Result, Token, Type};
 
 /// Methods from here on belong to every object.
 const FIRST_UNIVERSAL_METHOD: u16 = 0xff00;
 
-/// `#[interface(name = "...")]`.
+/// `#[interface(name = "...", uses(TYPE, ...))]`.
 pub struct InterfaceArguments {
     /// The stable name.
     pub name: String,
+    /// Plain types that the methods' bytes hold without saying so in their signatures.
+    pub uses: Vec<Type>,
 }
 
 impl Parse for InterfaceArguments {
@@ -21,8 +23,21 @@ impl Parse for InterfaceArguments {
         }
         input.parse::<Token![=]>()?;
         let name: LitStr = input.parse()?;
-        input.parse::<Option<Token![,]>>()?;
-        Ok(Self { name: name.value() })
+        let mut uses = Vec::new();
+        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            let key: Ident = input.parse()?;
+            if key != "uses" {
+                return Err(Error::new(key.span(), "expected `uses(TYPE, ...)`"));
+            }
+            let types;
+            syn::parenthesized!(types in input);
+            uses.extend(Punctuated::<Type, Token![,]>::parse_terminated(&types)?);
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(Self {
+            name: name.value(),
+            uses,
+        })
     }
 }
 

@@ -20,6 +20,8 @@ pub use travel::{Content, Travel, handed_interface};
 pub struct Interface {
     /// The interface's stable name.
     pub name: String,
+    /// Plain types that the methods' bytes hold without saying so in their signatures.
+    pub uses: Vec<Type>,
     /// The trait with our attributes taken off.
     pub item: ItemTrait,
     /// Its methods in declaration order.
@@ -80,7 +82,7 @@ pub enum Returned {
 impl Interface {
     /// Reads the attribute's arguments and the trait.
     pub fn parse(attribute: TokenStream, item: TokenStream) -> Result<Self> {
-        let InterfaceArguments { name } = syn::parse2(attribute)?;
+        let InterfaceArguments { name, uses } = syn::parse2(attribute)?;
         let mut item: ItemTrait = syn::parse2(item)?;
         refuse_generics(&item.generics, "an interface")?;
         let mut methods = Vec::new();
@@ -110,6 +112,7 @@ impl Interface {
         }
         Ok(Self {
             name,
+            uses,
             item,
             methods,
         })

@@ -864,12 +864,12 @@ mod bytes_methods {
     .next("Bytes::rename", & self.fallback, elsewhere) } fn set(& self, name : & str,
     attributes : & Attributes, list : & [u64]) -> Result < (), Error > { self.calls
     .note(BytesCall::Set { name : ::kiln_object::recorder::Vec::from(& * name
-    .as_bytes()), attributes : * attributes, list : ::kiln_object::recorder::Vec::from(&
-    * list) }); self.script_set.next("Bytes::set", & self.fallback, & mut []) } fn get(&
-    self, attributes : & mut Attributes) -> Result < (), Error > { self.calls
-    .note(BytesCall::Get {}); self.script_get.next("Bytes::get", & self.fallback,
-    ::kiln_object::plain::bytes_mut(attributes)) } fn turn(& self, bytes : & mut [u8]) ->
-    Result < (), Error > { self.calls.note(BytesCall::Turn { bytes :
+    .as_bytes()), attributes : ::core::clone::Clone::clone(& * attributes), list :
+    ::kiln_object::recorder::Vec::from(& * list) }); self.script_set.next("Bytes::set", &
+    self.fallback, & mut []) } fn get(& self, attributes : & mut Attributes) -> Result <
+    (), Error > { self.calls.note(BytesCall::Get {}); self.script_get.next("Bytes::get",
+    & self.fallback, ::kiln_object::plain::bytes_mut(attributes)) } fn turn(& self, bytes
+    : & mut [u8]) -> Result < (), Error > { self.calls.note(BytesCall::Turn { bytes :
     ::kiln_object::recorder::Vec::from(& * bytes) }); self.script_turn
     .next("Bytes::turn", & self.fallback, bytes) } }
 }
