@@ -51,7 +51,7 @@ const COMMON_FLAGS: [&str; 3] = [
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Where the freestanding parts' sources are, besides the folders of the catalogue.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "Cargo.toml",
     "Cargo.lock",
     "core",
@@ -60,6 +60,7 @@ const SOURCES: [&str; 8] = [
     "fs",
     "linker",
     "examples/counter/interface",
+    "tests/load/interface",
 ];
 
 /// A static library that the tool carries.

@@ -164,6 +164,15 @@ pub static SERVERS: &[Server] = &[
         granted: Rights::READ.union(Rights::WRITE),
         uses: &[],
     },
+    Server {
+        name: "load",
+        package: "kiln-load",
+        folder: "tests/load/server",
+        purpose: "takes time on purpose, for tests",
+        needed: Needed::WhenNamed,
+        granted: Rights::READ.union(Rights::WRITE),
+        uses: &[],
+    },
 ];
 
 /// All personalities, the usual one first.
@@ -229,6 +238,15 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "tests/native",
         runs_a_program: false,
         needs_servers: false,
+        copies: &[],
+    },
+    // In place of a program, all processors are used at once.
+    Personality {
+        name: "processors",
+        package: "kiln-processors",
+        folder: "tests/processors",
+        runs_a_program: false,
+        needs_servers: true,
         copies: &[],
     },
     // In place of a program, the example's server is asked.

@@ -89,6 +89,8 @@ pub fn from_words(asked: &Run) -> Result<Manifest, Error> {
             .map(|server| (server, Home::Own))
             .collect(),
         policies: std::collections::BTreeMap::new(),
+        placements: Vec::new(),
+        domains: Vec::new(),
         machine: Machine::default(),
         console: Console::default(),
     })

@@ -63,6 +63,32 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
             record(key::GRANT, &grant(used, copy.name, rights));
         }
     }
+    for domain in &manifest.domains {
+        let words = format!("{}\0{}\0{}", domain.class, domain.share, domain.limit);
+        record(key::DOMAIN, words.as_bytes());
+    }
+    for placement in &manifest.placements {
+        let process = placement.server.map_or(personality.to_owned(), |server| {
+            let homes = homes(&manifest.servers, manifest.root.writable);
+            let home = homes.iter().find(|home| home.servers.contains(&server));
+            home.map_or(server.to_owned(), |home| home.name.clone())
+        });
+        record(key::CPU, format!("{process}\0{}", placement.cpu).as_bytes());
+        if placement.pinned {
+            record(key::PINNED, process.as_bytes());
+        }
+        let number = placement.domain.as_ref().and_then(|name| {
+            let mut domains = manifest.domains.iter();
+            domains.position(|domain| domain.name == name.value)
+        });
+        if let Some(number) = number {
+            // The first is that of everything else.
+            record(
+                key::IN_DOMAIN,
+                format!("{process}\0{}", number + 1).as_bytes(),
+            );
+        }
+    }
     for (server, _) in &manifest.servers {
         record(key::GRANT, &grant(server.name, personality, server.granted));
     }

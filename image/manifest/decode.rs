@@ -10,8 +10,8 @@ use super::homes;
 use super::near::suggest;
 use super::source::Source;
 use super::{
-    Console, DEFAULT_PATH, Machine, MachineModel, Manifest, ManifestError, Policy, Program,
-    decode_root, size,
+    Console, DEFAULT_PATH, Machine, MachineModel, Manifest, ManifestError, Placement, Policy,
+    Program, decode_root, placement, size,
 };
 use crate::components::{Driver, Home, Needed, Personality, SERVERS, Server, needed_servers};
 
@@ -62,7 +62,10 @@ fn machine_description(
         || vec![Driver::Serial, Driver::DebugConsole],
         |value| drivers(&value),
     );
-    let program = fields.table("program").map(program);
+    let mut placements = Vec::new();
+    let program = fields
+        .table("program")
+        .map(|fields| program(fields, &mut placements));
     if program.is_none() && fields.get("program").is_none() {
         fields.require("program", "[program] with path = \"/bin/hello\"");
     }
@@ -80,12 +83,23 @@ fn machine_description(
     let personality = personality?;
     let mut policies = BTreeMap::new();
     let servers = match fields.table("servers") {
-        Some(table) => servers(&table, personality, writable, &mut policies),
+        Some(table) => servers(
+            &table,
+            personality,
+            writable,
+            &mut policies,
+            &mut placements,
+        ),
         None => needed_servers(personality, writable)
             .into_iter()
             .map(|server| (server, Home::Own))
             .collect(),
     };
+    let domains = fields
+        .table("domains")
+        .map(|table| placement::domains(&table))
+        .unwrap_or_default();
+    placement::check(fields, &placements, &domains, machine.cpus);
     Some(Manifest {
         source: source.clone(),
         directory,
@@ -96,6 +110,8 @@ fn machine_description(
         root: root?,
         servers,
         policies,
+        placements,
+        domains,
         machine,
         console,
     })
@@ -142,7 +158,8 @@ fn drivers(value: &Value<'_>) -> Vec<Driver> {
     found
 }
 
-fn program(fields: Fields<'_>) -> Option<Program> {
+fn program(fields: Fields<'_>, placements: &mut Vec<Placement>) -> Option<Program> {
+    placements.extend(placement::placement(&fields, None));
     let path = fields
         .require("path", "path = \"/bin/hello\"")
         .and_then(|value| value.guest_path());
@@ -200,6 +217,7 @@ fn servers(
     personality: &Personality,
     writable: bool,
     policies: &mut BTreeMap<&'static str, Policy>,
+    placements: &mut Vec<Placement>,
 ) -> Vec<(&'static Server, Home)> {
     let mut found = Vec::new();
     let entries = fields.entries();
@@ -215,6 +233,7 @@ fn servers(
             continue;
         };
         policies.insert(server.name, Policy::read(&fields));
+        placements.extend(placement::placement(&fields, Some(server.name)));
         if let Some(home) = home(fields) {
             found.push((server, home));
         }

@@ -74,6 +74,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Complains about what was found in it at `span`.
+    pub fn complain_at(&self, span: &Span, message: impl Into<String>, remedy: impl Into<String>) {
+        self.complaints.add(span, message, remedy);
+    }
+
     /// Complains about the table as a whole.
     pub fn complain(&self, message: impl Into<String>, remedy: impl Into<String>) {
         self.complaints.add(&self.span, message, remedy);

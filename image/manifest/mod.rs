@@ -9,6 +9,7 @@ mod decode_root;
 mod fields;
 pub mod homes;
 pub mod near;
+mod placement;
 mod policy;
 pub mod size;
 pub mod source;
@@ -22,6 +23,7 @@ pub use decode::MAXIMUM_CPUS;
 pub(crate) use decode::{is_image_name, memory_size};
 pub(crate) use decode_root::default_binary_place;
 pub(crate) use fields::plain_guest_path;
+pub use placement::{Domain, Placement};
 pub use policy::{Policy, RestartLimit};
 pub use source::{Complaint, Located, Source, Span};
 pub(crate) use write::quoted;
@@ -51,6 +53,10 @@ pub struct Manifest {
     pub servers: Vec<(&'static Server, Home)>,
     /// What is to happen when a server fails, by name, where the manifest says more than the default.
     pub policies: BTreeMap<&'static str, Policy>,
+    /// Where processes run, as far as the manifest says.
+    pub placements: Vec<Placement>,
+    /// The resource domains.
+    pub domains: Vec<Domain>,
     /// What the machine needs to have.
     pub machine: Machine,
     /// The program's terminal.

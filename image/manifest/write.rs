@@ -109,6 +109,11 @@ fn write(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
         list(program.args.iter().map(String::as_str))
     )?;
     writeln!(out, "directory = {}", quoted(&program.directory))?;
+    let placed = |server| {
+        let placement = manifest.placements.iter().find(|one| one.server == server);
+        placement.map(|placement| format!("{}\n", placement.to_toml()))
+    };
+    write!(out, "{}", placed(None).unwrap_or_default())?;
     writeln!(out, "\n[program.env]")?;
     for (name, value) in &program.env {
         writeln!(out, "{} = {}", quoted(name), quoted(value))?;
@@ -135,6 +140,17 @@ fn write(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
         if let Some(limit) = wanted.call_limit_ms {
             writeln!(out, "call-limit = {}", quoted(&policy::exact(limit)))?;
         }
+        write!(out, "{}", placed(Some(server.name)).unwrap_or_default())?;
+    }
+    for domain in &manifest.domains {
+        writeln!(
+            out,
+            "\n[domains.{}]\nclass = {}\nshare = {}\nlimit = {}",
+            quoted(&domain.name),
+            quoted(domain.class),
+            domain.share,
+            domain.limit
+        )?;
     }
     writeln!(out, "\n[machine]")?;
     writeln!(

@@ -45,6 +45,7 @@ pub fn raise(dispatcher: &Dispatcher, bits: u64) {
     dispatcher.page().pending.fetch_or(bits, Ordering::AcqRel);
     if dispatcher.cpu() == PerCpu::number() {
         told_something();
+        schedule::woken(dispatcher);
     } else {
         schedule::ask(dispatcher.cpu(), Request::Raised);
     }

@@ -17,6 +17,10 @@
 /// Longest byte string that one call carries in each direction.
 pub const MESSAGE_BYTES: usize = 4096;
 
+/// Status of a call that another processor serves: the first result word is the ticket with which to
+/// collect the answer. Nobody above the runtime sees it.
+pub const PENDING: u16 = 0xfffe;
+
 /// How many words a call carries in registers.
 pub const CALL_WORDS: usize = 6;
 
@@ -75,6 +79,9 @@ pub enum Operation {
     Resume = 0xcb03,
     /// Send a one-way message: registers as for a call without bytes.
     Send = 0xcb04,
+    /// Collect the answer of a call that was pending: `rdi` is the ticket, and `r15` the address for the
+    /// bytes out. Answers as the call would have, or that it is pending.
+    Collect = 0xcb05,
 }
 
 /// `rax` of a call: tag, lengths of both byte strings, method number.
@@ -99,6 +106,12 @@ impl CallWord {
     #[must_use]
     pub const fn one_way(method: u16) -> Self {
         Self((Operation::Send as u64) << 48 | method as u64)
+    }
+
+    /// The word that collects the answer of a pending call, with room for `output` bytes.
+    #[must_use]
+    pub const fn collect(output: u16) -> Self {
+        Self((Operation::Collect as u64) << 48 | (output as u64) << 16)
     }
 
     /// The tag, to be compared with [`Operation`].

@@ -7,9 +7,13 @@
 use core::ptr::{null, null_mut};
 
 #[cfg(not(kiln_kernel))]
-use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
+use kiln_interface::kernel::Process as _;
 #[cfg(not(kiln_kernel))]
-use kiln_object::{Error, RawReference, Reply, Transport};
+use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, PENDING, RETURN_WORDS, ReturnWord};
+#[cfg(not(kiln_kernel))]
+use kiln_object::dispatcher::soft_interrupt::CALL_DONE;
+#[cfg(not(kiln_kernel))]
+use kiln_object::{Error, ObjectName, ProcessId, RawReference, Reply, Transport};
 
 /// Calls whatever process a reference names, through the kernel. For servers that live in the kernel
 /// itself, `kernel_home` has the same.
@@ -33,15 +37,9 @@ impl Transport for Far {
         let word = CallWord::new(method, input.len() as u16, output.len() as u16);
         let (answer, words) = cross(word, reference, words, input.as_ptr(), output.as_mut_ptr());
         if answer.status() != 0 {
-            return Err(failed(answer));
+            return unusual(answer, words, output);
         }
-        if answer.output() > output.len() {
-            return Err(Error::BadAnswer);
-        }
-        Ok(Reply {
-            words,
-            output: answer.output(),
-        })
+        reply(answer, words, output)
     }
 
     #[inline(always)]
@@ -57,6 +55,55 @@ impl Transport for Far {
             0 => Ok(()),
             _ => Err(failed(answer)),
         }
+    }
+}
+
+#[cfg(not(kiln_kernel))]
+#[inline(always)]
+fn reply(answer: ReturnWord, words: [u64; RETURN_WORDS], output: &[u8]) -> Result<Reply, Error> {
+    if answer.output() > output.len() {
+        return Err(Error::BadAnswer);
+    }
+    Ok(Reply {
+        words,
+        output: answer.output(),
+    })
+}
+
+/// What an answer that is not good means: an error, or that another processor is at it.
+#[cfg(not(kiln_kernel))]
+#[cold]
+#[inline(never)]
+fn unusual(
+    answer: ReturnWord,
+    words: [u64; RETURN_WORDS],
+    output: &mut [u8],
+) -> Result<Reply, Error> {
+    if answer.status() != PENDING {
+        return Err(failed(answer));
+    }
+    let ticket = RawReference {
+        process: ProcessId::from_raw(words[0]),
+        object: ObjectName::BOOTSTRAP,
+    };
+    let word = CallWord::collect(output.len() as u16);
+    let mut collect = || {
+        let found = cross(word, ticket, [0; CALL_WORDS], null(), output.as_mut_ptr());
+        (found.0.status() != PENDING).then_some(found)
+    };
+    // A call that is served has no thread to park: it waits as a whole.
+    let found = crate::thread::park_until(CALL_DONE, &mut collect);
+    let (answer, words) = found.unwrap_or_else(|| {
+        loop {
+            if let Some(found) = collect() {
+                return found;
+            }
+            let _ = crate::process().wait(u64::MAX);
+        }
+    });
+    match answer.status() {
+        0 => reply(answer, words, output),
+        _ => Err(failed(answer)),
     }
 }
 

@@ -14,6 +14,7 @@ mod image_contents;
 mod interruption;
 mod kvm;
 mod memory;
+mod processors;
 mod native;
 mod streams;
 mod tool;
@@ -32,6 +33,7 @@ pub fn add(tests: &mut Tests) {
     busybox::add(tests);
     debian::add(tests);
     memory::add(tests);
+    processors::add(tests);
     bad_input::add(tests);
     trace::add(tests);
     image_contents::add(tests);

@@ -8,11 +8,13 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
 
-use kiln_object::Error;
+use kiln_object::{Error, ProcessId};
 
 use super::entry::CallFrame;
 use super::extended_state::{self, Saved};
+use crate::interrupt::InterruptFrame;
 use crate::process::{Dispatcher, Process};
+use crate::schedule::remote::RemoteCall;
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
 pub const DEPTH: usize = 8;
@@ -100,6 +102,16 @@ pub enum State {
         /// The caller's vector state.
         extended: Saved,
     },
+    /// It is to serve a call for another processor.
+    Called {
+        /// The call.
+        call: &'static RemoteCall,
+    },
+    /// It was stopped in user mode, with the context that [`Activation::context`] keeps.
+    Preempted {
+        /// In which dispatcher.
+        dispatcher: &'static Dispatcher,
+    },
     /// The process that it waited in has ended: its innermost caller that lives is told.
     Stranded,
     /// No process that it was in lives.
@@ -109,6 +121,7 @@ pub enum State {
 /// One activation.
 pub struct Activation {
     home: &'static Dispatcher,
+    owner: ProcessId,
     /// Bytes of `places` in use: what the straight line adds to its address.
     used: Cell<usize>,
     /// The last place is for a wait in the innermost call, which leaves no record.
@@ -118,6 +131,39 @@ pub struct Activation {
     call: Cell<CallFrame>,
     busy_ns: Cell<u64>,
     since_ns: Cell<u64>,
+    context: Cell<Context>,
+    /// Callers whose calls are watched, by depth: their records name nobody, so that a return finds
+    /// its way here. Meaningless for a record that names somebody.
+    watched: [Cell<Watched>; DEPTH],
+    timed_out: Cell<bool>,
+    /// The call for another processor that it serves.
+    remote: Cell<Option<&'static RemoteCall>>,
+    domain: u8,
+}
+
+/// A call whose processor time is counted.
+#[derive(Clone, Copy, Default)]
+pub struct Watched {
+    /// Who called; `None` if the record's caller has ended.
+    pub caller: Option<&'static Dispatcher>,
+    /// When the activation had used so much processor time the call was first seen, in ns.
+    pub since_busy_ns: u64,
+}
+
+/// Everything that user code was stopped with, but for the state that `extended` says.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(16))]
+pub struct Context {
+    /// The low halves of the vector registers.
+    pub vector: [[u64; 2]; 16],
+    /// All other registers.
+    pub frame: InterruptFrame,
+    /// The rest of the vector state.
+    pub extended: Saved,
+    /// FS base.
+    pub thread_pointer: u64,
+    /// GS base.
+    pub user_gs: u64,
 }
 
 /// Offsets in an [`Activation`] for the straight line; those of records are of the first.
@@ -171,13 +217,76 @@ impl Activation {
     pub fn new(home: &'static Dispatcher, entry: Entry) -> Self {
         Self {
             home,
+            owner: home.process().id(),
             used: Cell::new(0),
             places: Default::default(),
             state: Cell::new(State::New { entry }),
             call: Cell::new(CallFrame::default()),
             busy_ns: Cell::new(0),
             since_ns: Cell::new(0),
+            context: Cell::default(),
+            watched: Default::default(),
+            timed_out: Cell::new(false),
+            remote: Cell::new(None),
+            domain: home.process().domain(),
         }
+    }
+
+    /// An activation that will serve `call` in `callee`, in the resource domain of whoever called.
+    #[must_use]
+    pub fn for_call(callee: &'static Dispatcher, call: &'static RemoteCall, domain: u8) -> Self {
+        let nowhere = Entry {
+            address: 0,
+            stack: 0,
+            argument: 0,
+        };
+        let mut made = Self::new(callee, nowhere);
+        made.state.set(State::Called { call });
+        made.remote.set(Some(call));
+        made.domain = domain;
+        made
+    }
+
+    /// The number of its resource domain.
+    #[must_use]
+    pub fn domain(&self) -> u8 {
+        self.domain
+    }
+
+    /// The call for another processor that it serves, which is somebody else's business from now on.
+    #[must_use]
+    pub fn take_call(&self) -> Option<&'static RemoteCall> {
+        self.remote.take()
+    }
+
+    /// Whether it serves a call for another processor.
+    #[must_use]
+    pub fn serves_remotely(&self) -> bool {
+        self.remote.get().is_some()
+    }
+
+    /// What it was stopped with, if it is preempted.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.context.get()
+    }
+
+    /// Keeps what it is stopped with.
+    pub fn set_context(&self, context: Context) {
+        self.context.set(context);
+    }
+
+    /// When it last began to run, or stopped (monotonic ns).
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since_ns.get()
+    }
+
+    /// Whether the process that it was made for lives, and not a later one in its place.
+    #[must_use]
+    pub fn is_of_living(&self) -> bool {
+        let process = self.home.process();
+        process.id() == self.owner && !process.has_ended()
     }
 
     /// The dispatcher it started in.
@@ -216,12 +325,19 @@ impl Activation {
     /// Counts time until `now`: it runs no longer.
     pub fn pause(&self, now: u64) {
         self.busy_ns.set(self.busy(now));
+        self.since_ns.set(now);
     }
 
     /// Nanoseconds that it ran until `now`, the calls that it made included; it runs.
     #[must_use]
     pub fn busy(&self, now: u64) -> u64 {
         self.busy_ns.get() + now.saturating_sub(self.since_ns.get())
+    }
+
+    /// Nanoseconds that it ran until it was last counted.
+    #[must_use]
+    pub fn busy_so_far(&self) -> u64 {
+        self.busy_ns.get()
     }
 
     /// How many calls it is in.
@@ -262,15 +378,60 @@ impl Activation {
     pub fn pop(&self) -> Option<Record> {
         let used = self.used.get().checked_sub(PLACE_BYTES)?;
         self.used.set(used);
-        self.places
-            .get(self.depth())
-            .map(|place| place.record.get())
+        let mut record = self.places.get(self.depth())?.record.get();
+        if record.caller.is_none()
+            && let Some(watched) = self.watched.get(self.depth())
+        {
+            record.caller = watched.take().caller;
+        }
+        Some(record)
+    }
+
+    /// Watches the call of that depth, from 0, if its caller lives: answers the processor time that the
+    /// activation has used since the call was first watched, `busy` being what it has used in all.
+    pub fn watch(&self, depth: usize, busy: u64) -> Option<u64> {
+        let (place, watched) = (self.places.get(depth)?, self.watched.get(depth)?);
+        let mut record = place.record.get();
+        if record.caller.is_some() {
+            watched.set(Watched {
+                caller: record.caller.take(),
+                since_busy_ns: busy,
+            });
+            place.record.set(record);
+        }
+        let Watched {
+            caller,
+            since_busy_ns,
+        } = watched.get();
+        caller.map(|_| busy.saturating_sub(since_busy_ns))
+    }
+
+    /// Who called at that depth, from 0, if he lives.
+    #[must_use]
+    pub fn caller(&self, depth: usize) -> Option<&'static Dispatcher> {
+        let record = self.places.get(depth)?.record.get();
+        record.caller.or(self.watched.get(depth)?.get().caller)
+    }
+
+    /// Says that the innermost caller is to be told that the time was over.
+    pub fn time_out(&self) {
+        self.timed_out.set(true);
+    }
+
+    /// Why the innermost caller gets no answer.
+    #[must_use]
+    pub fn take_reason(&self) -> Error {
+        if self.timed_out.take() {
+            Error::TimedOut
+        } else {
+            Error::ServerDied
+        }
     }
 
     /// Takes every caller out that is `process`, which has ended: nothing may go back there. So
     /// that the common return need not ask, this is done when a process ends.
     pub fn forget(&self, process: &Process) {
-        for place in self.places.iter().take(self.depth()) {
+        for (place, watched) in self.places.iter().zip(&self.watched).take(self.depth()) {
             let mut record = place.record.get();
             if record
                 .caller
@@ -278,13 +439,23 @@ impl Activation {
             {
                 record.caller = None;
                 place.record.set(record);
+                watched.set(Watched::default());
+            } else if record.caller.is_none()
+                && watched
+                    .get()
+                    .caller
+                    .is_some_and(|caller| ptr::eq(caller.process(), process))
+            {
+                watched.set(Watched::default());
             }
         }
         match self.state.get() {
-            State::New { .. } if ptr::eq(self.home.process(), process) => {
+            State::New { .. } | State::Called { .. } if ptr::eq(self.home.process(), process) => {
                 self.state.set(State::Ended);
             }
-            State::Waiting { dispatcher, .. } | State::Calling { dispatcher, .. }
+            State::Waiting { dispatcher, .. }
+            | State::Calling { dispatcher, .. }
+            | State::Preempted { dispatcher }
                 if ptr::eq(dispatcher.process(), process) =>
             {
                 self.strand();

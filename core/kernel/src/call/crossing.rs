@@ -51,6 +51,11 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
         };
     }
     let cpu = PerCpu::here().cpu_number.get();
+    if let Some(only) = target.only_cpu()
+        && only != cpu
+    {
+        return run::remote::post(frame, word, caller, target, only);
+    }
     let callee = target.dispatcher(cpu)?;
     let slot = callee.take_slot()?;
     if word.input() != 0 && user_copy::copy_in(callee.input(slot, word.input()), frame.r14).is_err()

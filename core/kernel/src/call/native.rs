@@ -27,6 +27,10 @@ pub(super) extern "sysv64" fn native(frame: &mut CallFrame) {
         crossing::give_back(frame, ReturnWord(frame.rax));
     } else if word.tag() == Operation::Resume as u16 {
         resume(frame);
+    } else if word.tag() == Operation::Collect as u16 {
+        if let Err(error) = super::run::remote::collect(frame) {
+            answer_error(frame, error);
+        }
     } else {
         answer_error(frame, Error::BadMethod);
     }

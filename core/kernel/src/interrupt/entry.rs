@@ -131,6 +131,12 @@ interrupt_error:
     lea rdi, [rsp + 256]
     call {interrupt}
     restore_vector
+    jmp kiln_interrupt_return
+    // Here with the vector registers' low halves and a frame at `rdi`, on the kernel stack.
+    .globl kiln_interrupt_resume
+kiln_interrupt_resume:
+    mov rsp, rdi
+    restore_vector
     // Here with a frame at the stack pointer: loads it, whichever mode it is for.
     .globl kiln_interrupt_return
 kiln_interrupt_return:

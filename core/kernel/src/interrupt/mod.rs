@@ -33,6 +33,47 @@ pub(crate) extern "sysv64" fn interrupt(frame: &mut InterruptFrame) {
     }
 }
 
+/// The low halves of the vector registers of the code that was interrupted with `frame`, which the
+/// entry code has put right below it.
+#[must_use]
+pub fn saved_vector(frame: &InterruptFrame) -> [[u64; 2]; 16] {
+    // SAFETY: only the entry code makes frames that are handed here: see `save_vector`.
+    unsafe {
+        core::ptr::from_ref(frame)
+            .cast::<[[u64; 2]; 16]>()
+            .sub(1)
+            .read_unaligned()
+    }
+}
+
+/// Goes on with code that was interrupted, wherever this is called from.
+///
+/// # Safety
+/// `frame` was saved from user mode, and its address space is loaded. The vector registers' state
+/// beyond `vector` is the code's already.
+pub unsafe fn resume(vector: &[[u64; 2]; 16], frame: &InterruptFrame) -> ! {
+    #[repr(C, align(16))]
+    struct OnStack {
+        vector: [[u64; 2]; 16],
+        frame: InterruptFrame,
+    }
+    let context = OnStack {
+        vector: *vector,
+        frame: *frame,
+    };
+    #[cfg(kiln_freestanding)]
+    {
+        unsafe extern "sysv64" {
+            fn kiln_interrupt_resume(context: *const OnStack) -> !;
+        }
+        // SAFETY: passed on to the caller; the copy lies on this processor's kernel stack, where a fault
+        // of the last instruction may be handled.
+        unsafe { kiln_interrupt_resume(&raw const context) }
+    }
+    #[cfg(not(kiln_freestanding))]
+    unreachable!("{:p}: host builds have no user mode", &raw const context)
+}
+
 /// Prepares the descriptor table.
 ///
 /// # Safety

@@ -12,6 +12,7 @@ use crate::call::kernel_object::{Afterwards, afterwards};
 use crate::call::{current_dispatcher, set_current, set_thread_pointer};
 use crate::memory::heap;
 use crate::process::{self, Process};
+use crate::processor::PerCpu;
 use crate::{schedule, soft_interrupt};
 
 /// One incarnation: whoever has the object of an ended one has no say in the next.
@@ -83,6 +84,10 @@ impl ProcessInterface for Itself {
 
     fn set_timer(&self, deadline: u64) -> Result<(), Error> {
         self.living()?;
+        let here = PerCpu::number();
+        if self.0.only_cpu().is_some_and(|only| only != here) {
+            return Err(Error::Denied);
+        }
         soft_interrupt::set_timer(self.0, deadline)
     }
 

@@ -27,6 +27,7 @@ use crate::object;
 use crate::power::{self, ExitStatus};
 use crate::processor::PerCpu;
 use crate::schedule;
+use crate::schedule::domain::{self, Class, Domain};
 
 /// Raw identity of the process that is told about console input.
 static CONSOLE_OWNER: AtomicU64 = AtomicU64::new(0);
@@ -133,6 +134,7 @@ fn prepare() -> Result<(), Problem> {
             .furnish(home, homes)
             .and_then(|()| match &home.component {
                 Some(component) => {
+                    image.limit(process);
                     let cpu = image.first_cpu(process);
                     schedule::start_activation(process, cpu, entry(component))
                 }
@@ -191,6 +193,7 @@ impl Image {
             .value(key::PERSONALITY)
             .ok_or(Problem::NoPersonality)?;
         names.push(text(personality));
+        self.define_domains();
         let program = names.len() - 1;
         let mut homes = Vec::new();
         for (index, name) in names.iter().enumerate() {
@@ -353,16 +356,51 @@ impl Image {
         Ok(())
     }
 
+    /// The number that records of `key` give the process, as `component\0number`.
+    fn number_of(&self, key: &str, process: &Process) -> Option<u32> {
+        self.records.values(key).find_map(|record| {
+            let mut parts = record.splitn(2, |byte| *byte == 0);
+            let (name, number) = (parts.next()?, parts.next()?);
+            let number = core::str::from_utf8(number).ok()?.parse::<u32>().ok()?;
+            (name == process.name().as_bytes()).then_some(number)
+        })
+    }
+
+    /// Puts the process into its domain, and limits the calls that it serves.
+    fn limit(&self, process: &Process) {
+        let name = process.name().as_bytes();
+        if self
+            .records
+            .values(key::PINNED)
+            .any(|pinned| pinned == name)
+        {
+            process.pin(self.first_cpu(process));
+        }
+        let domain = self.number_of(key::IN_DOMAIN, process).unwrap_or(0);
+        process.set_domain(u8::try_from(domain).unwrap_or(domain::DEFAULT));
+        let limit_ms = self.number_of(key::CALL_LIMIT, process).unwrap_or(0);
+        process.set_call_limit(u64::from(limit_ms) * 1_000_000);
+    }
+
+    /// Tells the scheduler of the image's resource domains.
+    fn define_domains(&self) {
+        let domain = |record: &[u8]| {
+            let mut words = core::str::from_utf8(record).ok()?.split('\0');
+            Some(Domain {
+                class: Class::from_name(words.next()?)?,
+                share: words.next()?.parse().ok()?,
+                limit: words.next()?.parse().ok()?,
+            })
+        };
+        // One that makes no sense keeps its number.
+        let all = self.records.values(key::DOMAIN);
+        domain::define(all.map(|record| domain(record).unwrap_or(domain::ORDINARY)));
+    }
+
     /// The CPU on which the process starts: what the image says, if the machine has it.
     fn first_cpu(&self, process: &Process) -> u32 {
         let cpus = crate::firmware::machine().processors().len().max(1);
-        let named = self.records.values(key::CPU).find_map(|record| {
-            let mut parts = record.splitn(2, |byte| *byte == 0);
-            let (name, cpu) = (parts.next()?, parts.next()?);
-            let cpu = core::str::from_utf8(cpu).ok()?.parse::<u32>().ok()?;
-            (name == process.name().as_bytes()).then_some(cpu)
-        });
-        match named {
+        match self.number_of(key::CPU, process) {
             Some(cpu) if (cpu as usize) < cpus => cpu,
             Some(cpu) => {
                 crate::error!(

@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
 use spin::{Mutex, Once};
@@ -69,6 +69,12 @@ pub struct Process {
     started: AtomicU64,
     /// CPUs on which somebody waits until it is ready, as bits.
     callers: AtomicU64,
+    /// The only CPU on which it runs, plus one; zero if it runs on any.
+    only: AtomicU32,
+    /// Its resource domain.
+    domain: AtomicU8,
+    /// Processor time that one call that it serves may take, in ns; zero for any.
+    call_limit: AtomicU64,
     /// CPUs that have not let go of it since it ended, as bits.
     pub(crate) awaited: AtomicU64,
     /// The next process that has ended and that some CPU has not let go of.
@@ -128,6 +134,9 @@ impl Process {
             making: AtomicU64::new(0),
             started: AtomicU64::new(0),
             callers: AtomicU64::new(0),
+            only: AtomicU32::new(0),
+            domain: AtomicU8::new(schedule::domain::DEFAULT),
+            call_limit: AtomicU64::new(0),
             awaited: AtomicU64::new(0),
             next_ending: AtomicPtr::new(core::ptr::null_mut()),
             entries: Entries::default(),
@@ -378,6 +387,12 @@ impl Process {
         true
     }
 
+    /// Whether it has neither said that it takes calls nor ended.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == STARTING
+    }
+
     /// Whether it has ended. What is begun in the kernel after the answer no may still be done: its
     /// memory stays until every CPU has left the kernel once.
     #[must_use]
@@ -394,6 +409,9 @@ impl Process {
             return Err(Error::ServerDied);
         }
         let bit = 1_u64.checked_shl(cpu).ok_or(Error::NotFound)?;
+        if self.only_cpu().is_some_and(|only| only != cpu) {
+            return Err(Error::Denied);
+        }
         if self.started.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
             return Err(Error::Exists);
         }
@@ -409,6 +427,43 @@ impl Process {
     /// Has it told from now on when others end.
     pub fn watch_deaths(&self) {
         self.watches.store(true, Ordering::Release);
+    }
+
+    /// The only CPU on which it runs; `None` if it runs on any.
+    #[must_use]
+    pub fn only_cpu(&self) -> Option<u32> {
+        self.only.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Makes `cpu` the only one on which it runs, before it does.
+    pub fn pin(&self, cpu: u32) {
+        self.only.store(cpu + 1, Ordering::Relaxed);
+    }
+
+    /// The number of its resource domain.
+    #[must_use]
+    pub fn domain(&self) -> u8 {
+        self.domain.load(Ordering::Relaxed)
+    }
+
+    /// Puts it into a resource domain, before it runs.
+    pub fn set_domain(&self, number: u8) {
+        self.domain.store(number, Ordering::Relaxed);
+    }
+
+    /// Processor time that one call that it serves may take, in ns; zero for any.
+    #[must_use]
+    pub fn call_limit(&self) -> u64 {
+        self.call_limit.load(Ordering::Relaxed)
+    }
+
+    /// Limits the processor time of one call that it serves, in ns; zero takes the limit back. A call
+    /// that takes longer is answered with `TimedOut`, and the process is ended.
+    pub fn set_call_limit(&self, limit: u64) {
+        self.call_limit.store(limit, Ordering::Relaxed);
+        if limit != 0 {
+            schedule::watch_calls(limit);
+        }
     }
 
     /// CPUs on which it has an activation, as bits.

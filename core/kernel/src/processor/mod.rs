@@ -93,6 +93,19 @@ pub(crate) unsafe fn initialise(
     features::enable();
 }
 
+/// User mode's GS base, while the kernel runs.
+#[must_use]
+pub fn user_gs() -> u64 {
+    // SAFETY: the register exists on every 64-bit processor; in the kernel it holds the user's base.
+    unsafe { Msr::new(KERNEL_GS_BASE).read() }
+}
+
+/// Sets user mode's GS base; `base` was read by [`user_gs`].
+pub fn set_user_gs(base: u64) {
+    // SAFETY: as above; what was read from it may be written to it.
+    unsafe { Msr::new(KERNEL_GS_BASE).write(base) };
+}
+
 /// Changes the stack on which the running processor enters the kernel from user mode.
 ///
 /// # Safety

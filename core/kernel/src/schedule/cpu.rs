@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::mailbox::{Full, Mailbox};
 use super::queue::Queue;
-use super::{ending, flush};
+use super::remote::RemoteCall;
+use super::{ending, flush, remote};
 use crate::call::activation::Activation;
 use crate::process::{CPUS, Dispatcher, Process};
 use crate::processor::{self, PerCpu};
@@ -31,6 +32,8 @@ pub enum Message {
     Start(&'static Activation),
     /// Run this from now on, before all others.
     StartFirst(&'static Activation),
+    /// Serve this.
+    Call(&'static RemoteCall),
 }
 
 /// Messages that can wait for a processor.
@@ -53,6 +56,8 @@ pub struct Cpu {
 struct Own {
     queue: Queue,
     told: Cell<bool>,
+    reconsider: Cell<bool>,
+    armed: Cell<u64>,
 }
 
 // SAFETY: what is not atomic is in `own`, which only the processor itself gets at (see `here`).
@@ -72,6 +77,8 @@ pub(super) fn create(number: u32) {
         own: Own {
             queue: Queue::new(),
             told: Cell::new(false),
+            reconsider: Cell::new(false),
+            armed: Cell::new(u64::MAX),
         },
     });
     if let Some(place) = CPUS_BY_NUMBER.get(number as usize) {
@@ -117,6 +124,16 @@ impl Here {
         &self.0.own.told
     }
 
+    /// Whether it is to be asked again who runs.
+    pub(super) fn reconsider(self) -> &'static Cell<bool> {
+        &self.0.own.reconsider
+    }
+
+    /// When the scheduler's timer fires while an activation runs (monotonic ns).
+    pub(super) fn armed(self) -> &'static Cell<u64> {
+        &self.0.own.armed
+    }
+
     /// Does what others have asked for.
     #[inline]
     pub(super) fn attend(self) {
@@ -128,6 +145,7 @@ impl Here {
     #[cold]
     fn attend_now(self) {
         let requests = self.0.requests.swap(0, Ordering::SeqCst);
+        self.reconsider().set(true);
         let asked = |request: Request| requests & request as u32 != 0;
         if asked(Request::Flush) {
             flush::flush_here(self.0);
@@ -139,6 +157,7 @@ impl Here {
                 match message {
                     Message::Start(activation) => self.queue().add(activation),
                     Message::StartFirst(activation) => self.queue().add_first(activation),
+                    Message::Call(call) => remote::arrived(self, call),
                 }
             }
         }

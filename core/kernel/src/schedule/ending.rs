@@ -6,13 +6,12 @@
 
 use core::sync::atomic::Ordering;
 
-use kiln_object::Error;
 use kiln_object::call::ReturnWord;
 use spin::Mutex;
 
 use super::cpu::{self, Here, Request};
 use super::flush::bits;
-use super::{run, start};
+use super::{remote, run, start};
 use crate::call::activation::{Activation, State};
 use crate::call::entry::CallFrame;
 use crate::call::local::{clear_current, current_activation, set_thread_pointer};
@@ -92,11 +91,12 @@ pub(super) fn let_go(here: Here) {
             if let Some(activation) = current_activation()
                 && matches!(activation.state(), State::Running)
             {
-                activation.pause(time::monotonic_ns());
+                here.queue().account(activation, time::monotonic_ns());
                 activation.strand();
             }
         }
         here.queue().forget(process);
+        remote::abandon(process);
         if process.awaited.fetch_and(!own, Ordering::SeqCst) == own {
             unlink(process);
             process.release();
@@ -133,7 +133,8 @@ fn unlink(process: &'static Process) {
     }
 }
 
-/// Ends a call whose caller has ended meanwhile: those further out are told.
+/// Ends a call whose caller has ended meanwhile, or is on another processor: those further out are told,
+/// or he is.
 #[cold]
 pub fn give_back_to_nobody(
     frame: &mut CallFrame,
@@ -141,6 +142,10 @@ pub fn give_back_to_nobody(
     activation: &'static Activation,
     slot: u16,
 ) {
+    if remote::answered(activation, callee, slot, frame) {
+        callee.free_slot(slot);
+        return run::next(frame);
+    }
     callee.free_slot(slot);
     if !unwind(activation, frame) {
         run::next(frame);
@@ -164,7 +169,7 @@ pub(super) fn unwind(activation: &Activation, frame: &mut CallFrame) -> bool {
         frame.rip = record.rip;
         frame.rsp = record.rsp;
         clear(frame);
-        frame.rax = ReturnWord::answer(Error::ServerDied.code(), 0);
+        frame.rax = ReturnWord::answer(activation.take_reason().code(), 0);
         return true;
     }
 }

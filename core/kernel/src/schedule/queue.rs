@@ -2,20 +2,50 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering;
 
 use super::cpu;
+use super::domain::{Domain, Usages, domain, window_end};
+use super::remote;
 use crate::call::activation::{Activation, State};
 use crate::process::{Dispatcher, Process};
 
 /// Dispatchers of one processor whose timer is set.
 pub type Timers = Vec<&'static Dispatcher>;
 
+/// For how long one runs before another of its class does, in ns.
+pub(super) const QUANTUM_NS: u64 = 4_000_000;
+
+/// How long one that was stopped inside a call is kept from running by those that come first, in ns:
+/// it may hold a lock of the server that they wait for.
+const STARVED_NS: u64 = 100_000_000;
+
+/// For how much processor time a server that has not said that it is ready comes before all others, in
+/// ns: those after it want it ready.
+const STARTING_NS: u64 = 1_000_000_000;
+
+/// How long a process goes unnoticed that gave itself a reason to run while it served a call, in ns.
+const NOTICE_NS: u64 = 20_000_000;
+
 /// The queue, in the order of turns.
 pub struct Queue {
     activations: RefCell<Vec<&'static Activation>>,
     timers: RefCell<Timers>,
+    usages: RefCell<Usages>,
+    /// When the running one's turn is over (monotonic ns).
+    turn_end: Cell<u64>,
+    /// The running one is on turn although others come first.
+    out_of_order: Cell<bool>,
+}
+
+/// What is to become of the running activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It stops now.
+    Stop,
+    /// It runs on, at least until then (monotonic ns).
+    RunUntil(u64),
 }
 
 impl Queue {
@@ -23,12 +53,15 @@ impl Queue {
         Self {
             activations: RefCell::new(Vec::new()),
             timers: RefCell::new(Vec::new()),
+            usages: RefCell::new(Usages::new()),
+            turn_end: Cell::new(0),
+            out_of_order: Cell::new(false),
         }
     }
 
     /// Adds one behind all others, unless its process has ended meanwhile.
     pub(super) fn add(&self, activation: &'static Activation) {
-        if activation.home().process().has_ended() {
+        if !activation.is_of_living() {
             activation.set_state(State::Ended);
         }
         self.activations.borrow_mut().push(activation);
@@ -36,7 +69,7 @@ impl Queue {
 
     /// Adds one before all others, with the same exception.
     pub(super) fn add_first(&self, activation: &'static Activation) {
-        if activation.home().process().has_ended() {
+        if !activation.is_of_living() {
             activation.set_state(State::Ended);
         }
         self.activations.borrow_mut().insert(0, activation);
@@ -56,10 +89,95 @@ impl Queue {
     pub(super) fn take_turn(&self, now: u64) -> Option<&'static Activation> {
         self.bury();
         let mut activations = self.activations.borrow_mut();
-        let place = activations.iter().position(|one| is_ready(one, now))?;
+        let mut usages = self.usages.borrow_mut();
+        let starved = activations
+            .iter()
+            .position(|one| is_ready(one, now) && is_starved(one, now));
+        self.out_of_order.set(starved.is_some());
+        let starting = activations
+            .iter()
+            .position(|one| is_ready(one, now) && is_starting(one));
+        let place = starved.or(starting).or_else(|| {
+            let ready = activations.iter().enumerate().filter(|(_, one)| {
+                is_ready(one, now) && usages.left(number(one), domain_of(one), now) > 0
+            });
+            let first = ready.min_by_key(|(_, one)| {
+                let (class, pass) = usages.rank(number(one), domain_of(one));
+                (class, !matches!(one.state(), State::Called { .. }), pass)
+            });
+            first.map(|(place, _)| place)
+        })?;
         let next = activations.remove(place);
         activations.push(next);
+        usages.choose(number(next), domain_of(next));
+        self.turn_end.set(now + QUANTUM_NS);
         Some(next)
+    }
+
+    /// Counts the time until `now` that `activation` ran: it stops, or runs on from now.
+    pub(super) fn account(&self, activation: &Activation, now: u64) {
+        let ran = now.saturating_sub(activation.since());
+        activation.pause(now);
+        let mut usages = self.usages.borrow_mut();
+        usages.charge(number(activation), domain_of(activation), ran, now);
+    }
+
+    /// Whether `running`, which was counted until `now`, stops for another or for its limit.
+    pub(super) fn judge(&self, running: &Activation, now: u64) -> Verdict {
+        let usages = self.usages.borrow();
+        let turn_end = self.turn_end.get();
+        let own = domain_of(running);
+        let mut until = u64::MAX;
+        let mut stop = false;
+        if is_starting(running) {
+            return Verdict::RunUntil(now + STARTING_NS);
+        }
+        let left = usages.left(number(running), own, now);
+        if left != u64::MAX {
+            let end = turn_end.max(now.saturating_add(left));
+            stop |= end <= now;
+            until = end;
+        }
+        for other in self.activations.borrow().iter() {
+            let (domain, ready) = (domain_of(other), is_ready(other, now));
+            let comes_first = domain.class < own.class;
+            let from = match other.state() {
+                State::Waiting { deadline, .. } if !ready => deadline.min(now + NOTICE_NS),
+                _ if !ready => continue,
+                _ if is_starting(other) => now,
+                _ if is_starved(other, now) => turn_end,
+                _ if usages.left(number(other), domain, now) == 0 => window_end(now),
+                _ if comes_first && !self.out_of_order.get() => now,
+                // Who called waits, and called into another's time.
+                State::Called { .. } if domain.class == own.class && !self.out_of_order.get() => {
+                    now
+                }
+                _ if domain.class <= own.class => turn_end,
+                State::Preempted { .. } if other.depth() > 0 => other.since() + STARVED_NS,
+                _ => continue,
+            };
+            if !ready && domain.class > own.class {
+                continue;
+            }
+            stop |= ready && from <= now;
+            until = until.min(from);
+        }
+        if stop {
+            Verdict::Stop
+        } else {
+            Verdict::RunUntil(until)
+        }
+    }
+
+    /// When `dispatcher`'s own activation, which has just been given a reason to run, does so while
+    /// `running` does (monotonic ns).
+    pub(super) fn turn_of(&self, woken: &Dispatcher, running: &Activation, now: u64) -> u64 {
+        let woken = domain(woken.process().domain());
+        if woken.class < domain_of(running).class && !self.out_of_order.get() {
+            now
+        } else {
+            self.turn_end.get().max(now)
+        }
     }
 
     /// Gives back what has ended.
@@ -67,6 +185,7 @@ impl Queue {
         self.activations.borrow_mut().retain(|activation| {
             let ended = matches!(activation.state(), State::Ended);
             if ended {
+                remote::fail(activation, activation.take_reason());
                 crate::call::forget_activation(activation);
                 // SAFETY: activations are made in a box and put into one queue; nothing names one
                 // that has ended but this queue, which no longer does.
@@ -76,22 +195,44 @@ impl Queue {
         });
     }
 
-    /// When the first of those that wait for a time goes on.
-    pub(super) fn earliest_deadline(&self) -> Option<u64> {
-        self.activations
-            .borrow()
-            .iter()
-            .filter_map(|activation| match activation.state() {
-                State::Waiting { deadline, .. } if deadline != u64::MAX => Some(deadline),
-                _ => None,
-            })
-            .min()
+    /// When the first of those that wait for a time goes on, or for their limit's next window.
+    pub(super) fn earliest_deadline(&self, now: u64) -> u64 {
+        let activations = self.activations.borrow();
+        let times = activations.iter().map(|one| match one.state() {
+            _ if is_ready(one, now) => window_end(now),
+            State::Waiting { deadline, .. } => deadline,
+            _ => u64::MAX,
+        });
+        times.min().unwrap_or(u64::MAX)
     }
+}
+
+fn number(activation: &Activation) -> u8 {
+    activation.domain()
+}
+
+fn domain_of(activation: &Activation) -> &'static Domain {
+    domain(number(activation))
+}
+
+/// Whether its process is a server that is setting itself up.
+fn is_starting(activation: &Activation) -> bool {
+    let process = activation.home().process();
+    process.is_starting() && !process.is_program() && activation.busy_so_far() < STARTING_NS
+}
+
+/// Whether it was stopped inside a call, long ago.
+fn is_starved(activation: &Activation, now: u64) -> bool {
+    matches!(activation.state(), State::Preempted { .. })
+        && activation.depth() > 0
+        && now.saturating_sub(activation.since()) >= STARVED_NS
 }
 
 fn is_ready(activation: &Activation, now: u64) -> bool {
     match activation.state() {
-        State::New { .. } | State::Stranded => true,
+        State::New { .. } | State::Called { .. } | State::Preempted { .. } | State::Stranded => {
+            true
+        }
         State::Waiting {
             dispatcher,
             deadline,

@@ -5,9 +5,11 @@ use core::sync::atomic::Ordering;
 use kiln_object::Error;
 use kiln_object::call::ReturnWord;
 
-use super::cpu;
+use super::cpu::{self, Here};
 use super::ending::unwind;
-use crate::call::activation::{Activation, State};
+use super::queue::Verdict;
+use super::{limit, remote};
+use crate::call::activation::{Activation, Context, State};
 use crate::call::crossing::again;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
 use crate::call::extended_state;
@@ -16,8 +18,8 @@ use crate::call::local::{
 };
 use crate::call::native::{answer_error, clear};
 use crate::call::{current_dispatcher, set_current};
-use crate::interrupt::InterruptFrame;
-use crate::process::Process;
+use crate::interrupt::{self, InterruptFrame};
+use crate::process::{Dispatcher, Process};
 use crate::{processor, soft_interrupt, time};
 
 /// Leaves whatever ran: goes on with what the running activation still has, or with the next one.
@@ -58,7 +60,9 @@ pub fn wait(frame: &mut CallFrame, deadline: u64) {
         Err(error) => return answer_error(frame, error),
     };
     crate::event!(Wait, 0, deadline);
-    activation.pause(time::monotonic_ns());
+    if let Some(here) = cpu::here() {
+        here.queue().account(activation, time::monotonic_ns());
+    }
     activation.set_state(State::Waiting {
         dispatcher,
         deadline,
@@ -80,7 +84,9 @@ pub fn wait_for_start(frame: &mut CallFrame, target: &'static Process) -> Result
         return Err(Error::BadMethod);
     };
     let extended = activation.hide_extended_state()?;
-    activation.pause(time::monotonic_ns());
+    if let Some(here) = cpu::here() {
+        here.queue().account(activation, time::monotonic_ns());
+    }
     activation.set_call(*frame);
     activation.set_state(State::Calling {
         dispatcher,
@@ -106,28 +112,84 @@ pub(super) fn next(frame: &mut CallFrame) {
             continue;
         }
         clear_current();
-        crate::event!(
-            Idle,
-            0,
-            here.queue().earliest_deadline().unwrap_or(u64::MAX)
-        );
-        if let Some(deadline) = here.queue().earliest_deadline() {
-            time::timer::arm(deadline);
-        }
+        let deadline = here.queue().earliest_deadline(time::monotonic_ns());
+        crate::event!(Idle, 0, deadline);
+        time::timer::arm(deadline);
         processor::wait_for_interrupt();
     }
 }
 
 /// After an interrupt that came from user mode: does what other processors ask for, and goes on with
-/// something else if what was interrupted has ended.
+/// something else if what was interrupted has ended or its turn is over.
 pub fn after_interrupt(frame: &mut InterruptFrame) {
-    if let Some(here) = cpu::here() {
-        here.attend();
-    }
+    let Some(here) = cpu::here() else { return };
+    here.attend();
     if current_dispatcher().is_none() {
         leave();
     }
+    if here.reconsider().take() {
+        reconsider(here, frame);
+    }
     soft_interrupt::after_interrupt(frame);
+}
+
+/// The scheduler's timer: what is to be done is done on the way out of the interrupt.
+pub(super) fn expired() {
+    if let Some(here) = cpu::here() {
+        here.reconsider().set(true);
+    }
+}
+
+/// Tells the scheduler that `dispatcher`, on this processor, has a reason to run.
+pub fn woken(dispatcher: &Dispatcher) {
+    let (Some(here), Some(running)) = (cpu::here(), current_activation()) else {
+        return;
+    };
+    if !matches!(running.state(), State::Running) || core::ptr::eq(running.home(), dispatcher) {
+        return;
+    }
+    here.reconsider().set(true);
+    let now = time::monotonic_ns();
+    let turn = here.queue().turn_of(dispatcher, running, now);
+    if turn < here.armed().get() {
+        here.armed().set(turn);
+        time::timer::arm(turn);
+    }
+}
+
+fn arm(here: Here, activation: &Activation, now: u64) {
+    let until = match here.queue().judge(activation, now) {
+        Verdict::Stop => now,
+        Verdict::RunUntil(until) => until.min(limit::next_look(now)),
+    };
+    here.armed().set(until);
+    time::timer::arm(until);
+}
+
+/// Stops what was interrupted if another is to run.
+fn reconsider(here: Here, frame: &InterruptFrame) {
+    let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
+        return;
+    };
+    let now = time::monotonic_ns();
+    here.queue().account(activation, now);
+    if limit::look(activation, dispatcher, now) {
+        leave_for_next();
+    }
+    if here.queue().judge(activation, now) == Verdict::Stop
+        && let Ok(extended) = activation.hide_extended_state()
+    {
+        activation.set_context(Context {
+            vector: interrupt::saved_vector(frame),
+            frame: *frame,
+            extended,
+            thread_pointer: take_thread_pointer(),
+            user_gs: processor::user_gs(),
+        });
+        activation.set_state(State::Preempted { dispatcher });
+        leave();
+    }
+    arm(here, activation, now);
 }
 
 /// Nanoseconds of processor time that the running activation has used.
@@ -178,6 +240,21 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             *frame = activation.call();
             again(frame);
         }
+        State::Called { call } => {
+            if !remote::enter(activation, call, frame) {
+                return false;
+            }
+        }
+        State::Preempted { dispatcher } => {
+            let context = activation.context();
+            set_current(dispatcher);
+            set_thread_pointer(context.thread_pointer);
+            processor::set_user_gs(context.user_gs);
+            context.extended.reveal();
+            go_on(activation);
+            // SAFETY: the context is of user mode, and its dispatcher and tables are set.
+            unsafe { interrupt::resume(&context.vector, &context.frame) }
+        }
         State::Stranded => {
             if !unwind(activation, frame) {
                 return false;
@@ -185,13 +262,22 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
         }
         State::Running | State::Ended => return false,
     }
+    go_on(activation);
+    true
+}
+
+/// Notes that the activation runs, and until when it does.
+fn go_on(activation: &Activation) {
     crate::event!(
         Switch,
         (activation.depth() as u32) << 16,
         activation.home().process().id().raw(),
         current_dispatcher().map_or(0, |dispatcher| dispatcher.process().id().raw())
     );
-    activation.begin(time::monotonic_ns());
+    let now = time::monotonic_ns();
+    activation.begin(now);
     activation.set_state(State::Running);
-    true
+    if let Some(here) = cpu::here() {
+        arm(here, activation, now);
+    }
 }

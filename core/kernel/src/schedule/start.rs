@@ -12,7 +12,7 @@ use crate::call::{self, straight_line};
 use crate::firmware::MAX_PROCESSORS;
 use crate::process::{CPUS, Process};
 use crate::processor::{self, PerCpu};
-use crate::{interrupt, soft_interrupt};
+use crate::{interrupt, soft_interrupt, time};
 
 /// Processors that schedule, as bits.
 static SCHEDULING: AtomicU64 = AtomicU64::new(0);
@@ -30,6 +30,7 @@ pub fn prepare() {
         cpu::create(number);
     }
     soft_interrupt::initialise();
+    time::timer::on_expiry(run::expired);
     // What is to be done is done on the way out of every interrupt.
     interrupt::register(interrupt::table::WAKE, |_| {});
 }

@@ -1,0 +1,395 @@
+//! Calls to processes that run on another processor only.
+//!
+//! The caller's processor fills one of its bounded number of places and posts it; the caller is told
+//! that the answer is pending and goes on. The other processor serves the call with an activation that
+//! it keeps for this, in the caller's domain, and raises `CALL_DONE`; the caller then collects the
+//! answer, from whichever processor it is on. No processor waits for another.
+//!
+//! A place is free, posted, done, or abandoned because its caller has ended. Only its own processor
+//! takes it or abandons it; only whoever serves the call finishes it; only the caller's process
+//! collects it.
+
+use alloc::boxed::Box;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+use kiln_object::call::{CallWord, MESSAGE_BYTES, PENDING, RETURN_WORDS, ReturnWord};
+use kiln_object::dispatcher::soft_interrupt::CALL_DONE;
+use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
+use kiln_object::{Error, ProcessId};
+
+use super::cpu::{self, Here, Message};
+use crate::call::activation::{Activation, Record, State};
+use crate::call::entry::CallFrame;
+use crate::call::local::{set_activation, set_thread_pointer};
+use crate::call::native::clear;
+use crate::call::{current_dispatcher, extended_state, set_current};
+use crate::memory::{Frame, frames, heap, user_copy};
+use crate::process::{CPUS, Dispatcher, Process};
+use crate::processor::PerCpu;
+use crate::soft_interrupt;
+
+/// Calls that can be under way from one processor, and from one process on it.
+const PLACES: usize = 16;
+const PLACES_OF_ONE: usize = 8;
+
+const FREE: u32 = 0;
+const POSTED: u32 = 1;
+const DONE: u32 = 2;
+const ABANDONED: u32 = 3;
+const COLLECTING: u32 = 4;
+
+/// What is asked, and by whom.
+#[derive(Clone, Copy)]
+struct Question {
+    caller: &'static Dispatcher,
+    target: &'static Dispatcher,
+    caller_id: ProcessId,
+    word: CallWord,
+    object: u64,
+    words: [u64; 6],
+}
+
+/// A place for a call to another processor.
+pub struct RemoteCall {
+    state: AtomicU32,
+    question: Cell<Option<Question>>,
+    /// Whom to tell: the dispatcher that asked last.
+    notify: AtomicPtr<Dispatcher>,
+    /// Status and bytes as a return has them, and the words.
+    answer: Cell<(u64, [u64; RETURN_WORDS])>,
+    /// Pages for the bytes in and out, taken at the first use and kept.
+    input: Cell<Option<Frame>>,
+    output: Cell<Option<Frame>>,
+}
+
+// SAFETY: the cells belong to whoever the state says (see the module), and every change of hands is a
+// store and a load of the state, or goes through a mailbox.
+unsafe impl Sync for RemoteCall {}
+
+impl RemoteCall {
+    fn tell(&self, dispatcher: &'static Dispatcher) {
+        let dispatcher = core::ptr::from_ref(dispatcher).cast_mut();
+        self.notify.store(dispatcher, Ordering::SeqCst);
+    }
+}
+
+/// The places of each processor; null until its first such call.
+static CALLS: [AtomicPtr<[RemoteCall; PLACES]>; CPUS] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; CPUS];
+
+fn places(cpu: u32) -> Option<&'static [RemoteCall; PLACES]> {
+    let pointer = CALLS.get(cpu as usize)?.load(Ordering::Acquire);
+    // SAFETY: null, or a leaked box.
+    unsafe { pointer.as_ref() }
+}
+
+/// The running processor's places, made at the first use.
+fn own_places() -> Result<&'static [RemoteCall; PLACES], Error> {
+    let cpu = PerCpu::number();
+    if let Some(places) = places(cpu) {
+        return Ok(places);
+    }
+    heap::ensure_room(false)?;
+    let made = Box::leak(Box::new(
+        [const {
+            RemoteCall {
+                state: AtomicU32::new(FREE),
+                question: Cell::new(None),
+                notify: AtomicPtr::new(core::ptr::null_mut()),
+                answer: Cell::new((0, [0; RETURN_WORDS])),
+                input: Cell::new(None),
+                output: Cell::new(None),
+            }
+        }; PLACES],
+    ));
+    if let Some(place) = CALLS.get(cpu as usize) {
+        place.store(made, Ordering::Release);
+    }
+    Ok(made)
+}
+
+fn page(place: &Cell<Option<Frame>>) -> Result<Frame, Error> {
+    if let Some(frame) = place.get() {
+        return Ok(frame);
+    }
+    let frame = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
+    place.set(Some(frame));
+    Ok(frame)
+}
+
+/// The first bytes of a page of a place.
+///
+/// # Safety
+/// The place is the caller's now, and the slice is used only while it is.
+#[expect(clippy::mut_from_ref, reason = "the page is outside the cell")]
+unsafe fn bytes(place: &Cell<Option<Frame>>, length: usize) -> &mut [u8] {
+    match place.get() {
+        // SAFETY: the page is the place's for good, and the contract says whose the place is.
+        Some(frame) => unsafe {
+            core::slice::from_raw_parts_mut(frame.pointer(), length.min(MESSAGE_BYTES))
+        },
+        None => &mut [],
+    }
+}
+
+/// Posts a call of the running dispatcher to `cpu`, the only one that runs `target`. Fills the frame with
+/// the answer that it is pending.
+///
+/// # Errors
+/// `Busy` without a free place, or if the processor takes no message now; `BadBuffer`, `Exhausted`.
+pub fn post(
+    frame: &mut CallFrame,
+    word: CallWord,
+    caller: &'static Dispatcher,
+    target: &'static Process,
+    cpu: u32,
+) -> Result<(), Error> {
+    let places = own_places()?;
+    let mut own = 0;
+    let mut free = None;
+    for (number, place) in places.iter().enumerate() {
+        if place.state.load(Ordering::Acquire) == FREE {
+            free = free.or(Some((number, place)));
+        } else if place
+            .question
+            .get()
+            .is_some_and(|question| core::ptr::eq(question.caller, caller))
+        {
+            own += 1;
+        }
+    }
+    let (number, place) = free.filter(|_| own < PLACES_OF_ONE).ok_or(Error::Busy)?;
+    if word.input() != 0 {
+        page(&place.input)?;
+        // SAFETY: the place is free, and only this processor takes it.
+        let input = unsafe { bytes(&place.input, word.input()) };
+        user_copy::copy_in(input, frame.r14).map_err(|_| Error::BadBuffer)?;
+    }
+    if word.output() != 0 {
+        page(&place.output)?;
+    }
+    place.question.set(Some(Question {
+        caller,
+        target: target.dispatcher(cpu)?,
+        caller_id: caller.process().id(),
+        word,
+        object: frame.rsi,
+        words: [
+            frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
+        ],
+    }));
+    place.tell(caller);
+    place.state.store(POSTED, Ordering::Release);
+    if cpu::post(cpu, Message::Call(place)).is_err() {
+        place.state.store(FREE, Ordering::Release);
+        return Err(Error::Busy);
+    }
+    clear(frame);
+    frame.rax = ReturnWord::answer(PENDING, 0);
+    frame.rdx = u64::from(PerCpu::number()) << 32 | number as u64;
+    Ok(())
+}
+
+/// Answers the running process for the call with that ticket: with the answer, or that it is pending.
+///
+/// # Errors
+/// `BadReference` for a ticket that is not the process's; `BadBuffer`.
+pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
+    let ticket = frame.rdi;
+    let dispatcher = current_dispatcher().ok_or(Error::BadReference)?;
+    let process = dispatcher.process();
+    let place = u32::try_from(ticket >> 32)
+        .ok()
+        .and_then(places)
+        .and_then(|places| places.get(ticket as u32 as usize))
+        .ok_or(Error::BadReference)?;
+    let is_own = || {
+        // SAFETY: read only to compare, between two looks at the state: see below.
+        let question = place.question.get();
+        question.is_some_and(|question| {
+            core::ptr::eq(question.caller.process(), process) && question.caller_id == process.id()
+        })
+    };
+    // The question stays while the call is posted, and only its process takes it from done.
+    let mut state = place.state.load(Ordering::SeqCst);
+    if state == POSTED && is_own() {
+        // The thread that asks may have come to another processor. Whoever finishes the call sees this, or
+        // his end is seen here.
+        place.tell(dispatcher);
+        state = place.state.load(Ordering::SeqCst);
+        if state == POSTED {
+            clear(frame);
+            frame.rax = ReturnWord::answer(PENDING, 0);
+            frame.rdx = ticket;
+            return Ok(());
+        }
+    }
+    if state != DONE || !is_own() {
+        return Err(Error::BadReference);
+    }
+    let taken = place
+        .state
+        .compare_exchange(DONE, COLLECTING, Ordering::AcqRel, Ordering::Relaxed);
+    taken.map_err(|_| Error::BadReference)?;
+    let (word, words) = place.answer.get();
+    let word = ReturnWord(word);
+    let wanted = CallWord(frame.rax).output();
+    let (mut status, mut length) = (word.status(), word.output().min(wanted));
+    // SAFETY: while it is being collected the place is this processor's.
+    let output = unsafe { bytes(&place.output, length) };
+    if !output.is_empty() && user_copy::copy_out(frame.r15, output).is_err() {
+        (status, length) = (Error::BadBuffer.code(), 0);
+    }
+    place.state.store(FREE, Ordering::Release);
+    clear(frame);
+    frame.rax = ReturnWord::answer(status, length as u16);
+    [frame.rdx, frame.r8, frame.r9, frame.r10] = words;
+    Ok(())
+}
+
+/// Lets go of the calls that `process`, which has ended, made from the running processor.
+pub(super) fn abandon(process: &Process) {
+    let Some(places) = places(PerCpu::number()) else {
+        return;
+    };
+    for place in places {
+        if place
+            .question
+            .get()
+            .is_some_and(|question| core::ptr::eq(question.caller.process(), process))
+        {
+            let exchange = |from, to| {
+                place
+                    .state
+                    .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            };
+            if exchange(POSTED, ABANDONED).is_err() {
+                // Done, then, or free.
+                let _ = exchange(DONE, FREE);
+            }
+        }
+    }
+}
+
+/// A call came: an activation will serve it.
+pub(super) fn arrived(here: Here, call: &'static RemoteCall) {
+    let Some(question) = call.question.get() else {
+        return;
+    };
+    let domain = question.caller.process().domain();
+    let agent = Activation::for_call(question.target, call, domain);
+    here.queue().add(Box::leak(Box::new(agent)));
+}
+
+/// Enters the callee with the call that `activation` was given; false if that is not possible: then the
+/// call is answered.
+pub(super) fn enter(
+    activation: &'static Activation,
+    call: &'static RemoteCall,
+    frame: &mut CallFrame,
+) -> bool {
+    set_activation(activation);
+    let Some(question) = call.question.get() else {
+        return false;
+    };
+    let callee = question.target;
+    let entry = callee.process().entries.call();
+    let slot = match callee.take_slot() {
+        Ok(slot) if entry != 0 => slot,
+        Ok(slot) => {
+            callee.free_slot(slot);
+            fail(activation, Error::Busy);
+            return false;
+        }
+        Err(error) => {
+            fail(activation, error);
+            return false;
+        }
+    };
+    let length = question.word.input();
+    if length != 0 {
+        // SAFETY: while it is posted the place's pages are the server's processor's.
+        let input = unsafe { bytes(&call.input, length) };
+        callee.input(slot, length).copy_from_slice(input);
+    }
+    // It names no caller: the return finds its way to `answered`.
+    activation.push(Record {
+        slot,
+        ..Record::default()
+    });
+    set_current(callee);
+    set_thread_pointer(0);
+    extended_state::reset();
+    clear(frame);
+    let base = callee.slot_address(slot);
+    frame.rax = question.word.0;
+    frame.rdi = question.caller_id.raw();
+    frame.rsi = question.object;
+    [
+        frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
+    ] = question.words;
+    frame.rip = entry;
+    frame.rsp = base + CALL_SLOT_STACK_TOP;
+    frame.r14 = base + CALL_SLOT_INPUT;
+    frame.r15 = base + CALL_SLOT_OUTPUT;
+    true
+}
+
+/// Takes the answer of the call that `activation` serves, if it is one for this: then it has ended.
+pub(super) fn answered(
+    activation: &Activation,
+    callee: &Dispatcher,
+    slot: u16,
+    frame: &CallFrame,
+) -> bool {
+    if activation.depth() != 0 {
+        return false;
+    }
+    let Some(call) = activation.take_call() else {
+        return false;
+    };
+    let word = ReturnWord(frame.rax);
+    let wanted = call
+        .question
+        .get()
+        .map_or(0, |question| question.word.output());
+    let length = word.output().min(wanted);
+    if length != 0 {
+        // SAFETY: while it is posted the place's pages are the server's processor's.
+        let output = unsafe { bytes(&call.output, length) };
+        output.copy_from_slice(callee.output(slot, length));
+    }
+    let words = [frame.rdx, frame.r8, frame.r9, frame.r10];
+    finish(
+        call,
+        ReturnWord::answer(word.status(), length as u16),
+        words,
+    );
+    activation.set_state(State::Ended);
+    true
+}
+
+/// Answers the call that `activation` serves, if there is one, with an error: it has ended.
+pub(super) fn fail(activation: &Activation, error: Error) {
+    if let Some(call) = activation.take_call() {
+        finish(call, ReturnWord::answer(error.code(), 0), [0; RETURN_WORDS]);
+        activation.set_state(State::Ended);
+    }
+}
+
+fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
+    call.answer.set((word, words));
+    let done = call
+        .state
+        .compare_exchange(POSTED, DONE, Ordering::SeqCst, Ordering::Acquire);
+    if done.is_err() {
+        call.state.store(FREE, Ordering::Release);
+        return;
+    }
+    // SAFETY: only `tell` stores there, and dispatchers are never freed. The caller's process lives, or
+    // has not been let go of: the dispatcher's page stays until this processor leaves the kernel.
+    if let Some(dispatcher) = unsafe { call.notify.load(Ordering::SeqCst).as_ref() } {
+        soft_interrupt::raise(dispatcher, CALL_DONE);
+    }
+}

@@ -1,0 +1,158 @@
+//! One image on one, two, four and eight processors, and several processes on one.
+
+use std::time::Duration;
+
+use kiln_tests::expect::ensure;
+use kiln_tests::image::Written;
+use kiln_tests::machine::Machine;
+
+use crate::Tests;
+
+/// QEMU plays one processor after the other: interleavings are many and the same in each run.
+const IN_TURN: &str = "-icount shift=0,sleep=off";
+
+/// A manifest of the component that tests processors.
+#[derive(Debug, Default, Clone, Copy)]
+struct Image<'a> {
+    /// What the program is told.
+    args: &'a [&'a str],
+    /// Further keys of `[program]`.
+    program: &'a str,
+    /// Keys of the server `load`.
+    load: &'a str,
+    /// Further tables.
+    tables: &'a str,
+    cpus: u32,
+}
+
+impl Image<'_> {
+    fn boot(&self, name: &str, model: &str, how: &str) -> Result<(), String> {
+        let Image {
+            args,
+            program,
+            load,
+            tables,
+            cpus,
+        } = self;
+        let text = format!(
+            "name = \"processors\"\npersonality = \"processors\"\n\
+             drivers = [\"serial\", \"debug_console\"]\n\
+             [program]\npath = \"/\"\nargs = {args:?}\n{program}\n\
+             [root]\nfrom = []\nwritable = false\n\
+             [servers]\nname_space = {{}}\nimage_root = {{}}\nload = {{ {load} }}\n\
+             [machine]\nmemory = \"64M\"\ncpus = {cpus}\nmodel = \"{model}\"\n{tables}"
+        );
+        let image = Written::new(name, &text)?.build()?;
+        let seen = Machine::new(model)
+            .with(&format!("-m 64M -smp {cpus} {how}"))
+            .option("-cpu", "qemu64,+fsgsbase,+rdtscp,+smep,+smap")
+            .kernel(&image)
+            .limit(Duration::from_secs(240))
+            .run()?;
+        let console = String::from_utf8_lossy(&seen.console).into_owned();
+        ensure(
+            seen.status == 1 && console.trim_end().ends_with(": ok"),
+            || format!("status {}: {console}\n{}", seen.status, seen.messages),
+        )
+    }
+}
+
+/// Adds the tests.
+pub fn add(tests: &mut Tests) {
+    for (model, cpus) in [("microvm", 1), ("q35", 2), ("microvm", 4), ("q35", 8)] {
+        for (test, rounds) in [("calls", "1000"), ("mapping", "1500")] {
+            let name = format!("processors::{test}_{cpus}");
+            tests.add(&name.clone(), move || {
+                let args = [test, rounds];
+                let image = Image {
+                    args: &args,
+                    cpus,
+                    ..Image::default()
+                };
+                image.boot(&name.replace("::", "-"), model, IN_TURN)
+            });
+        }
+    }
+    // The same at once, as far as the host has processors; it takes long where it has few.
+    for (test, rounds) in [("calls", "200"), ("mapping", "20")] {
+        tests.add(&format!("processors::{test}_at_once"), move || {
+            let args = [test, rounds];
+            let image = Image {
+                args: &args,
+                cpus: 4,
+                ..Image::default()
+            };
+            image.boot(&format!("processors-{test}-at-once"), "q35", "")
+        });
+    }
+    let domains = |name: &'static str, args: &'static [&'static str], program, load, tables| {
+        (
+            name,
+            Image {
+                args,
+                program,
+                load,
+                tables,
+                cpus: 1,
+            },
+        )
+    };
+    for (name, image) in [
+        domains(
+            "one_share_of_four",
+            &["domains", "22", "28"],
+            "domain = \"a\"",
+            "domain = \"b\"",
+            "[domains.a]\nshare = 100\n[domains.b]\nshare = 300\n",
+        ),
+        domains(
+            "three_shares_of_four",
+            &["domains", "72", "78"],
+            "domain = \"b\"",
+            "domain = \"a\"",
+            "[domains.a]\nshare = 100\n[domains.b]\nshare = 300\n",
+        ),
+        domains(
+            "a_limit_holds_on_an_idle_processor",
+            &["alone", "23", "27"],
+            "domain = \"a\"",
+            "",
+            "[domains.a]\nlimit = 25\n",
+        ),
+        domains(
+            "background_delays_nobody",
+            &["domains", "98", "100"],
+            "",
+            "domain = \"b\"",
+            "[domains.b]\nclass = \"background\"\n",
+        ),
+        domains(
+            "background_gets_what_is_left",
+            &["domains", "48", "52"],
+            "domain = \"b\"",
+            "domain = \"a\"",
+            "[domains.a]\nlimit = 50\n[domains.b]\nclass = \"background\"\n",
+        ),
+        domains(
+            "an_endless_call_is_ended",
+            &["endless", "100"],
+            "",
+            "call-limit = \"100ms\"",
+            "",
+        ),
+        (
+            "calls_to_a_pinned_server",
+            Image {
+                args: &["remote", "200"],
+                program: "",
+                load: "cpu = 1, pinned = true",
+                tables: "",
+                cpus: 2,
+            },
+        ),
+    ] {
+        tests.add(&format!("processors::{name}"), move || {
+            image.boot(&format!("processors-{name}"), "microvm", IN_TURN)
+        });
+    }
+}
