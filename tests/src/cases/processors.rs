@@ -62,7 +62,7 @@ pub fn add(tests: &mut Tests) {
     for (model, cpus) in [("microvm", 1), ("q35", 2), ("microvm", 4), ("q35", 8)] {
         for (test, rounds) in [("calls", "1000"), ("mapping", "1500")] {
             let name = format!("processors::{test}_{cpus}");
-            tests.add(&name.clone(), move || {
+            tests.add(name.clone(), move || {
                 let args = [test, rounds];
                 let image = Image {
                     args: &args,
@@ -75,7 +75,7 @@ pub fn add(tests: &mut Tests) {
     }
     // The same at once, as far as the host has processors; it takes long where it has few.
     for (test, rounds) in [("calls", "200"), ("mapping", "20")] {
-        tests.add(&format!("processors::{test}_at_once"), move || {
+        tests.add(format!("processors::{test}_at_once"), move || {
             let args = [test, rounds];
             let image = Image {
                 args: &args,
@@ -151,7 +151,7 @@ pub fn add(tests: &mut Tests) {
             },
         ),
     ] {
-        tests.add(&format!("processors::{name}"), move || {
+        tests.add(format!("processors::{name}"), move || {
             image.boot(&format!("processors-{name}"), "microvm", IN_TURN)
         });
     }
