@@ -238,7 +238,14 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "tests/native",
         runs_a_program: false,
         needs_servers: false,
-        copies: &[],
+        copies: &[Copy {
+            name: "native_server",
+            count: 1,
+            restart: None,
+            call_limit: None,
+            granted: Some(Rights::READ),
+            uses: &[],
+        }],
     },
     // In place of a program, all processors are used at once.
     Personality {

@@ -18,10 +18,12 @@ mod references;
 mod registers;
 mod report;
 mod scheduling;
+mod served;
 mod sharing;
 mod timers;
 
 use kiln_interface::kernel::Machine as _;
+use kiln_object::startup::InitialObject;
 use kiln_runtime::{machine, startup, thread};
 
 kiln_runtime::component!(main);
@@ -43,11 +45,16 @@ const TESTS: &[Test] = &[
     ("thousands of threads", scheduling::thousands),
     ("references are handed over", references::handed),
     ("calls are counted", references::counted),
+    ("served calls wake threads", served::asked),
     ("a fault ends a thread alone", faults::faults),
     ("a panic ends a thread alone", faults::panics),
 ];
 
 fn main() {
+    if startup().object(InitialObject::Machine).is_none() {
+        served::main();
+        return;
+    }
     run(1);
     let cpus = startup().cpus as usize;
     if cpus > 1 {

@@ -219,8 +219,14 @@ fn prepare(priority: Priority, is_isolated: bool, body: Body) -> Result<&'static
     Ok(thread)
 }
 
-/// Where a new thread begins.
+/// Where a new thread begins, with a stack pointer as before a call.
+#[unsafe(naked)]
 extern "sysv64" fn begin() -> ! {
+    core::arch::naked_asm!("xor ebp, ebp", "call {life}", "ud2", life = sym life)
+}
+
+/// All that a thread does.
+extern "sysv64" fn life() -> ! {
     let thread = current_thread();
     // SAFETY: only the thread itself uses its body.
     let body = unsafe { &mut *thread.body.get() };

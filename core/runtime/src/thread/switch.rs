@@ -97,10 +97,10 @@ extern "sysv64" fn go_on() -> ! {
 }
 
 /// Lays out an unused stack that ends at `top`, a multiple of 16, so that the first switch to it enters
-/// `start`; answers the stack pointer.
+/// `start`, which makes a frame for itself; answers the stack pointer.
 pub fn prepare(top: *mut usize, start: extern "sysv64" fn() -> !) -> usize {
-    // `start` is entered as if called: a word (its return address) above a multiple of 16.
-    let words = SAVED_WORDS + 2;
+    // The address of `start` lies where a return address would, a word above a multiple of 16.
+    let words = SAVED_WORDS + 3;
     let pointer = top.wrapping_sub(words);
     // SAFETY: a stack has far more words than these, is aligned, and nothing is on it yet.
     unsafe {
