@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use kiln_object::call::{CALL_WORDS, universal};
 use kiln_object::{
     Binder, Dispatch, Error, Handed, Interface, ObjectName, ProcessId, RawReference, Reference,
-    Rights, Transport,
+    Reply, Rights, Transport,
 };
 
 use crate::{Far, Lasting, objects, rebinding, startup};
@@ -151,7 +151,7 @@ pub fn release<I: ?Sized>(reference: Reference<I>) -> Result<(), Error> {
 /// `Denied` if the caller did not give it, `WrongInterface` if it is of another interface,
 /// `BadReference` if it names nothing.
 pub fn accept<I: Interface + ?Sized>(handed: Handed<I>) -> Result<(Reference<I>, Rights), Error> {
-    handed.accept(&Far, startup().process)
+    handed.accept(&Wherever, startup().process)
 }
 
 /// Takes back from `process` what [`grant`] answered for it. `own` is any reference that this process
@@ -177,7 +177,7 @@ pub(crate) fn bind_once(bootstrap: RawReference, hash: u64) -> Result<RawReferen
     })
 }
 
-/// Asks for a universal method, here if the object is here.
+/// Asks for a universal method.
 fn ask(
     reference: RawReference,
     method: u16,
@@ -186,19 +186,34 @@ fn ask(
     let mut words = [0; CALL_WORDS];
     words[0] = first;
     words[1] = second;
-    let this = startup().process;
-    let reply = if reference.process == this {
+    let reply = Wherever.call(reference, method, words, &[], &mut [])?;
+    Ok(ObjectName::from_raw(reply.words[0]))
+}
+
+/// Calls what lives in this process without the kernel.
+struct Wherever;
+
+impl Transport for Wherever {
+    fn call(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Error> {
+        let this = startup().process;
+        if reference.process != this {
+            return Far.call(reference, method, words, input, output);
+        }
         objects::dispatch(objects::Request {
             caller: this,
             name: reference.object,
             method,
             words: &words,
-            input: &[],
-            output: &mut [],
+            input,
+            output,
         })
-        .map_err(|failure| failure.error)?
-    } else {
-        Far.call(reference, method, words, &[], &mut [])?
-    };
-    Ok(ObjectName::from_raw(reply.words[0]))
+        .map_err(|failure| failure.error)
+    }
 }
