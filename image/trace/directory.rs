@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use kiln_object::trace::directory::{
     COUNTERS, DIRECTORY_WORDS, DISPATCHER, Directory as Place, ENTRY_WORDS, Entry as Word, MAGIC,
-    MOST_ENTRIES, NAME_BYTES, PAGE_ENTRIES, PROCESSOR,
+    MOST_ENTRIES, NAME_BYTES, PAGE_ENTRIES, PROCESS, PROCESSOR,
 };
 
 use crate::run::Memory;
@@ -65,6 +65,8 @@ pub enum Subject {
         /// That address.
         current: u64,
     },
+    /// A process, for its name.
+    Process,
     /// A process on a processor.
     Dispatcher {
         /// What `current` holds while it runs.
@@ -107,6 +109,7 @@ impl Entry {
                 token: word(Word::Token),
                 pages: word(Word::Pages),
             },
+            PROCESS => Subject::Process,
             _ => return None,
         };
         let mut name = Vec::with_capacity(NAME_BYTES);

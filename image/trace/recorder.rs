@@ -94,11 +94,9 @@ impl Recorder {
         self.recording.lost = lost + self.excess;
         self.recording.clock = self.directory.clock;
         self.recording.is_found = self.directory.is_found();
-        let without_ring = self
-            .directory
-            .entries
-            .iter()
-            .filter(|entry| entry.ring.is_none());
+        let entries = self.directory.entries.iter();
+        let without_ring =
+            entries.filter(|entry| entry.subject != Subject::Process && entry.ring.is_none());
         self.recording.missed = self.directory.missed + without_ring.count() as u64;
         self.recording
     }
@@ -106,7 +104,7 @@ impl Recorder {
     /// Takes notice of what is new in the directory.
     fn meet(&mut self) {
         for entry in &self.directory.entries {
-            if matches!(entry.subject, Subject::Dispatcher { .. })
+            if !matches!(entry.subject, Subject::Processor { .. })
                 && !self.recording.processes.contains_key(&entry.process)
             {
                 let names = &mut self.recording.processes;

@@ -31,7 +31,7 @@ pub(crate) fn wants_objects() -> bool {
 
 #[inline(always)]
 fn wants<const GROUPS: u32>() -> bool {
-    #[cfg(kiln_freestanding)]
+    #[cfg(all(kiln_freestanding, not(kiln_kernel)))]
     {
         // SAFETY: reads a word of the dispatcher's page, where the user GS base leads.
         unsafe {
@@ -44,6 +44,11 @@ fn wants<const GROUPS: u32>() -> bool {
                 options(nostack, readonly),
             );
         }
+        false
+    }
+    // A server in the kernel has no page, and notes nothing: the kernel notes its calls.
+    #[cfg(kiln_kernel)]
+    {
         false
     }
     #[cfg(not(kiln_freestanding))]

@@ -223,12 +223,6 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
     // SAFETY: as in `quick`.
     let found = unsafe { dispatcher.process().objects.find(name) };
     let answer = found.map(|(object, rights)| {
-        crate::event!(
-            KernelCall,
-            u32::from(word.method()),
-            object.interface_hash(),
-            name.raw()
-        );
         object.dispatch(Incoming {
             caller: Caller(dispatcher.process_id()),
             processor: Processor::new(dispatcher.cpu()),

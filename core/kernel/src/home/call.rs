@@ -11,6 +11,7 @@ use super::heap::Serving;
 use super::{of, process};
 use crate::call::entry::CallFrame;
 use crate::call::kernel_object::{buffers, universal};
+use crate::call::local::current_activation;
 use crate::call::native::clear;
 use crate::memory::user_copy;
 use crate::process::Process;
@@ -40,6 +41,13 @@ pub(crate) fn call(
     let words = [
         frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
     ];
+    let depth = current_activation().map_or(0, |activation| activation.depth() as u32) << 16;
+    crate::event!(
+        Call,
+        u32::from(word.method()) | depth,
+        target.id().raw(),
+        frame.rsi
+    );
     let answer = {
         let _serving = Serving::begin(true);
         (home.serve)(HomeCall {
@@ -56,6 +64,7 @@ pub(crate) fn call(
         Ok(reply) => (reply, 0, reply.output),
         Err(failure) => (Reply::default(), failure.error.code(), failure.output),
     };
+    crate::event!(Return, u32::from(status) | depth, target.id().raw());
     let answer = output.get(..written).ok_or(Error::BadAnswer)?;
     if !answer.is_empty() {
         user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;

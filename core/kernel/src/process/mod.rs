@@ -146,6 +146,7 @@ impl Process {
             watches: AtomicBool::new(false),
         }));
         slot.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
+        trace::enter_process(id, process.name());
         crate::event!(ProcessStart, 0, id.raw());
         Ok(process)
     }

@@ -169,7 +169,12 @@ pub(super) fn unwind(activation: &Activation, frame: &mut CallFrame) -> bool {
         frame.rip = record.rip;
         frame.rsp = record.rsp;
         clear(frame);
-        frame.rax = ReturnWord::answer(activation.take_reason().code(), 0);
+        let reason = activation.take_reason().code();
+        frame.rax = ReturnWord::answer(reason, 0);
+        crate::event!(
+            Return,
+            u32::from(reason) | (activation.depth() as u32) << 16
+        );
         return true;
     }
 }

@@ -10,7 +10,7 @@ use kiln_object::ProcessId;
 use kiln_object::layout::{PAGE_BYTES, trace_ring};
 use kiln_object::trace::directory::{
     DIRECTORY_WORDS, DISPATCHER, Directory, ENTRY_WORDS, Entry, MAGIC, NAME_BYTES, PAGE_ENTRIES,
-    PAGES, PROCESSOR,
+    PAGES, PROCESS, PROCESSOR,
 };
 use kiln_object::trace::{EVENT_BYTES, Groups, USER_RING_BYTES};
 use spin::Mutex;
@@ -162,6 +162,13 @@ pub fn enter_processor(number: u32, block: &PerCpu) {
     add(words);
     block.own_trace.set(account);
     block.trace.set(groups().bits());
+}
+
+/// Tells the name of a process, which may never have a dispatcher: it may live in the kernel.
+pub fn enter_process(process: ProcessId, name: &str) {
+    if is_observed() {
+        add(first_words(PROCESS, 0, process, name, &Account::new()));
+    }
 }
 
 /// Lets events be noted for a dispatcher, which stays where it is for good.

@@ -19,7 +19,7 @@ pub use kiln_object::trace::{Groups, Kind, head};
 use kiln_object::{ObjectName, ProcessId};
 
 pub use account::{Account, offset};
-pub use directory::{enter_dispatcher, enter_processor, renew_dispatcher};
+pub use directory::{enter_dispatcher, enter_process, enter_processor, renew_dispatcher};
 pub use last::print_last;
 
 use crate::processor::PerCpu;

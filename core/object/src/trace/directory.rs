@@ -52,7 +52,7 @@ pub const NAME_BYTES: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Entry {
-    /// [`PROCESSOR`] or [`DISPATCHER`], and the processor's number from bit 32.
+    /// [`PROCESSOR`], [`DISPATCHER`] or [`PROCESS`], and the processor's number from bit 32.
     Kind = 0,
     /// The process; of a processor the kernel.
     Process = 1,
@@ -87,6 +87,9 @@ pub const PROCESSOR: u32 = 1;
 
 /// [`Entry::Kind`] of a process on a processor.
 pub const DISPATCHER: u32 = 2;
+
+/// [`Entry::Kind`] of a process, wherever it runs: for its name alone.
+pub const PROCESS: u32 = 3;
 
 /// Counters of a process on a processor, in words; they only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
