@@ -58,7 +58,13 @@ memory_fs = {{ home = "{memory_fs}" }}
 fn run(name: &str, text: &str, options: &[&str]) -> Result<Output, String> {
     let manifest = Written::new(name, text)?;
     let path = manifest.path.to_string_lossy().into_owned();
-    let words = ["run", "--timeout", "60"].iter().chain(options);
+    let limit = ["--timeout", "60"].as_slice();
+    let limit = if options.contains(&"--timeout") {
+        &[]
+    } else {
+        limit
+    };
+    let words = ["run"].iter().chain(limit).chain(options);
     kiln(words.copied().chain([path.as_str()]))
 }
 
@@ -182,4 +188,30 @@ pub fn add(tests: &mut Tests) {
         ensure(output.err.contains(reason), || output.err.clone())
     });
     tests.add("homes::inspected", inspected);
+    for (name, homes) in MIXTURES.into_iter().take(2) {
+        tests.add(format!("homes::attacked::{name}"), move || {
+            let program = compile::c("hello", Linkage::Static)?;
+            let text = manifest(&program, &[], homes).replacen(
+                "[program]",
+                "personality = \"hostile\"\n[program]",
+                1,
+            ) + "[machine]\nmemory = \"64M\"\n";
+            let options = ["--timeout", "240"];
+            let output = run(&format!("homes-attacked-{name}"), &text, &options)?;
+            let output = output.expect_status(0)?;
+            ensure(output.text().trim_end().ends_with(": ok"), || output.text())
+        });
+        tests.add(format!("homes::full::{name}"), move || {
+            // A server whose memory is full says so, wherever that memory is.
+            let words = ["dd", "if=/dev/zero", "of=/tmp/x", "bs=64k"];
+            let text = manifest(busybox()?, &words, homes) + "[machine]\nmemory = \"32M\"\n";
+            let output = run(&format!("homes-full-{name}"), &text, &[])?;
+            let output = output.expect_status(1)?;
+            let (said, warned) = (output.text(), output.err);
+            let reason = "No space left on device";
+            ensure(said.contains(reason) || warned.contains(reason), || {
+                said + &warned
+            })
+        });
+    }
 }

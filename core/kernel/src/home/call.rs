@@ -1,7 +1,8 @@
 //! Calls to servers in the kernel, and theirs to the kernel's objects.
 //!
 //! The caller's bytes are copied before the server runs and its answer after, as between address
-//! spaces: what serves a call never sees the caller's memory.
+//! spaces: what serves a call never sees the caller's memory. The way out of the kernel empties the vector
+//! registers, in which a server may have left what is no business of its caller.
 
 use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, ReturnWord};
 use kiln_object::home::HomeCall;
@@ -59,7 +60,6 @@ pub(crate) fn call(
             output: &mut *output,
         })
     };
-    forget_vectors();
     let (reply, status, written) = match answer {
         Ok(reply) => (reply, 0, reply.output),
         Err(failure) => (Reply::default(), failure.error.code(), failure.output),
@@ -73,36 +73,6 @@ pub(crate) fn call(
     frame.rax = ReturnWord::answer(status, written as u16);
     [frame.rdx, frame.r8, frame.r9, frame.r10] = reply.words;
     Ok(())
-}
-
-/// Empties the registers in which a server may have left what is no business of its caller.
-fn forget_vectors() {
-    // SAFETY: every register that is changed is declared.
-    unsafe {
-        core::arch::asm!(
-            "xorps xmm0, xmm0",
-            "xorps xmm1, xmm1",
-            "xorps xmm2, xmm2",
-            "xorps xmm3, xmm3",
-            "xorps xmm4, xmm4",
-            "xorps xmm5, xmm5",
-            "xorps xmm6, xmm6",
-            "xorps xmm7, xmm7",
-            "xorps xmm8, xmm8",
-            "xorps xmm9, xmm9",
-            "xorps xmm10, xmm10",
-            "xorps xmm11, xmm11",
-            "xorps xmm12, xmm12",
-            "xorps xmm13, xmm13",
-            "xorps xmm14, xmm14",
-            "xorps xmm15, xmm15",
-            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
-            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
-            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
-            options(nomem, nostack, preserves_flags)
-        );
-    }
 }
 
 /// Calls a kernel object in the servers' name.
