@@ -238,3 +238,100 @@ fn many_threads_run_deep_on_their_own_stacks() {
     let all: Box<[u64]> = threads.into_iter().map(JoinHandle::join).collect();
     assert!(all.iter().all(|sum| *sum == 5050));
 }
+
+#[test]
+fn many_read_or_one_writes() {
+    let shared = Arc::new((RwLock::new((0u64, 0u64)), AtomicU64::new(0)));
+    let threads: Vec<_> = (0..8)
+        .map(|number| {
+            let shared = shared.clone();
+            start(move || {
+                for _ in 0..20 {
+                    if number % 4 == 0 {
+                        let mut value = shared.0.write();
+                        value.0 += 1;
+                        yield_now();
+                        value.1 += 1;
+                    } else {
+                        let value = shared.0.read();
+                        let readers = shared.1.fetch_add(1, SeqCst) + 1;
+                        assert!(readers <= 6);
+                        yield_now();
+                        assert_eq!(value.0, value.1);
+                        shared.1.fetch_sub(1, SeqCst);
+                    }
+                    yield_now();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join();
+    }
+    assert_eq!(*shared.0.read(), (40, 40));
+    let reading = shared.0.read();
+    assert!(shared.0.try_write().is_none() && shared.0.try_read().is_some());
+    drop(reading);
+    assert!(shared.0.try_write().is_some());
+}
+
+#[test]
+fn a_value_is_made_once_and_a_failure_is_tried_again() {
+    let once = Arc::new(Once::new());
+    assert_eq!(once.get_or_try_make(|| Err::<u32, _>("no")), Err("no"));
+    let threads: Vec<_> = (0..4u32)
+        .map(|number| {
+            let once = once.clone();
+            start(move || {
+                *once.get_or_make(|| {
+                    yield_now();
+                    number
+                })
+            })
+        })
+        .collect();
+    let made: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
+    assert_eq!(made, [0, 0, 0, 0]);
+    assert_eq!(once.get(), Some(&0));
+}
+
+#[test]
+fn a_channel_blocks_at_both_ends_and_closes() {
+    let channel = Arc::new(Channel::new(2));
+    let sender = {
+        let channel = channel.clone();
+        start(move || (0..10u32).all(|item| channel.send(item).is_ok()))
+    };
+    yield_now();
+    assert_eq!(channel.try_send(10), Err((10, TrySend::Full)));
+    let got: Vec<_> = (0..10).map(|_| channel.receive()).collect();
+    assert!(got.into_iter().eq((0..10).map(Ok)));
+    assert!(sender.join());
+    assert_eq!(channel.try_receive(), None);
+    let receiver = {
+        let channel = channel.clone();
+        start(move || channel.receive())
+    };
+    yield_now();
+    channel.close();
+    assert_eq!(receiver.join(), Err(Closed));
+    assert_eq!(channel.try_send(1), Err((1, TrySend::Closed)));
+}
+
+#[test]
+fn a_barrier_lets_all_through_at_once() {
+    let shared = Arc::new((Barrier::new(3), AtomicU64::new(0)));
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let shared = shared.clone();
+            start(move || {
+                shared.1.fetch_add(1, SeqCst);
+                let last = shared.0.wait();
+                assert_eq!(shared.1.load(SeqCst), 3);
+                last
+            })
+        })
+        .collect();
+    let last = threads.into_iter().map(JoinHandle::join);
+    assert_eq!(last.filter(|last| *last).count(), 1);
+}
