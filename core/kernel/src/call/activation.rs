@@ -120,8 +120,8 @@ pub enum State {
 
 /// One activation.
 pub struct Activation {
-    home: &'static Dispatcher,
-    owner: ProcessId,
+    home: Cell<&'static Dispatcher>,
+    owner: Cell<ProcessId>,
     /// Bytes of `places` in use: what the straight line adds to its address.
     used: Cell<usize>,
     /// The last place is for a wait in the innermost call, which leaves no record.
@@ -138,7 +138,8 @@ pub struct Activation {
     timed_out: Cell<bool>,
     /// The call for another processor that it serves.
     remote: Cell<Option<&'static RemoteCall>>,
-    domain: u8,
+    domain: Cell<u8>,
+    for_calls: bool,
 }
 
 /// A call whose processor time is counted.
@@ -216,8 +217,8 @@ impl Activation {
     #[must_use]
     pub fn new(home: &'static Dispatcher, entry: Entry) -> Self {
         Self {
-            home,
-            owner: home.process().id(),
+            home: Cell::new(home),
+            owner: Cell::new(home.process().id()),
             used: Cell::new(0),
             places: Default::default(),
             state: Cell::new(State::New { entry }),
@@ -228,29 +229,54 @@ impl Activation {
             watched: Default::default(),
             timed_out: Cell::new(false),
             remote: Cell::new(None),
-            domain: home.process().domain(),
+            domain: Cell::new(home.process().domain()),
+            for_calls: false,
         }
     }
 
-    /// An activation that will serve `call` in `callee`, in the resource domain of whoever called.
+    /// An activation for calls of other processors, which begin later.
     #[must_use]
-    pub fn for_call(callee: &'static Dispatcher, call: &'static RemoteCall, domain: u8) -> Self {
+    pub fn for_calls(callee: &'static Dispatcher) -> Self {
         let nowhere = Entry {
             address: 0,
             stack: 0,
             argument: 0,
         };
         let mut made = Self::new(callee, nowhere);
-        made.state.set(State::Called { call });
-        made.remote.set(Some(call));
-        made.domain = domain;
+        made.for_calls = true;
         made
+    }
+
+    /// Lets it serve `call` in `callee`, in the resource domain of that number; it does nothing else.
+    pub fn begin_call(&self, callee: &'static Dispatcher, call: &'static RemoteCall, domain: u8) {
+        self.home.set(callee);
+        self.owner.set(callee.process().id());
+        self.used.set(0);
+        self.busy_ns.set(0);
+        self.since_ns.set(0);
+        self.timed_out.set(false);
+        self.domain.set(domain);
+        self.remote.set(Some(call));
+        self.state.set(State::Called { call });
+    }
+
+    /// Whether it is one for calls of other processors.
+    #[must_use]
+    pub fn is_for_calls(&self) -> bool {
+        self.for_calls
+    }
+
+    /// Whether nothing is left to run.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        // SAFETY: this CPU alone uses the cell, and the reference is gone at once.
+        matches!(unsafe { &*self.state.as_ptr() }, State::Ended)
     }
 
     /// The number of its resource domain.
     #[must_use]
     pub fn domain(&self) -> u8 {
-        self.domain
+        self.domain.get()
     }
 
     /// The call for another processor that it serves, which is somebody else's business from now on.
@@ -285,14 +311,14 @@ impl Activation {
     /// Whether the process that it was made for lives, and not a later one in its place.
     #[must_use]
     pub fn is_of_living(&self) -> bool {
-        let process = self.home.process();
-        process.id() == self.owner && !process.has_ended()
+        let process = self.home.get().process();
+        process.id() == self.owner.get() && !process.has_ended()
     }
 
     /// The dispatcher it started in.
     #[must_use]
     pub fn home(&self) -> &'static Dispatcher {
-        self.home
+        self.home.get()
     }
 
     /// What it is doing.
@@ -450,7 +476,9 @@ impl Activation {
             }
         }
         match self.state.get() {
-            State::New { .. } | State::Called { .. } if ptr::eq(self.home.process(), process) => {
+            State::New { .. } | State::Called { .. }
+                if ptr::eq(self.home.get().process(), process) =>
+            {
                 self.state.set(State::Ended);
             }
             State::Waiting { dispatcher, .. }

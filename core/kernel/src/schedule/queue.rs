@@ -6,8 +6,8 @@ use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering;
 
 use super::cpu;
-use super::domain::{Domain, Usages, domain, window_end};
-use super::remote;
+use super::domain::{Class, Domain, Usages, domain, window_end};
+use super::remote::{self, RemoteCall};
 use crate::call::activation::{Activation, State};
 use crate::process::{Dispatcher, Process};
 
@@ -25,6 +25,9 @@ const STARVED_NS: u64 = 100_000_000;
 /// ns: those after it want it ready.
 const STARTING_NS: u64 = 1_000_000_000;
 
+/// Activations for calls of other processors that are kept.
+const SPARE: usize = 4;
+
 /// How long a process goes unnoticed that gave itself a reason to run while it served a call, in ns.
 const NOTICE_NS: u64 = 20_000_000;
 
@@ -35,8 +38,21 @@ pub struct Queue {
     usages: RefCell<Usages>,
     /// When the running one's turn is over (monotonic ns).
     turn_end: Cell<u64>,
+    /// Activations for calls of other processors that have none.
+    spare: RefCell<Vec<&'static Activation>>,
     /// The running one is on turn although others come first.
     out_of_order: Cell<bool>,
+}
+
+/// Who comes first: the least does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    /// It was stopped inside a call, and kept from running for long.
+    Starved,
+    /// It is a server that is setting itself up.
+    Starting,
+    /// By class, calls of other processors before the rest, and what the domain has had.
+    Ordinary(Class, bool, u64),
 }
 
 /// What is to become of the running activation.
@@ -55,6 +71,7 @@ impl Queue {
             timers: RefCell::new(Vec::new()),
             usages: RefCell::new(Usages::new()),
             turn_end: Cell::new(0),
+            spare: RefCell::new(Vec::new()),
             out_of_order: Cell::new(false),
         }
     }
@@ -90,26 +107,32 @@ impl Queue {
         self.bury();
         let mut activations = self.activations.borrow_mut();
         let mut usages = self.usages.borrow_mut();
-        let starved = activations
-            .iter()
-            .position(|one| is_ready(one, now) && is_starved(one, now));
-        self.out_of_order.set(starved.is_some());
-        let starting = activations
-            .iter()
-            .position(|one| is_ready(one, now) && is_starting(one));
-        let place = starved.or(starting).or_else(|| {
-            let ready = activations.iter().enumerate().filter(|(_, one)| {
-                is_ready(one, now) && usages.left(number(one), domain_of(one), now) > 0
-            });
-            let first = ready.min_by_key(|(_, one)| {
-                let (class, pass) = usages.rank(number(one), domain_of(one));
-                (class, !matches!(one.state(), State::Called { .. }), pass)
-            });
-            first.map(|(place, _)| place)
-        })?;
+        let mut best = None;
+        for (place, one) in activations.iter().enumerate() {
+            if !is_ready(one, now) {
+                continue;
+            }
+            let order = if is_starved(one, now) {
+                Order::Starved
+            } else if is_starting(one) {
+                Order::Starting
+            } else {
+                let (number, domain) = (one.domain(), domain_of(one));
+                if usages.left(number, domain, now) == 0 {
+                    continue;
+                }
+                let (class, pass) = usages.rank(number, domain);
+                Order::Ordinary(class, !matches!(one.state(), State::Called { .. }), pass)
+            };
+            if best.is_none_or(|(least, _)| order < least) {
+                best = Some((order, place));
+            }
+        }
+        let (order, place) = best?;
+        self.out_of_order.set(order == Order::Starved);
         let next = activations.remove(place);
         activations.push(next);
-        usages.choose(number(next), domain_of(next));
+        usages.choose(next.domain(), domain_of(next));
         self.turn_end.set(now + QUANTUM_NS);
         Some(next)
     }
@@ -119,7 +142,7 @@ impl Queue {
         let ran = now.saturating_sub(activation.since());
         activation.pause(now);
         let mut usages = self.usages.borrow_mut();
-        usages.charge(number(activation), domain_of(activation), ran, now);
+        usages.charge(activation.domain(), domain_of(activation), ran, now);
     }
 
     /// Whether `running`, which was counted until `now`, stops for another or for its limit.
@@ -132,21 +155,27 @@ impl Queue {
         if is_starting(running) {
             return Verdict::RunUntil(now + STARTING_NS);
         }
-        let left = usages.left(number(running), own, now);
+        let left = usages.left(running.domain(), own, now);
         if left != u64::MAX {
             let end = turn_end.max(now.saturating_add(left));
             stop |= end <= now;
             until = end;
         }
         for other in self.activations.borrow().iter() {
-            let (domain, ready) = (domain_of(other), is_ready(other, now));
+            if !is_ready(other, now) {
+                if let State::Waiting { deadline, .. } = other.state()
+                    && domain_of(other).class <= own.class
+                {
+                    until = until.min(deadline).min(now + NOTICE_NS);
+                }
+                continue;
+            }
+            let domain = domain_of(other);
             let comes_first = domain.class < own.class;
             let from = match other.state() {
-                State::Waiting { deadline, .. } if !ready => deadline.min(now + NOTICE_NS),
-                _ if !ready => continue,
                 _ if is_starting(other) => now,
                 _ if is_starved(other, now) => turn_end,
-                _ if usages.left(number(other), domain, now) == 0 => window_end(now),
+                _ if usages.left(other.domain(), domain, now) == 0 => window_end(now),
                 _ if comes_first && !self.out_of_order.get() => now,
                 // Who called waits, and called into another's time.
                 State::Called { .. } if domain.class == own.class && !self.out_of_order.get() => {
@@ -156,10 +185,7 @@ impl Queue {
                 State::Preempted { .. } if other.depth() > 0 => other.since() + STARVED_NS,
                 _ => continue,
             };
-            if !ready && domain.class > own.class {
-                continue;
-            }
-            stop |= ready && from <= now;
+            stop |= from <= now;
             until = until.min(from);
         }
         if stop {
@@ -183,16 +209,35 @@ impl Queue {
     /// Gives back what has ended.
     fn bury(&self) {
         self.activations.borrow_mut().retain(|activation| {
-            let ended = matches!(activation.state(), State::Ended);
+            let ended = activation.has_ended();
             if ended {
-                remote::fail(activation, activation.take_reason());
-                crate::call::forget_activation(activation);
-                // SAFETY: activations are made in a box and put into one queue; nothing names one
-                // that has ended but this queue, which no longer does.
-                drop(unsafe { Box::from_raw(core::ptr::from_ref(*activation).cast_mut()) });
+                self.give_back(activation);
             }
             !ended
         });
+    }
+
+    #[cold]
+    fn give_back(&self, activation: &'static Activation) {
+        remote::fail(activation, activation.take_reason());
+        crate::call::forget_activation(activation);
+        let mut spare = self.spare.borrow_mut();
+        if activation.is_for_calls() && spare.len() < SPARE {
+            spare.push(activation);
+        } else {
+            // SAFETY: activations are made in a box and put into one queue; nothing names one that has
+            // ended but this queue, which no longer does.
+            drop(unsafe { Box::from_raw(core::ptr::from_ref(activation).cast_mut()) });
+        }
+    }
+
+    /// Has `call` served in `callee`, in the resource domain of that number, before all others.
+    pub(super) fn serve(&self, callee: &'static Dispatcher, call: &'static RemoteCall, domain: u8) {
+        let spare = self.spare.borrow_mut().pop();
+        let activation =
+            spare.unwrap_or_else(|| Box::leak(Box::new(Activation::for_calls(callee))));
+        activation.begin_call(callee, call, domain);
+        self.add(activation);
     }
 
     /// When the first of those that wait for a time goes on, or for their limit's next window.
@@ -207,12 +252,8 @@ impl Queue {
     }
 }
 
-fn number(activation: &Activation) -> u8 {
-    activation.domain()
-}
-
 fn domain_of(activation: &Activation) -> &'static Domain {
-    domain(number(activation))
+    domain(activation.domain())
 }
 
 /// Whether its process is a server that is setting itself up.

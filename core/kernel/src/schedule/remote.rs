@@ -278,8 +278,7 @@ pub(super) fn arrived(here: Here, call: &'static RemoteCall) {
         return;
     };
     let domain = question.caller.process().domain();
-    let agent = Activation::for_call(question.target, call, domain);
-    here.queue().add(Box::leak(Box::new(agent)));
+    here.queue().serve(question.target, call, domain);
 }
 
 /// Enters the callee with the call that `activation` was given; false if that is not possible: then the
