@@ -46,6 +46,8 @@ pub enum Source {
     Calls,
     /// The component that stands in a personality's place.
     Native,
+    /// The component that uses all processors.
+    Processors,
 }
 
 /// One figure.
@@ -239,6 +241,28 @@ pub static FIGURES: &[Figure] = &[
         Some(40.0),
         "each of the two events of call.kernel",
     ),
+    Figure {
+        source: Source::Processors,
+        ..alone(
+            "call.remote",
+            Some(2500.0),
+            "call to a server that is pinned to another processor, and back: the instructions of both",
+        )
+    },
+    Figure {
+        unit: Unit::Ratio,
+        source: Source::Processors,
+        ..alone(
+            "scale.calls.2",
+            None,
+            "null calls to one server in a second, by 2 processors at once, over those by one",
+        )
+    },
+    Figure {
+        unit: Unit::Ratio,
+        source: Source::Processors,
+        ..alone("scale.calls.4", None, "the same by 4 processors")
+    },
     call(
         "file.read4k",
         Some(2500.0),

@@ -60,6 +60,30 @@ impl Machines {
         Ok(seen)
     }
 
+    /// Runs an image on so many processors, one at a time, and counts the instructions of all.
+    ///
+    /// # Errors
+    /// It did not end, or not well.
+    pub fn count_on(&self, image: &Path, processors: u32) -> Result<Seen, String> {
+        let machine = self.base().with(COUNTED).with(MEMORY);
+        let machine = machine.with(&format!("-smp {processors}"));
+        let seen = machine.kernel(image).run()?;
+        ended_well(&seen)?;
+        Ok(seen)
+    }
+
+    /// Runs an image on so many processors at once, as far as the host has them.
+    ///
+    /// # Errors
+    /// It did not end, or not well.
+    pub fn at_once(&self, image: &Path, processors: u32) -> Result<Seen, String> {
+        let machine = self.base().with(MEMORY);
+        let machine = machine.with(&format!("-smp {processors}"));
+        let seen = machine.kernel(image).run()?;
+        ended_well(&seen)?;
+        Ok(seen)
+    }
+
     /// Runs Linux with these files and counts its instructions; gives its console.
     ///
     /// # Errors

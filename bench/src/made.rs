@@ -164,6 +164,22 @@ pub fn native_image(program: &Path) -> Result<PathBuf, String> {
     build("native", &manifest)
 }
 
+/// The image of the component that uses all processors: which of its tests, and keys of the server that
+/// it calls.
+///
+/// # Errors
+/// What the tool said.
+pub fn processors_image(test: &str, load: &str, cpus: u32) -> Result<PathBuf, String> {
+    let name = format!("processors-{test}-{cpus}");
+    let manifest = format!(
+        "name = \"{name}\"\npersonality = \"processors\"\ndrivers = [\"serial\", \"debug_console\"]\n\
+         [program]\npath = \"/\"\nargs = [\"{test}\"]\n[root]\nfrom = []\nwritable = false\n\
+         [servers]\nname_space = {{}}\nimage_root = {{}}\nload = {{ {load} }}\n\
+         [machine]\ncpus = {cpus}\nmemory = \"64M\"\n"
+    );
+    build(&name, &manifest)
+}
+
 /// The same with the servers in `home`.
 ///
 /// # Errors

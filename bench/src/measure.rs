@@ -50,6 +50,7 @@ impl Measured {
             Source::Boot => boot,
             Source::Calls => calls,
             Source::Native => native,
+            Source::Processors => processors,
         };
         if let Err(reason) = run(machines, kernel, self) {
             self.kiln.fail(names.iter().copied(), &reason);
@@ -269,6 +270,38 @@ fn native(
         let mut elsewhere = Values::default();
         elsewhere.read(&String::from_utf8_lossy(&seen.console));
         measured.kiln.insert(name, elsewhere.get("call.null"));
+    }
+    Ok(())
+}
+
+/// Calls between processors, counted with one processor running at a time, and calls on all at once.
+fn processors(
+    machines: &Machines,
+    _: &Result<Kernel, String>,
+    measured: &mut Measured,
+) -> Result<(), String> {
+    let pinned = made::processors_image("measure", "cpu = 1, pinned = true", 2)?;
+    let seen = machines.count_on(&pinned, 2)?;
+    let mut counted = Values::default();
+    counted.read(&String::from_utf8_lossy(&seen.console));
+    measured
+        .kiln
+        .insert("call.remote", counted.get("call.remote"));
+    let calls = |processors: u32| -> Value {
+        let image = made::processors_image("scale", "", processors)?;
+        let seen = machines.at_once(&image, processors)?;
+        let mut values = Values::default();
+        values.read(&String::from_utf8_lossy(&seen.console));
+        values.get(&format!("calls.{processors}"))
+    };
+    let one = calls(1);
+    for processors in [2, 4] {
+        let ratio = one
+            .clone()
+            .and_then(|one| Ok(calls(processors)? / one.max(1.0)));
+        measured
+            .kiln
+            .insert(&format!("scale.calls.{processors}"), ratio);
     }
     Ok(())
 }

@@ -412,3 +412,58 @@ image_root = { home = \"shared:files\", restart-limit = \"2/500ms\", call-limit 
     };
     assert_eq!(policy.and(never).restart, None);
 }
+
+#[test]
+fn processes_are_placed_on_processors_and_in_domains() {
+    let servers = "[servers]
+name_space = { cpu = 1, pinned = true }
+image_root = { domain = \"files\" }
+[domains.files]
+class = \"background\"
+limit = 40
+[machine]";
+    let text = GOOD.replacen("[machine]", servers, 1);
+    let manifest = parse(&format!("{text}\n").replacen("cpus = 1", "cpus = 2", 1));
+    let manifest = manifest.unwrap();
+    let placed = |manifest: &Manifest| {
+        let placements = manifest.placements.iter();
+        placements
+            .map(|one| {
+                let domain = one.domain.as_ref().map(|name| name.value.clone());
+                (one.server, one.cpu, one.pinned, domain)
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut found = placed(&manifest);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            (Some("image_root"), 0, false, Some("files".to_owned())),
+            (Some("name_space"), 1, true, None),
+        ]
+    );
+    let files = &manifest.domains[0];
+    assert_eq!(
+        (files.class, files.share, files.limit),
+        ("background", 100, 40)
+    );
+    let again = parse(&to_toml(&manifest)).unwrap();
+    let mut read = placed(&again);
+    read.sort();
+    assert_eq!(read, found);
+    assert_eq!(again.domains, manifest.domains);
+
+    let unknown = complaint(&text.replacen("\"files\"", "\"filse\"", 1).replacen(
+        "cpu = 1, ",
+        "",
+        1,
+    ));
+    assert!(unknown.contains("unknown domain `filse`"), "{unknown}");
+    assert!(unknown.contains("files"), "{unknown}");
+    let beyond = complaint(&text.replacen("cpu = 1", "cpu = 7", 1));
+    assert!(
+        beyond.contains("`name_space` is to start on CPU 7"),
+        "{beyond}"
+    );
+}
