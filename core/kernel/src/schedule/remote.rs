@@ -29,7 +29,8 @@ use crate::process::{CPUS, Dispatcher, Process};
 use crate::processor::PerCpu;
 use crate::soft_interrupt;
 
-/// Calls that can be under way from one processor, and from one process on it.
+/// Calls that can be under way from one processor, and in the places before the first free one from one
+/// process on it.
 const PLACES: usize = 16;
 const PLACES_OF_ONE: usize = 8;
 
@@ -150,8 +151,10 @@ pub fn post(
     let mut free = None;
     for (number, place) in places.iter().enumerate() {
         if place.state.load(Ordering::Acquire) == FREE {
-            free = free.or(Some((number, place)));
-        } else if place
+            free = Some((number, place));
+            break;
+        }
+        if place
             .question
             .get()
             .is_some_and(|question| core::ptr::eq(question.caller, caller))

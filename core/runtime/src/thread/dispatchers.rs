@@ -18,6 +18,9 @@ const CPUS: usize = 64;
 static SCHEDULERS: [AtomicPtr<Scheduler>; CPUS] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; CPUS];
 
+/// The CPUs that have one.
+static KNOWN: AtomicU64 = AtomicU64::new(0);
+
 /// The CPUs whose dispatcher waits or is about to.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 
@@ -31,12 +34,17 @@ pub fn register(scheduler: &'static Scheduler) {
         && let Some(place) = SCHEDULERS.get(scheduler.cpu as usize)
     {
         place.store(core::ptr::from_ref(scheduler).cast_mut(), Release);
+        KNOWN.fetch_or(bit(scheduler.cpu), Release);
     }
 }
 
 fn all() -> impl Iterator<Item = &'static Scheduler> {
-    SCHEDULERS.iter().filter_map(|place| {
-        // SAFETY: only `register` stores there, from a reference that lives for ever.
+    let mut known = KNOWN.load(Acquire);
+    core::iter::from_fn(move || {
+        let place = SCHEDULERS.get(known.trailing_zeros() as usize)?;
+        known &= known - 1;
+        // SAFETY: only `register` stores there, from a reference that lives for ever, and says then that
+        // it did.
         unsafe { place.load(Acquire).as_ref() }
     })
 }
