@@ -178,7 +178,7 @@ pub static FIGURES: &[Figure] = &[
     ),
     native(
         "call.null",
-        Some(800.0),
+        Some(350.0),
         "process.round_trip",
         "null method in another address space and back (Linux: a byte there and back, two pipes)",
     ),
@@ -197,11 +197,26 @@ pub static FIGURES: &[Figure] = &[
         None,
         "null method of a server that lives in the kernel",
     ),
+    alone(
+        "call.64",
+        Some(450.0),
+        "the same with 64 bytes in and 64 out, to the component itself",
+    ),
+    alone(
+        "call.4k",
+        Some(1100.0),
+        "the same with 4,096 bytes in, a word of which counts as an instruction",
+    ),
     native(
         "call.kernel",
-        None,
+        Some(150.0),
         "syscall.getppid.reflected",
-        "method of a kernel object (Linux: getppid)",
+        "null method of a kernel object (Linux: getppid)",
+    ),
+    alone(
+        "call.oneway",
+        Some(150.0),
+        "one-way message, until the sender goes on",
     ),
     native(
         "thread.yield",

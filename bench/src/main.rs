@@ -184,7 +184,10 @@ mod tests {
                 "call.near",
                 "call.home.shared",
                 "call.home.kernel",
-                "call.kernel"
+                "call.64",
+                "call.4k",
+                "call.kernel",
+                "call.oneway"
             ])
         );
         assert_eq!(names(&[]).map(|all| all.len()), Ok(FIGURES.len()));

@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod calls;
 mod near;
 mod threads;
 
@@ -41,6 +42,7 @@ fn main() {
         Err(error) => return fail(&format!("an object here is not near: {error}")),
     }
     report("call.kernel", least(|| process().ready().is_ok()));
+    calls::measure();
     threads::measure();
     report(trace_figure(), mark());
     let _ = machine().power_off(0);

@@ -83,6 +83,9 @@ pub const KERNEL_INFORMATION_BASE: u64 = 0x603c_0000_0000;
 /// Rings of the process's own events, one per CPU; only there while events are noted.
 pub const TRACE_BASE: u64 = 0x603e_0000_0000;
 
+/// Rings of one-way messages, a page per CPU; mapped from the first message on.
+pub const MESSAGES_BASE: u64 = 0x603f_0000_0000;
+
 /// Read-only, in the image root's server only: the whole root file system.
 pub const ROOT_BASE: u64 = 0x6040_0000_0000;
 
@@ -111,4 +114,10 @@ pub const fn trace_ring(cpu: u32) -> u64 {
 #[must_use]
 pub const fn dispatcher_page(cpu: u32) -> u64 {
     DISPATCHER_BASE + cpu as u64 * DISPATCHER_BYTES
+}
+
+/// The address of the ring of one-way messages to the dispatcher of CPU `cpu`.
+#[must_use]
+pub const fn message_ring(cpu: u32) -> u64 {
+    MESSAGES_BASE + cpu as u64 * PAGE_BYTES
 }

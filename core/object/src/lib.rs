@@ -23,6 +23,7 @@ pub mod interface;
 pub mod layout;
 mod loopback;
 pub mod marshal;
+pub mod message_ring;
 pub mod near;
 pub mod plain;
 pub mod program;
@@ -33,6 +34,11 @@ pub mod trace;
 mod wire;
 
 pub use count::Processor;
+/// What the lock-free parts are made of; models put the model checker's in their place.
+mod primitives {
+    pub use core::sync::atomic::{AtomicU64, Ordering};
+}
+
 pub use error::Error;
 pub use hand::Handed;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};

@@ -98,9 +98,28 @@ pub fn afterwards(what: Afterwards) {
 #[repr(C)]
 pub(super) struct QuickFrame {
     /// Argument words, of which the first four become the result's.
-    words: [u64; CALL_WORDS],
+    pub(super) words: [u64; CALL_WORDS],
     rip: u64,
     rsp: u64,
+}
+
+impl QuickFrame {
+    /// The same as the general case has it, all in the places of arguments.
+    pub(super) fn to_call_frame(&self) -> CallFrame {
+        let [rdx, r8, r9, r10, r12, r13] = self.words;
+        CallFrame {
+            rdx,
+            r8,
+            r9,
+            r10,
+            r12,
+            r13,
+            rip: self.rip,
+            rsp: self.rsp,
+            rflags: USER_FLAGS,
+            ..CallFrame::default()
+        }
+    }
 }
 
 /// Serves a call without bytes of a method that is not universal; answers what `rax` is to hold.
@@ -157,17 +176,11 @@ fn failed(frame: &mut QuickFrame, answer: Outgoing) -> u16 {
 #[cold]
 #[inline(never)]
 fn finish(quick: &QuickFrame, status: u16) -> ! {
-    let [rdx, r8, r9, r10, ..] = quick.words;
     let mut frame = CallFrame {
-        rdx,
-        r8,
-        r9,
-        r10,
         rax: ReturnWord::answer(status, 0),
-        rip: quick.rip,
-        rsp: quick.rsp,
-        rflags: USER_FLAGS,
-        ..CallFrame::default()
+        r12: 0,
+        r13: 0,
+        ..quick.to_call_frame()
     };
     do_afterwards(&mut frame);
     // SAFETY: the frame is a user context: the caller's, or what the scheduler has put in its place.

@@ -11,6 +11,7 @@ pub mod entry;
 pub(crate) mod extended_state;
 pub mod kernel_object;
 pub(crate) mod local;
+pub mod message;
 pub(crate) mod native;
 pub(crate) mod straight_line;
 

@@ -7,7 +7,7 @@ use kiln_object::layout::USER_END;
 use kiln_object::{Error, ProcessId};
 
 use super::entry::{CallFrame, ResumeFrame, USER_FLAGS, resume_user};
-use super::{crossing, current_dispatcher, kernel_object};
+use super::{crossing, current_dispatcher, kernel_object, message};
 use crate::processor::segments::{USER_CODE, USER_DATA};
 
 /// Flags that a resumed context may choose: status flags, direction, alignment check, ID.
@@ -31,6 +31,8 @@ pub(super) extern "sysv64" fn native(frame: &mut CallFrame) {
         if let Err(error) = super::run::remote::collect(frame) {
             answer_error(frame, error);
         }
+    } else if word.tag() == Operation::Send as u16 {
+        message::call(frame, word.method());
     } else {
         answer_error(frame, Error::BadMethod);
     }

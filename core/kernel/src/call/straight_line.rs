@@ -28,7 +28,7 @@ use kiln_object::{Error, ProcessId};
 use super::activation::{DEPTH, PLACE_BYTES, offset as at};
 use super::entry::{USER_FLAGS, foreign, general};
 use super::extended_state::{INITIAL_MXCSR, INITIAL_STATE};
-use super::kernel_object;
+use super::{kernel_object, message};
 use crate::memory::user_copy::kiln_copy_across;
 use crate::process::{self, dispatcher_offset, offset as process_offset};
 use crate::processor::{Features, PerCpu, features};
@@ -176,7 +176,7 @@ macro_rules! straight_line {
                 // A return. To whom?
                 "20:",
                 "cmp r11d, {give_back}",
-                "jne 80f",
+                "jne 25f",
                 "mov rbx, gs:[0x48]",
                 "mov r11, [rbx + {used}]",
                 "sub r11, {place_bytes}",
@@ -224,6 +224,26 @@ macro_rules! straight_line {
                 "xor ebx, ebx",
                 "sysretq",
 
+                // A one-way message?
+                "25:",
+                "cmp r11d, {one_way}",
+                "jne 80f",
+                "mov rsp, gs:[0x10]",
+                "push qword ptr gs:[0x08]",
+                "push rcx",
+                "push r13",
+                "push r12",
+                "push r10",
+                "push r9",
+                "push r8",
+                "push rdx",
+                "mov r8, rdi",
+                "mov rdi, rsp",
+                "movzx edx, ax",
+                "mov rcx, gs:[0x28]",
+                "call {send}",
+                "jmp 31f",
+
                 // A call to nobody, or to the kernel: without bytes and of a method of the object's own?
                 "30:",
                 "mov r11, {kernel}",
@@ -248,6 +268,7 @@ macro_rules! straight_line {
                 "movzx edx, ax",
                 "mov rcx, gs:[0x28]",
                 "call {quick}",
+                "31:",
                 "pop rdx",
                 "pop r8",
                 "pop r9",
@@ -409,6 +430,8 @@ macro_rules! straight_line {
                 kernel = const ProcessId::KERNEL.raw(),
                 first_universal = const FIRST_UNIVERSAL_METHOD,
                 quick = sym kernel_object::quick,
+                one_way = const Operation::Send as u32,
+                send = sym message::quick,
                 calls_out = const dispatcher_offset::CALLS_OUT,
                 calls_in = const dispatcher_offset::CALLS_IN,
                 copy = sym kiln_copy_across,

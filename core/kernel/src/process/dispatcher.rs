@@ -6,16 +6,18 @@
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 use alloc::boxed::Box;
 use kiln_interface::kernel::{MapFlags, Protection};
 use kiln_object::dispatcher::DispatcherPage;
 use kiln_object::layout::{
     CALL_SLOT_BASE, CALL_SLOT_BYTES, CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_BYTES,
-    CALL_SLOT_STACK_TOP, CALL_SLOTS, TRAP_STACK_BYTES, call_slot, dispatcher_page, trap_stack_top,
+    CALL_SLOT_STACK_TOP, CALL_SLOTS, TRAP_STACK_BYTES, call_slot, dispatcher_page, message_ring,
+    trap_stack_top,
 };
+use kiln_object::message_ring::{Message, MessageRing};
 use kiln_object::{Error, ProcessId};
 
 use super::Process;
@@ -51,6 +53,10 @@ pub struct Dispatcher {
     outputs: [Cell<*mut u8>; CALL_SLOTS],
     /// Odd while a call to an object of the kernel looks for it and is in it. Only its own CPU writes.
     inside: AtomicU64,
+    /// Its ring of one-way messages; null before the first.
+    ring: AtomicPtr<MessageRing>,
+    /// Messages that were sent.
+    sent: AtomicU64,
     /// When its timer expires: monotonic ns; `u64::MAX` for never.
     pub timer: Cell<u64>,
     account: Account,
@@ -114,6 +120,8 @@ impl Dispatcher {
             inputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
             outputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
             inside: AtomicU64::new(0),
+            ring: AtomicPtr::new(null_mut()),
+            sent: AtomicU64::new(0),
             timer: Cell::new(u64::MAX),
             account: Account::new(),
         };
@@ -196,12 +204,51 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Puts a one-way message into its ring; whoever sent it is not told what becomes of it.
+    ///
+    /// # Errors
+    /// `Busy` if the ring is full, `Exhausted` without memory for it.
+    #[inline(always)]
+    pub fn send(&self, message: &Message) -> Result<(), Error> {
+        // SAFETY: null, or what `make_ring` was given for as long as the process lives.
+        let ring = match unsafe { self.ring.load(Acquire).as_ref() } {
+            Some(ring) => ring,
+            None => self.make_ring()?,
+        };
+        ring.send(&self.sent, message).map_err(|_| Error::Busy)
+    }
+
+    #[cold]
+    fn make_ring(&self) -> Result<&MessageRing, Error> {
+        let page = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
+        let pinned = self
+            .process
+            .change(|space| space.pin(message_ring(self.cpu), page, READ_WRITE));
+        match pinned {
+            Ok(()) => self.ring.store(page.pointer().cast(), Release),
+            Err(error) => {
+                frames::free(page);
+                // Another CPU may just be making it.
+                if error != Error::Occupied {
+                    return Err(error);
+                }
+            }
+        }
+        // SAFETY: as in `send`.
+        unsafe { self.ring.load(Acquire).as_ref() }.ok_or(Error::Busy)
+    }
+
     /// Gives its pages back but the shared one, which the next incarnation has again. Its process
     /// has ended and no CPU uses it any more.
     pub(super) fn release(&self) {
         self.free.set(0);
         self.unfurnished.set(!0);
         self.timer.set(u64::MAX);
+        self.sent.store(0, Relaxed);
+        let ring = self.ring.swap(null_mut(), Relaxed);
+        if !ring.is_null() {
+            give_back(ring.cast());
+        }
         for page in self.inputs.iter().chain(&self.outputs) {
             let page = page.replace(null_mut());
             if !page.is_null() {

@@ -4,6 +4,8 @@
 //! nothing. What a client holds here is bounded, so that none can take the table from the others.
 
 mod death;
+#[cfg(not(kiln_kernel))]
+mod messages;
 mod primitives;
 mod slot;
 mod table;
@@ -25,6 +27,8 @@ use kiln_object::{
 use crate::{SpinMutex, dispatcher, startup};
 pub(crate) use death::forget_the_dead;
 pub use death::on_death;
+#[cfg(not(kiln_kernel))]
+pub(crate) use messages::arrived as messages_arrived;
 pub use table::OBJECTS_PER_CLIENT;
 use table::Table;
 

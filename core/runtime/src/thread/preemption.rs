@@ -84,6 +84,10 @@ fn next_slice(scheduler: &'static Scheduler, level: usize) -> bool {
 }
 
 fn tell(scheduler: &'static Scheduler, bits: u64) {
+    #[cfg(not(kiln_kernel))]
+    if bits & MESSAGE != 0 {
+        crate::objects::messages_arrived(scheduler.cpu);
+    }
     scheduler.waiting.lock().extract(
         |thread| thread.wait_bits.load(Relaxed) & bits != 0,
         |thread| {

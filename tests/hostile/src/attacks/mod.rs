@@ -6,6 +6,7 @@ mod ends;
 mod exhaustion;
 mod instructions;
 mod memory;
+mod messages;
 mod names;
 
 use kiln_interface::file::FileTree;
@@ -25,7 +26,8 @@ use crate::server::Command;
 pub const MARK: u64 = 0xa77a_0000_a77a_0001;
 
 /// The attacks by what they are about; the command line's word `only=NAME` chooses.
-const GROUPS: [(&str, fn()); 7] = [
+const GROUPS: [(&str, fn()); 8] = [
+    ("messages", messages::all),
     ("names", names::all),
     ("buffers", buffers::all),
     ("crossing", crossing::all),

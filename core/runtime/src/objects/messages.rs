@@ -1,0 +1,67 @@
+//! One-way messages that came for objects of this process.
+//!
+//! A thread takes them out of a dispatcher's ring for as long as there are some, and calls the objects
+//! with the sender's identity as the kernel says it: owner and rights are checked as for a call, and what
+//! the object answers is nobody's. Messages of one ring are seen to one after the other.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kiln_object::dispatcher::soft_interrupt::MESSAGE;
+use kiln_object::layout::message_ring;
+use kiln_object::message_ring::{Message, MessageRing};
+use kiln_object::{ObjectName, ProcessId};
+
+use super::{OBJECTS, Request};
+use crate::thread::{self, Priority};
+use crate::{dispatcher, startup};
+
+/// CPUs whose dispatcher's ring is being emptied, as bits.
+static EMPTYING: AtomicU64 = AtomicU64::new(0);
+
+/// The kernel has said that there are messages for the dispatcher on `cpu`; soft interrupts are off.
+#[cold]
+pub(crate) fn arrived(cpu: u32) {
+    let bit = 1 << cpu;
+    if EMPTYING.fetch_or(bit, Ordering::SeqCst) & bit != 0 {
+        return;
+    }
+    if thread::spawn(Priority::Normal, move || empty(cpu)).is_err() {
+        // There is no memory for a thread: they stay where they are, and are asked about again.
+        EMPTYING.fetch_and(!bit, Ordering::SeqCst);
+        dispatcher::page()
+            .pending
+            .fetch_or(MESSAGE, Ordering::Relaxed);
+    }
+}
+
+fn empty(cpu: u32) {
+    // SAFETY: the kernel maps the ring before it says for the first time that there is a message, and
+    // the page stays; all of it is atomics.
+    let ring = unsafe { &*(message_ring(cpu) as *const MessageRing) };
+    let bit = 1 << cpu;
+    loop {
+        while let Some(message) = ring.receive() {
+            deliver(&message);
+        }
+        EMPTYING.fetch_and(!bit, Ordering::SeqCst);
+        // Who said meanwhile that there are more has left them to this thread.
+        if !ring.has_message() || EMPTYING.fetch_or(bit, Ordering::SeqCst) & bit != 0 {
+            return;
+        }
+    }
+}
+
+fn deliver(message: &Message) {
+    // The sender has gone on long ago.
+    let _ = OBJECTS.dispatch(
+        startup,
+        Request {
+            caller: ProcessId::from_raw(message.caller),
+            name: ObjectName::from_raw(message.object),
+            method: message.method,
+            words: &message.words,
+            input: &[],
+            output: &mut [],
+        },
+    );
+}
