@@ -53,8 +53,11 @@ fn failed(frame: &QuickFrame, message: &Message, target: ProcessId, error: Error
 
 /// Runs the method now if the receiver lives in the kernel, which has no ring and needs none.
 fn serve_at_once(frame: &mut CallFrame, target: ProcessId, method: u16) -> bool {
-    process::find(target)
-        .is_some_and(|receiver| home::call(receiver, frame, CallWord::new(method, 0, 0)).is_ok())
+    let (Some(sender), Some(receiver)) = (current_dispatcher(), process::find(target)) else {
+        return false;
+    };
+    let word = CallWord::new(method, 0, 0);
+    home::call(sender.process(), receiver, frame, word).is_ok()
 }
 
 /// Sends one.
