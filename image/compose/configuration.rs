@@ -3,6 +3,8 @@
 use kiln_object::Rights;
 use kiln_object::configuration::{key, write_record};
 
+use super::processes::{Grant, Process, records};
+use crate::components::Home;
 use crate::manifest::homes::homes;
 use crate::manifest::{Manifest, Policy};
 
@@ -14,11 +16,6 @@ pub const DRIVER_KEY: &str = "driver";
 pub struct Launch {
     /// System calls are to be reported.
     pub strace: bool,
-}
-
-/// A record that lets `client` bind to `server` with `rights`.
-fn grant(server: &str, client: &str, rights: Rights) -> Vec<u8> {
-    format!("{server}\0{client}\0{}", rights.bits()).into_bytes()
 }
 
 /// Records of what is to happen when `server` fails.
@@ -39,28 +36,46 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
         write_record(|bytes| blob.extend_from_slice(bytes), key, value);
     };
     let personality = manifest.personality.name;
+    let mut processes = Vec::new();
+    let mut grants = Vec::new();
+    let mut grant = |server: &str, client: &str, rights: Rights| {
+        grants.push(Grant {
+            server: server.to_owned(),
+            client: client.to_owned(),
+            rights: rights.bits(),
+        });
+    };
     for home in homes(&manifest.servers, manifest.root.writable) {
         record(key::SERVER, home.name.as_bytes());
-        let (name, on_call) = (home.name.clone(), home.is_on_call());
         failure(&mut record, &home.name, manifest.home_policy(&home));
-        let names = [home.name.as_str()].into_iter().chain(home.servers);
+        let (name, on_call) = (home.name.clone(), home.is_on_call());
+        let names = [home.name.as_str()].into_iter().chain(home.servers.clone());
         let names: Vec<&str> = names.collect();
         record(key::HOME, names.join("\0").as_bytes());
-        if on_call {
-            record(key::ON_CALL, name.as_bytes());
-        }
+        processes.push(Process {
+            name,
+            hosted: home.servers.iter().map(ToString::to_string).collect(),
+            program: false,
+            on_call,
+            in_kernel: home.home == Home::Kernel,
+        });
     }
     for copy in manifest.personality.copies {
         for _ in 0..copy.count {
             record(key::SERVER, copy.name.as_bytes());
+            processes.push(Process {
+                name: copy.name.to_owned(),
+                hosted: vec![copy.name.to_owned()],
+                ..Process::default()
+            });
         }
         failure(&mut record, copy.name, Policy::of_copy(copy));
         if let Some(rights) = copy.granted {
-            record(key::GRANT, &grant(copy.name, personality, rights));
+            grant(copy.name, personality, rights);
         }
         for used in copy.uses {
             let rights = Rights::READ | Rights::WRITE;
-            record(key::GRANT, &grant(used, copy.name, rights));
+            grant(used, copy.name, rights);
         }
     }
     for domain in &manifest.domains {
@@ -89,13 +104,32 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
             );
         }
     }
+    processes.push(Process {
+        name: personality.to_owned(),
+        program: true,
+        ..Process::default()
+    });
     for (server, _) in &manifest.servers {
-        record(key::GRANT, &grant(server.name, personality, server.granted));
+        grant(server.name, personality, server.granted);
     }
     for (server, _) in &manifest.servers {
         for used in server.uses {
-            record(key::GRANT, &grant(used.server, server.name, used.rights));
+            grant(used.server, server.name, used.rights);
         }
+    }
+    for Grant {
+        server,
+        client,
+        rights,
+    } in &grants
+    {
+        record(
+            key::GRANT,
+            format!("{server}\0{client}\0{rights}").as_bytes(),
+        );
+    }
+    for process in records(&processes, &grants) {
+        record(key::PROCESS, &process);
     }
     record(key::PERSONALITY, personality.as_bytes());
     let program = &manifest.program;
@@ -128,6 +162,7 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use kiln_object::configuration::Configuration;
+    use kiln_object::process_record::{ON_CALL, ProcessRecord};
 
     use super::*;
     use crate::manifest::Source;
@@ -151,7 +186,13 @@ mod tests {
                 .iter()
                 .any(|v| v.starts_with("PATH=/"))
         );
-        assert_eq!(values(key::ON_CALL), ["name_space", "image_root"]);
+        let processes: Vec<_> = read
+            .values(key::PROCESS)
+            .map(|value| ProcessRecord::parse(value).unwrap())
+            .map(|process| (process.name(), process.is(ON_CALL)))
+            .collect();
+        let expected = [("name_space", true), ("image_root", true), ("linux", false)];
+        assert_eq!(processes, expected);
         assert!(read.is_set(key::TRACE_SYSTEM_CALLS));
         assert!(!read.is_set(key::ROOT_WRITABLE));
     }

@@ -5,6 +5,7 @@
 
 mod configuration;
 mod parts;
+mod processes;
 mod program;
 
 use kiln_erofs::write::{Summary, Tree};

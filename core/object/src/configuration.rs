@@ -22,14 +22,14 @@ pub mod key {
     pub const RESTART: &str = "restart";
     /// `server\0milliseconds`: how much processor time a call to the server may take.
     pub const CALL_LIMIT: &str = "call_limit";
-    /// A process of servers that is started by the first call to it.
-    pub const ON_CALL: &str = "server.on_call";
     /// Component name of a process that runs on the CPU where it starts and nowhere else.
     pub const PINNED: &str = "pinned";
     /// `class\0share\0limit`: a resource domain. They are numbered from 1 in this order.
     pub const DOMAIN: &str = "domain";
     /// `component\0number`: the component's process is in that resource domain.
     pub const IN_DOMAIN: &str = "domain.of";
+    /// A process, in starting order: a [`ProcessRecord`](crate::process_record::ProcessRecord).
+    pub const PROCESS: &str = "process";
     /// Component name of the personality that runs the program.
     pub const PERSONALITY: &str = "personality";
     /// Path of the program in the root file system.

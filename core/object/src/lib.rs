@@ -26,6 +26,7 @@ pub mod marshal;
 pub mod message_ring;
 pub mod near;
 pub mod plain;
+pub mod process_record;
 pub mod program;
 #[cfg(not(kiln_freestanding))]
 pub mod recorder;

@@ -1,7 +1,7 @@
 //! The first processes: the servers that the image names, then the program.
 //!
-//! Grants come from the image's configuration: who may bind to whom is decided when the image is
-//! made, and each process learns only its own part.
+//! Which processes there are, and who may bind to whom, is worked out when the image is made: the
+//! configuration has a record for each, and each process learns only its own part.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,13 +12,15 @@ use kiln_image_format::{Component, ImageTable, Kind};
 use kiln_object::configuration::{Configuration, key};
 use kiln_object::home::Given;
 use kiln_object::layout::{MAIN_STACK_TOP, ROOT_BASE};
+use kiln_object::process_record::{KERNEL, ON_CALL, PROGRAM, ProcessRecord, ROOT};
 use kiln_object::startup::{
     ClientEntry, InitialObject, KernelInformation, Peer, ServerEntry, Startup,
 };
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Rights};
 use spin::Once;
+use zerocopy::byteorder::little_endian::U32;
 
-use super::{Process, load, supervisor};
+use super::{Process, load};
 use crate::call::activation::Entry;
 use crate::home;
 use crate::memory::cache::Cache;
@@ -37,9 +39,6 @@ static CONSOLE_OWNER: AtomicU64 = AtomicU64::new(0);
 pub fn console_owner() -> Option<&'static Process> {
     super::find(ProcessId::from_raw(CONSOLE_OWNER.load(Ordering::Acquire)))
 }
-
-/// The server that is given the root file system.
-const ROOT_SERVER: &[u8] = b"image_root";
 
 /// The image as it lies in memory.
 struct Image {
@@ -123,10 +122,9 @@ fn prepare() -> Result<(), Problem> {
     };
     let homes = image.create_all()?;
     let (image, homes) = STARTED.call_once(|| (image, homes));
-    supervisor::initialise(image.records, homes.iter().map(|home| home.process));
     for home in homes {
         let process = home.process;
-        if image.is_on_call(process) {
+        if home.record.is(ON_CALL) {
             process.put_on_call();
             continue;
         }
@@ -143,6 +141,15 @@ fn prepare() -> Result<(), Problem> {
             .map_err(|error| Problem::Refused(process.name().into(), error))?;
     }
     Ok(())
+}
+
+/// The image's configuration, and its processes.
+pub(super) fn started() -> Option<(
+    Configuration<'static>,
+    impl Iterator<Item = &'static Process>,
+)> {
+    let (image, homes) = STARTED.get()?;
+    Some((image.records, homes.iter().map(|home| home.process)))
 }
 
 /// Gives `process`, which is empty, what the image has for it, and lets it begin before all others on
@@ -179,60 +186,32 @@ fn information_page() -> Option<(Frame, &'static KernelInformation)> {
 }
 
 impl Image {
-    fn component(&self, name: &str) -> Result<Component<'static>, Problem> {
-        self.table
-            .named(name)
-            .ok_or_else(|| Problem::NoComponent(name.into()))
-    }
-
     fn create_all(&self) -> Result<Vec<Home>, Problem> {
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let mut names: Vec<String> = self.records.values(key::SERVER).map(text).collect();
-        let personality = self
-            .records
-            .value(key::PERSONALITY)
-            .ok_or(Problem::NoPersonality)?;
-        names.push(text(personality));
         self.define_domains();
-        let program = names.len() - 1;
         let mut homes = Vec::new();
-        for (index, name) in names.iter().enumerate() {
-            let in_kernel = index != program && name == home::NAME;
-            let component = match in_kernel {
+        for value in self.records.values(key::PROCESS) {
+            let record = ProcessRecord::parse(value).ok_or(Problem::NoConfiguration)?;
+            let name = record.name();
+            let component = match record.is(KERNEL) {
                 true => None,
-                false => Some(self.component(name)?),
+                false => {
+                    let found = self.table.named(name);
+                    Some(found.ok_or_else(|| Problem::NoComponent(name.into()))?)
+                }
             };
-            let process = Process::create(name.clone(), index == program)
-                .map_err(|error| Problem::Refused(name.clone(), error))?;
+            let process = Process::create(name.into(), record.is(PROGRAM))
+                .map_err(|error| Problem::Refused(name.into(), error))?;
             homes.push(Home {
                 process,
                 component,
-                servers: self.hosted(name),
+                record,
             });
         }
-        Ok(homes)
-    }
-
-    /// Whether the process waits for a call before it is anything.
-    fn is_on_call(&self, process: &Process) -> bool {
-        let mut names = self.records.values(key::ON_CALL);
-        names.any(|name| name == process.name().as_bytes())
-    }
-
-    /// The servers that live in the component called `name`.
-    fn hosted(&self, name: &str) -> Vec<&'static [u8]> {
-        let mut records = self.records.values(key::HOME);
-        let found = records.find_map(|record| {
-            let mut names = record.split(|byte| *byte == 0);
-            (names.next() == Some(name.as_bytes())).then(|| names.collect())
-        });
-        found.unwrap_or_else(|| self.own_name(name).into_iter().collect())
-    }
-
-    /// `name` as the image's configuration has it.
-    fn own_name(&self, name: &str) -> Option<&'static [u8]> {
-        let mut names = self.records.values(key::SERVER);
-        names.find(|other| *other == name.as_bytes())
+        if homes.iter().any(|home| home.record.is(PROGRAM)) {
+            Ok(homes)
+        } else {
+            Err(Problem::NoPersonality)
+        }
     }
 
     fn furnish(&self, home: &Home, all: &[Home]) -> Result<(), Error> {
@@ -334,8 +313,8 @@ impl Image {
         {
             *to = *from;
         }
-        for (to, name) in startup.hosted.iter_mut().zip(&home.servers) {
-            *to = padded(name);
+        for (to, name) in startup.hosted.iter_mut().zip(home.record.hosted) {
+            *to = *name;
         }
         if home.serves_root() {
             startup.root_bytes = self.root.length();
@@ -415,82 +394,24 @@ impl Image {
 
     /// Fills in whom the process may bind to, and who may bind to servers in it.
     fn grant(&self, startup: &mut Startup, home: &Home, all: &[Home]) {
-        let find = |name: &[u8]| all.iter().find_map(|home| Some((home, home.number(name)?)));
-        for grant in self.records.values(key::GRANT) {
-            let mut parts = grant.split(|byte| *byte == 0);
-            let (Some(server), Some(client)) = (parts.next(), parts.next()) else {
-                continue;
+        let process = |place: U32| match all.get(place.get() as usize) {
+            Some(home) => home.process.id(),
+            None => ProcessId::NONE,
+        };
+        for (entry, server) in startup.servers.iter_mut().zip(home.record.servers) {
+            *entry = ServerEntry {
+                name: server.name,
+                process: Peer::new(process(server.process)),
+                object: ObjectName::bootstrap(server.number.get()),
             };
-            let rights = parts
-                .next()
-                .and_then(|text| core::str::from_utf8(text).ok())
-                .and_then(|text| text.parse::<u32>().ok())
-                .unwrap_or(Rights::ALL.bits());
-            let (Some((server_home, number)), Some((client_home, _))) =
-                (find(server), find(client))
-            else {
-                continue;
-            };
-            let is_here = |other: &Home| other.process.id() == home.process.id();
-            if is_here(client_home) {
-                let entry = ServerEntry {
-                    name: padded(server),
-                    process: Peer::new(server_home.process.id()),
-                    object: ObjectName::bootstrap(number),
-                };
-                let same = |other: &ServerEntry| other.name == padded(server);
-                put(&mut startup.servers, same, || entry);
-            }
-            if is_here(server_home) {
-                let client = client_home.process.id();
-                let server = u64::from(number);
-                let same = |other: &ClientEntry| {
-                    other.process.process() == client && other.server == server
-                };
-                // Servers that share an address space have what any of them was granted.
-                let entry = put(&mut startup.clients, same, || ClientEntry {
-                    process: Peer::new(client),
-                    rights: 0,
-                    server,
-                });
-                if let Some(entry) = entry {
-                    entry.rights |= u64::from(rights);
-                }
-            }
         }
-    }
-}
-
-/// The entry that is the same, or else a free one that becomes `new`; `None` if there is neither.
-fn put<T: Place>(
-    entries: &mut [T],
-    same: impl Fn(&T) -> bool,
-    new: impl FnOnce() -> T,
-) -> Option<&mut T> {
-    let place = match entries.iter().position(same) {
-        Some(place) => return entries.get_mut(place),
-        None => entries.iter().position(T::is_free)?,
-    };
-    let entry = entries.get_mut(place)?;
-    *entry = new();
-    Some(entry)
-}
-
-/// A place for an entry of the start-up block.
-trait Place {
-    /// Whether it is unused.
-    fn is_free(&self) -> bool;
-}
-
-impl Place for ServerEntry {
-    fn is_free(&self) -> bool {
-        self.process.process() == ProcessId::NONE
-    }
-}
-
-impl Place for ClientEntry {
-    fn is_free(&self) -> bool {
-        self.process.process() == ProcessId::NONE
+        for (entry, client) in startup.clients.iter_mut().zip(home.record.clients) {
+            *entry = ClientEntry {
+                process: Peer::new(process(client.process)),
+                rights: u64::from(client.rights.get()),
+                server: u64::from(client.server.get()),
+            };
+        }
     }
 }
 
@@ -499,7 +420,8 @@ struct Home {
     process: &'static Process,
     /// Its code and data; none in the kernel.
     component: Option<Component<'static>>,
-    servers: Vec<&'static [u8]>,
+    /// What the image says of it.
+    record: ProcessRecord<'static>,
 }
 
 /// How the first activation of a process begins.
@@ -514,25 +436,8 @@ fn entry(component: &Component<'_>) -> Entry {
 impl Home {
     /// Whether the server of the root file system lives here.
     fn serves_root(&self) -> bool {
-        self.servers.contains(&ROOT_SERVER)
+        self.record.is(ROOT)
     }
-
-    /// The number of the server `name`, if it lives here. A process without servers is called by its
-    /// own name, as a client.
-    fn number(&self, name: &[u8]) -> Option<u32> {
-        match self.servers.iter().position(|server| *server == name) {
-            Some(place) => u32::try_from(place).ok(),
-            None => (self.process.name().as_bytes() == name).then_some(0),
-        }
-    }
-}
-
-fn padded(name: &[u8]) -> [u8; 24] {
-    let mut padded = [0; 24];
-    for (to, from) in padded.iter_mut().zip(name) {
-        *to = *from;
-    }
-    padded
 }
 
 fn give(

@@ -10,12 +10,12 @@ mod policy;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use kiln_object::configuration::Configuration;
 use kiln_object::dispatcher::soft_interrupt::DEATH;
 use kiln_object::startup::{KernelInformation, Startup};
 use spin::{Mutex, Once};
 
 use super::{Process, initial};
+use crate::memory::heap;
 use crate::{soft_interrupt, time};
 use history::History;
 use policy::Policy;
@@ -42,8 +42,10 @@ pub fn tell_of_death() {
     if let Some(information) = INFORMATION.get() {
         information.deaths.fetch_add(1, Ordering::SeqCst);
     }
-    for service in SERVICES.get().into_iter().flatten() {
-        let process = service.process;
+    let Some((_, processes)) = initial::started() else {
+        return;
+    };
+    for process in processes {
         let first_cpu = process.started_cpus().trailing_zeros();
         if process.watches.load(Ordering::Acquire)
             && !process.has_ended()
@@ -54,12 +56,15 @@ pub fn tell_of_death() {
     }
 }
 
-/// Looks after `processes` from now on, as `configuration` says.
-pub(super) fn initialise(
-    configuration: Configuration<'_>,
-    processes: impl Iterator<Item = &'static Process>,
-) {
+/// All processes of the image; their policies are read when one of them ends first.
+fn services() -> &'static [Service] {
+    if SERVICES.get().is_none() && heap::ensure_room(false).is_err() {
+        return &[];
+    }
     SERVICES.call_once(|| {
+        let Some((configuration, processes)) = initial::started() else {
+            return Vec::new();
+        };
         processes
             .map(|process| Service {
                 process,
@@ -67,12 +72,12 @@ pub(super) fn initialise(
                 history: Mutex::new(History::new()),
             })
             .collect()
-    });
+    })
 }
 
 /// Takes notice that `process` has ended and was released: starts it again if its policy wants that.
 pub fn ended(process: &'static Process) {
-    let services = SERVICES.get().map(Vec::as_slice).unwrap_or_default();
+    let services = services();
     let same = |service: &&Service| core::ptr::eq(service.process, process);
     let Some(service) = services.iter().find(same) else {
         return;
