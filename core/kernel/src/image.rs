@@ -7,18 +7,19 @@ use kiln_image_format::{ImageTable, LOCATION_BYTES, Location};
 use crate::memory::direct;
 
 /// Filled in by the linker; see `kiln_image_format::Location`.
-#[repr(transparent)]
-struct LocationCell(UnsafeCell<[u8; LOCATION_BYTES]>);
+#[repr(C, align(8))]
+struct LocationCell(UnsafeCell<[u64; LOCATION_BYTES / 8]>);
 
 // SAFETY: nothing writes it after the image was made.
 unsafe impl Sync for LocationCell {}
 
 #[cfg_attr(kiln_freestanding, unsafe(no_mangle))]
-static KILN_IMAGE_LOCATION: LocationCell = LocationCell(UnsafeCell::new([1; LOCATION_BYTES]));
+static KILN_IMAGE_LOCATION: LocationCell = LocationCell(UnsafeCell::new([1; LOCATION_BYTES / 8]));
 
+#[inline(never)]
 fn location() -> Option<Location> {
-    // SAFETY: never written; read volatile because the compiler knows only the initial bytes.
-    Location::parse(&unsafe { KILN_IMAGE_LOCATION.0.get().read_volatile() })
+    // SAFETY: never written; read volatile because the compiler knows only the initial words.
+    Location::from_words(unsafe { KILN_IMAGE_LOCATION.0.get().read_volatile() })
 }
 
 /// Bytes of the image file as it was loaded.

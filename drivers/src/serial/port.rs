@@ -65,7 +65,10 @@ impl<R: Registers + Alarm> Serial<R> {
         self.sources.fetch_or(ON_RECEIVE, Ordering::Relaxed);
         // What came before raises the interrupt as well; and what waited to be sent is sent.
         self.apply_sources();
-        self.uart.0.set(POLL_NS);
+        let waits = self.sources.load(Ordering::Relaxed) & ON_EMPTY != 0;
+        if waits || !interrupts {
+            self.uart.0.set(POLL_NS);
+        }
     }
 
     /// The port's interrupt.

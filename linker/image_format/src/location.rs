@@ -34,13 +34,22 @@ impl Location {
     /// Reads an encoded location, or `None` if the magic number is missing or the table does not
     /// lie within the image.
     pub fn parse(bytes: &[u8; LOCATION_BYTES]) -> Option<Self> {
-        let location = Self {
-            table_offset: read_u64(bytes, 8)?,
-            table_bytes: read_u64(bytes, 16)?,
-            image_bytes: read_u64(bytes, 24)?,
-        };
-        let end = location.table_offset.checked_add(location.table_bytes)?;
-        (read_u64(bytes, 0)? == MAGIC && end <= location.image_bytes).then_some(location)
+        let mut words = [0; LOCATION_BYTES / 8];
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = read_u64(bytes, index * 8)?;
+        }
+        Self::from_words(words)
+    }
+
+    /// As [`Location::parse`], of the words that the bytes are, as the machine reads them.
+    pub fn from_words(words: [u64; LOCATION_BYTES / 8]) -> Option<Self> {
+        let [magic, table_offset, table_bytes, image_bytes] = words;
+        let end = table_offset.checked_add(table_bytes)?;
+        (u64::from_le(magic) == MAGIC && end <= image_bytes).then_some(Self {
+            table_offset,
+            table_bytes,
+            image_bytes,
+        })
     }
 
     /// The encoded form.

@@ -48,15 +48,24 @@ pub struct Machine {
 
 impl Machine {
     /// A machine of which nothing is known: ISA interrupts arrive where they did on a PC/AT.
-    pub fn new() -> Self {
-        let mut isa = [IsaRoute::default(); 16];
-        for (line, route) in (0..).zip(&mut isa) {
-            route.interrupt = line;
+    pub const fn new() -> Self {
+        let mut isa = [IsaRoute {
+            interrupt: 0,
+            active_low: false,
+            level: false,
+        }; 16];
+        let mut line = 0;
+        while line < isa.len() {
+            isa[line].interrupt = line as u32;
+            line += 1;
         }
         Self {
             processors: [0; MAX_PROCESSORS],
             processor_count: 0,
-            io_apics: [IoApic::default(); MAX_IO_APICS],
+            io_apics: [IoApic {
+                address: 0,
+                first_interrupt: 0,
+            }; MAX_IO_APICS],
             io_apic_count: 0,
             isa,
         }
@@ -118,7 +127,8 @@ pub(crate) fn initialise(memory: &impl PhysicalMemory, root_pointer: Option<u64>
             let address = acpi::scan_for_root_pointer(memory)?;
             acpi::Tables::find(memory, address).ok()
         });
-    let mut machine = Machine::new();
+    const UNKNOWN: Machine = Machine::new();
+    let mut machine = UNKNOWN;
     if let Some(tables) = tables {
         // A table that ends early has told what it could.
         let _ = tables.read_interrupt_controllers(memory, &mut machine);

@@ -244,6 +244,7 @@ pub fn publish(information: &'static KernelInformation) {
 }
 
 /// Takes a page for the kernel and fills it with zeroes.
+#[inline(never)]
 pub fn allocate_zeroed() -> Option<Frame> {
     allocate_zeroed_for(Purpose::Kernel)
 }
