@@ -4,13 +4,14 @@
 //! without either still differ. Each request re-keys, so that an old answer cannot be computed
 //! from a later state.
 
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+mod chacha;
+
+use chacha::KeyStream;
 use spin::Mutex;
 
 use crate::processor::{Features, features};
 
-static GENERATOR: Mutex<Option<ChaCha20Rng>> = Mutex::new(None);
+static GENERATOR: Mutex<Option<KeyStream>> = Mutex::new(None);
 
 /// Mixes `bytes` into the key, from a device for instance.
 pub fn add_entropy(bytes: &[u8]) {
@@ -21,22 +22,22 @@ pub fn add_entropy(bytes: &[u8]) {
             *place ^= *byte;
         }
     }
-    *generator = Some(ChaCha20Rng::from_seed(seed));
+    *generator = Some(KeyStream::new(seed));
 }
 
 /// Fills `bytes`.
 pub fn fill(bytes: &mut [u8]) {
     let mut generator = GENERATOR.lock();
     let seed = next_seed(&mut generator);
-    let mut fresh = ChaCha20Rng::from_seed(seed);
-    fresh.fill_bytes(bytes);
+    let mut fresh = KeyStream::new(seed);
+    fresh.fill(bytes);
     *generator = Some(fresh);
 }
 
-fn next_seed(generator: &mut Option<ChaCha20Rng>) -> [u8; 32] {
+fn next_seed(generator: &mut Option<KeyStream>) -> [u8; 32] {
     let mut seed = [0; 32];
     if let Some(generator) = generator {
-        generator.fill_bytes(&mut seed);
+        generator.fill(&mut seed);
         return seed;
     }
     for chunk in seed.chunks_exact_mut(8) {

@@ -77,7 +77,7 @@ extern "sysv64" fn on_guarded_stack(entry_counter: u64) -> ! {
     time::timer::initialise();
     crate::trace::initialise(boot::information().command_line());
     device::start(Stage::Device);
-    crate::info!("started in {} us", time::monotonic_ns() / 1000);
+    crate::log::number("kiln:info:started in ", time::monotonic_ns() / 1000, " us");
     processor::application::enter_boot_processor();
     processor::application::start_others();
     #[cfg(feature = "self-test")]

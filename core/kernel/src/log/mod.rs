@@ -51,6 +51,17 @@ struct Line {
 }
 
 impl Line {
+    #[inline(never)]
+    fn add(&mut self, text: &[u8]) {
+        for &byte in text {
+            if self.used == self.bytes.len() {
+                self.flush();
+            }
+            self.bytes[self.used] = byte;
+            self.used += 1;
+        }
+    }
+
     fn flush(&mut self) {
         (self.channel)(&self.bytes[..self.used]);
         self.used = 0;
@@ -59,19 +70,43 @@ impl Line {
 
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for &byte in text.as_bytes() {
-            if self.used == self.bytes.len() {
-                self.flush();
-            }
-            self.bytes[self.used] = byte;
-            self.used += 1;
-        }
+        self.add(text.as_bytes());
         Ok(())
     }
 }
 
 /// Prints one line: `prefix`, the text, a line feed. Callers use the macros.
 pub fn line(prefix: &str, text: fmt::Arguments<'_>) {
+    write(&mut |line| {
+        // The only error would be a formatting implementation's own: the line is then cut short.
+        let _ = line.write_str(prefix);
+        let _ = line.write_fmt(text);
+    });
+}
+
+/// Prints one line of a number between two texts, without what formatting takes: every machine says
+/// such things when it starts and when it ends.
+pub fn number(prefix: &str, number: u64, suffix: &str) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut left = number;
+    while let Some(next) = start.checked_sub(1) {
+        start = next;
+        digits[start] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    write(&mut |line| {
+        for part in [prefix.as_bytes(), &digits[start..], suffix.as_bytes()] {
+            line.add(part);
+        }
+    });
+}
+
+#[inline(never)]
+fn write(text: &mut dyn FnMut(&mut Line)) {
     let Some(channel) = channel() else { return };
     let mut patience = PATIENCE;
     while BUSY.swap(true, Ordering::Acquire) && patience > 0 {
@@ -83,10 +118,8 @@ pub fn line(prefix: &str, text: fmt::Arguments<'_>) {
         bytes: [0; 120],
         used: 0,
     };
-    // The only error would be a formatting implementation's own: the line is then cut short.
-    let _ = line.write_str(prefix);
-    let _ = line.write_fmt(text);
-    let _ = line.write_str("\n");
+    text(&mut line);
+    line.add(b"\n");
     line.flush();
     BUSY.store(false, Ordering::Release);
 }
@@ -123,8 +156,13 @@ mod tests {
         register(|bytes| OWN.lock().unwrap().extend(bytes), Rank::Own);
         register(|bytes| SHARED.lock().unwrap().extend(bytes), Rank::Shared);
         crate::error!("{:>200}", "end");
+        for count in [0, 42, u64::MAX] {
+            number("kiln:info:", count, " us");
+        }
         assert_eq!(*SHARED.lock().unwrap(), b"kiln:info:first 1\n");
         let own = OWN.lock().unwrap().clone();
+        let numbers = b"kiln:info:0 us\nkiln:info:42 us\nkiln:info:18446744073709551615 us\n";
+        let own = own.strip_suffix(numbers).unwrap();
         assert_eq!(own.len(), "kiln:error:".len() + 200 + 1);
         assert!(own.ends_with(b" end\n"));
     }

@@ -65,14 +65,7 @@ pub fn initialise(boot: &BootInformation) {
     let mut tables = unsafe { PageTable::from_root(root) };
     map_directly(root, boot);
     for (start, end, rights) in sections() {
-        let mut address = start & !(PAGE_BYTES - 1);
-        while address < end {
-            tables
-                .slot_for(address)
-                .expect("no memory for the kernel's page tables")
-                .set(physical_of(address, boot) | PRESENT | GLOBAL | rights);
-            address += PAGE_BYTES;
-        }
+        map_section(&mut tables, boot, (start, end), rights);
     }
     for base in [STACK_BASE, HOME_BASE] {
         tables
@@ -82,6 +75,23 @@ pub fn initialise(boot: &BootInformation) {
     ROOT.store(root.physical(), Ordering::Relaxed);
     *KERNEL.lock() = Some(tables);
     load(root.physical());
+}
+
+#[inline(never)]
+fn map_section(
+    tables: &mut PageTable,
+    boot: &BootInformation,
+    (start, end): (u64, u64),
+    rights: u64,
+) {
+    let mut address = start & !(PAGE_BYTES - 1);
+    while address < end {
+        tables
+            .slot_for(address)
+            .expect("no memory for the kernel's page tables")
+            .set(physical_of(address, boot) | PRESENT | GLOBAL | rights);
+        address += PAGE_BYTES;
+    }
 }
 
 fn sections() -> [(u64, u64, u64); 3] {

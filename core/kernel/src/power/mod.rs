@@ -33,7 +33,7 @@ const EXIT_DEVICE: u16 = 0xf4;
 /// Ends the machine.
 pub fn off(status: ExitStatus) -> ! {
     match status {
-        ExitStatus::Code(number) => crate::log::line("kiln:exit:", format_args!("{number}")),
+        ExitStatus::Code(number) => crate::log::number("kiln:exit:", u64::from(number), ""),
         ExitStatus::Panic => crate::log::line("kiln:exit:panic", format_args!("")),
     }
     crate::device::console::drain();

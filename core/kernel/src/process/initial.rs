@@ -440,6 +440,7 @@ impl Home {
     }
 }
 
+#[inline(never)]
 fn give(
     startup: &mut Startup,
     process: &'static Process,
