@@ -20,7 +20,7 @@ use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Rights};
 use spin::Once;
 use zerocopy::byteorder::little_endian::U32;
 
-use super::{Process, load};
+use super::{Process, load, supervisor};
 use crate::call::activation::Entry;
 use crate::home;
 use crate::memory::cache::Cache;
