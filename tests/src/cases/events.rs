@@ -212,7 +212,8 @@ fn stopped() -> Result<(), String> {
 
 /// The picture that `kiln top --once --json` shows of a program that computes.
 fn top() -> Result<(), String> {
-    let program = program("loop")?;
+    // Its loader looks for libraries: servers are started by the first call to them.
+    let program = compile::c("loop", Linkage::Dynamic)?;
     let words = [
         "top",
         "--once",
