@@ -224,16 +224,14 @@ pub static FIGURES: &[Figure] = &[
         "sched_yield",
         "a thread of a native process gives way to another",
     ),
-    native(
+    alone(
         "thread.pingpong",
         Some(200.0),
-        "thread.pingpong",
-        "two such threads wake each other and wait, both once",
+        "two such threads wake each other and wait, both once (Linux, two futexes: 8,967)",
     ),
-    native(
+    alone(
         "thread.create",
         Some(1500.0),
-        "thread.create",
         "such a thread is started and joined",
     ),
     alone(
