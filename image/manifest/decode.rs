@@ -212,6 +212,16 @@ fn environment(value: &Value<'_>) -> Vec<(String, String)> {
     found
 }
 
+/// What the manifest can say of a server that has a process.
+const OF_A_PROCESS: [&str; 6] = [
+    "cpu",
+    "pinned",
+    "domain",
+    "restart",
+    "restart-limit",
+    "call-limit",
+];
+
 fn servers(
     fields: &Fields<'_>,
     personality: &Personality,
@@ -234,9 +244,18 @@ fn servers(
         };
         policies.insert(server.name, Policy::read(&fields));
         placements.extend(placement::placement(&fields, Some(server.name)));
-        if let Some(home) = home(fields) {
-            found.push((server, home));
+        let of_a_process = OF_A_PROCESS.map(|name| (name, fields.get(name)));
+        let home = home(fields);
+        if home == Some(Home::Kernel) {
+            for (name, value) in of_a_process {
+                let Some(value) = value else { continue };
+                value.complain(
+                    format!("`{name}` means nothing for a server in the kernel"),
+                    "leave it out: it runs where it is called, and ends with the machine",
+                );
+            }
         }
+        found.extend(home.map(|home| (server, home)));
     }
     for server in needed_servers(personality, writable) {
         if !entries.iter().any(|(name, _)| name.value == server.name) {

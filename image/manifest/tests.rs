@@ -326,6 +326,19 @@ fn servers_get_their_homes() {
 }
 
 #[test]
+fn a_server_in_the_kernel_has_nothing_of_a_process() {
+    let homes =
+        "[servers]\nname_space = { home = \"kernel\", cpu = 0 }\nimage_root = {}\n[machine]";
+    let told = parse(&GOOD.replace("[machine]", homes))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("`cpu` means nothing for a server in the kernel"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_server_in_the_kernel_calls_none_outside() {
     let homes =
         "[servers]\nname_space = {}\nimage_root = {}\nmemory_fs = { home = \"kernel\" }\n[machine]";
