@@ -88,7 +88,7 @@ fn bind_now(bootstrap: RawReference, hash: u64) -> Result<RawReference, Error> {
         Err(Error::ServerDied) => {
             let now = startup().successor(bootstrap.process);
             let process = now
-                .filter(|now| now.incarnation() > bootstrap.process.incarnation())
+                .filter(|now| (1..now.incarnation()).contains(&bootstrap.process.incarnation()))
                 .ok_or(Error::ServerDied)?;
             let object = bootstrap.object;
             bind_once(RawReference { process, object }, hash)
