@@ -4,6 +4,8 @@
 //! then nothing that another processor writes is touched. Else it is that of its first activation. A
 //! server in the kernel gets its messages at once.
 
+use core::sync::atomic::Ordering;
+
 use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::MESSAGE;
 use kiln_object::message_ring::Message;
@@ -121,6 +123,11 @@ pub fn send(target: ProcessId, message: &Message) -> Result<(), Error> {
         target.raw(),
         message.object
     );
-    soft_interrupt::raise(dispatcher, MESSAGE);
+    // On its own processor the receiver looks into the ring after it has cleared the bit, so one that
+    // is still set tells of this message, too.
+    let is_told = cpu == own && dispatcher.page().pending.load(Ordering::Relaxed) & MESSAGE != 0;
+    if !is_told {
+        soft_interrupt::raise(dispatcher, MESSAGE);
+    }
     Ok(())
 }
