@@ -42,18 +42,26 @@ pub trait Faulty {
     #[method(7, right = CONTROL)]
     fn make_for(&self, owner: ProcessId, count: u64) -> Result<u64, Error>;
 
-    /// How many other processes this server was told the end of.
+    /// How many clients this server was told the end of.
     #[method(8, right = READ)]
     fn deaths(&self) -> Result<u64, Error>;
 
-    /// Calls `fail` of the server of that number among those this one may bind to, and answers the
-    /// status it got.
+    /// Calls `fail` of the other server that this one may bind to, and answers the status it got.
     #[method(9, right = WRITE)]
     fn fail_next(&self, kind: u32) -> Result<u64, Error>;
 
     /// Needs a right that no client has.
     #[method(10, right = DELEGATE)]
     fn secret(&self) -> Result<u64, Error>;
+
+    /// Gets as many items of the other server and keeps them; answers how many it got.
+    #[method(11, right = WRITE)]
+    fn hold(&self, count: u64) -> Result<u64, Error>;
+
+    /// Has the other server call `fail` of this one, and waits for it: this server dies with a call
+    /// in progress, in the middle of a call that it serves.
+    #[method(12, right = WRITE)]
+    fn fail_round(&self, kind: u32) -> Result<u64, Error>;
 }
 
 /// Something that a server made for one client.

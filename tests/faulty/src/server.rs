@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use kiln_object::call::CALL_WORDS;
 use kiln_object::{Caller, Error, ProcessId, Reference, Rights, Transport};
-use kiln_runtime::{Far, bind_server, objects};
+use kiln_runtime::{Far, bind_server, objects, startup};
 
 use crate::failures;
 use crate::interface::{Faulty, FaultyDispatch, FaultyStub, Item, ItemDispatch};
@@ -13,10 +13,14 @@ use crate::interface::{Faulty, FaultyDispatch, FaultyStub, Item, ItemDispatch};
 /// The life of such a server.
 pub fn main() {
     objects::serve(Arc::new(FaultyDispatch(Server)));
+    objects::on_death(|_| {
+        DEATHS.fetch_add(1, Relaxed);
+    });
 }
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static ITEMS: AtomicU64 = AtomicU64::new(0);
+static DEATHS: AtomicU64 = AtomicU64::new(0);
 
 struct Server;
 
@@ -69,14 +73,11 @@ impl Faulty for Server {
     }
 
     fn deaths(&self) -> Result<u64, Error> {
-        Ok(0)
+        Ok(DEATHS.load(Relaxed))
     }
 
     fn fail_next(&self, kind: u32) -> Result<u64, Error> {
-        let next = bind_server::<dyn Faulty>("faulty_second")
-            .or_else(|_| bind_server::<dyn Faulty>("faulty_server"))?;
-        let next = FaultyStub::new(next, Far);
-        Ok(match next.fail(kind) {
+        Ok(match next()?.fail(kind) {
             Ok(()) => 0,
             Err(error) => u64::from(error.code()),
         })
@@ -85,6 +86,27 @@ impl Faulty for Server {
     fn secret(&self) -> Result<u64, Error> {
         Ok(42)
     }
+
+    fn hold(&self, count: u64) -> Result<u64, Error> {
+        let next = next()?;
+        for got in 0..count {
+            if next.make(Caller(startup().process)).is_err() {
+                return Ok(got);
+            }
+        }
+        Ok(count)
+    }
+
+    fn fail_round(&self, kind: u32) -> Result<u64, Error> {
+        next()?.fail_next(kind)
+    }
+}
+
+/// The other server.
+fn next() -> Result<FaultyStub<Far>, Error> {
+    let bound = bind_server::<dyn Faulty>("faulty_second")
+        .or_else(|_| bind_server::<dyn Faulty>("faulty_server"))?;
+    Ok(FaultyStub::new(bound, Far))
 }
 
 struct Thing(AtomicU64);

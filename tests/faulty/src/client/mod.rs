@@ -1,11 +1,13 @@
 //! The checks, and what they share.
 
 mod crashes;
+mod deaths;
+mod intruders;
 mod report;
 mod restarts;
 
 use kiln_interface::kernel::{Machine as _, Process as _};
-use kiln_object::{Error, ProcessId};
+use kiln_object::{Caller, Error, ProcessId};
 use kiln_runtime::{Lasting, bind_server, machine, process, startup};
 
 use crate::interface::{Faulty, FaultyStub};
@@ -14,7 +16,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 8] = [
+const CHECKS: [(&str, &str, Check); 15] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -34,6 +36,37 @@ const CHECKS: [(&str, &str, Check); 8] = [
         "restart",
         "what may be tried again is, the rest is told once",
         restarts::tried_again,
+    ),
+    (
+        "death",
+        "what a client held goes with it",
+        deaths::of_a_client,
+    ),
+    (
+        "death",
+        "a client that dies in a call costs nothing",
+        deaths::in_a_call,
+    ),
+    ("death", "nothing is given to the dead", deaths::gifts),
+    (
+        "rights",
+        "names that were guessed or stolen are good for nothing",
+        intruders::names,
+    ),
+    (
+        "rights",
+        "a slot that is used again has another name",
+        intruders::used_again,
+    ),
+    (
+        "rights",
+        "rights become fewer, never more",
+        intruders::rights,
+    ),
+    (
+        "rights",
+        "who was not granted a server gets nothing of it",
+        intruders::without_a_grant,
     ),
     (
         "leak",
@@ -86,6 +119,18 @@ fn process_of(name: &str) -> ProcessId {
     startup()
         .server(name)
         .map_or(ProcessId::NONE, |server| server.process)
+}
+
+/// This process, as the argument that stands for whoever calls.
+fn me() -> Caller {
+    Caller(startup().process)
+}
+
+/// Lets others run.
+fn rest() {
+    for _ in 0..3 {
+        let _ = process().wait(kiln_runtime::time::monotonic_ns() + 2_000_000);
+    }
 }
 
 /// The error of a call that must not succeed.

@@ -4,7 +4,7 @@ use kiln_object::{Error, RawReference, Reference};
 use kiln_runtime::{Far, bind_server, startup};
 
 use super::report::{expect, good, line};
-use super::{error, process_of, server};
+use super::{error, me, process_of, server};
 use crate::failures::Failure;
 use crate::interface::{Faulty, Item as _, ItemStub};
 
@@ -140,8 +140,4 @@ pub fn never() {
         bind_server::<dyn Faulty>("faulty_never").err(),
         Some(Error::ServerDied),
     );
-}
-
-fn me() -> kiln_object::Caller {
-    kiln_object::Caller(startup().process)
 }
