@@ -112,8 +112,11 @@ pub enum State {
         /// In which dispatcher.
         dispatcher: &'static Dispatcher,
     },
-    /// The process that it waited in has ended: its innermost caller that lives is told.
-    Stranded,
+    /// The process that it was in has ended: its innermost caller that lives is told.
+    Stranded {
+        /// That process.
+        ended: &'static Process,
+    },
     /// No process that it was in lives.
     Ended,
 }
@@ -456,7 +459,7 @@ impl Activation {
 
     /// Takes every caller out that is `process`, which has ended: nothing may go back there. So
     /// that the common return need not ask, this is done when a process ends.
-    pub fn forget(&self, process: &Process) {
+    pub fn forget(&self, process: &'static Process) {
         for (place, watched) in self.places.iter().zip(&self.watched).take(self.depth()) {
             let mut record = place.record.get();
             if record
@@ -486,18 +489,19 @@ impl Activation {
             | State::Preempted { dispatcher }
                 if ptr::eq(dispatcher.process(), process) =>
             {
-                self.strand();
+                self.strand(process);
             }
             _ => {}
         }
     }
 
-    /// Says that the process in which it was has ended: somebody is to be told, or nobody is there.
-    pub fn strand(&self) {
-        self.state.set(if self.depth() == 0 {
-            State::Ended
+    /// Says that `process`, in which it was, has ended: somebody is to be told, or nobody is there.
+    pub fn strand(&self, process: &'static Process) {
+        if self.depth() == 0 {
+            self.state.set(State::Ended);
         } else {
-            State::Stranded
-        });
+            process.await_end();
+            self.state.set(State::Stranded { ended: process });
+        }
     }
 }

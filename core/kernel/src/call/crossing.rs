@@ -41,7 +41,10 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     if !activation.has_room() {
         return Err(Error::TooDeep);
     }
-    let target = process::find(ProcessId::from_raw(frame.rdi)).ok_or(Error::ServerDied)?;
+    let name = ProcessId::from_raw(frame.rdi);
+    let Some(target) = process::find(name) else {
+        return wait_for_end(frame, name);
+    };
     let entry = target.entries.call();
     if entry == 0 {
         // It lives in the kernel, waits for a call, or is not ready.
@@ -110,6 +113,15 @@ fn wait_for(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error
     } else {
         Err(Error::Busy)
     }
+}
+
+/// Lets whoever calls a process that is ending wait until it is known whether it is started again: so
+/// that whoever is told of the death finds the new one.
+#[cold]
+fn wait_for_end(frame: &mut CallFrame, name: ProcessId) -> Result<(), Error> {
+    let target = process::ending(name).ok_or(Error::ServerDied)?;
+    target.await_end();
+    schedule::wait_for_start(frame, target)
 }
 
 /// Lets the caller make its call once more.

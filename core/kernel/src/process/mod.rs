@@ -40,6 +40,10 @@ pub const CPUS: usize = 64;
 pub(crate) static TABLE: [AtomicPtr<Process>; PROCESSES] =
     [const { AtomicPtr::new(null_mut()) }; PROCESSES];
 
+/// The process that is in each place, or was last.
+static LAST: [AtomicPtr<Process>; PROCESSES] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; PROCESSES];
+
 /// Incarnation that the next process in a place gets; place 0 is the kernel's.
 static INCARNATIONS: [AtomicU32; PROCESSES] = [const { AtomicU32::new(1) }; PROCESSES];
 
@@ -89,6 +93,8 @@ pub struct Process {
     startup: Once<Frame>,
     /// It is told when others end.
     watches: AtomicBool,
+    /// It has ended, and it is not settled yet what comes after it.
+    ending: AtomicBool,
 }
 
 /// Offsets in a [`Process`] for the straight line of a call.
@@ -144,8 +150,13 @@ impl Process {
             share: Share::new(program),
             startup: Once::new(),
             watches: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
         }));
-        slot.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
+        let pointer = core::ptr::from_ref(process).cast_mut();
+        if let Some(last) = LAST.get(place) {
+            last.store(pointer, Ordering::Release);
+        }
+        slot.store(pointer, Ordering::Release);
         trace::enter_process(id, process.name());
         crate::event!(ProcessStart, 0, id.raw());
         Ok(process)
@@ -376,6 +387,7 @@ impl Process {
         if self.state.swap(ENDED, Ordering::SeqCst) == ENDED {
             return false;
         }
+        self.ending.store(true, Ordering::SeqCst);
         crate::event!(ProcessEnd, status, self.id().raw());
         for dispatcher in self.made_dispatchers() {
             dispatcher.account().set_ended();
@@ -384,8 +396,25 @@ impl Process {
         if let Some(slot) = TABLE.get(self.id().index() as usize) {
             slot.store(core::ptr::null_mut(), Ordering::SeqCst);
         }
-        schedule::wake(self.callers.swap(0, Ordering::SeqCst));
         true
+    }
+
+    /// Whether it has ended, and whoever is to be told has to wait until what comes after is settled.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    /// Has the running CPU woken when that is settled.
+    pub fn await_end(&self) {
+        self.callers
+            .fetch_or(1 << PerCpu::number(), Ordering::SeqCst);
+    }
+
+    /// Says that it was started again, or is not.
+    pub fn settle_end(&self) {
+        self.ending.store(false, Ordering::SeqCst);
+        schedule::wake(self.callers.swap(0, Ordering::SeqCst));
     }
 
     /// Whether it has neither said that it takes calls nor ended.
@@ -535,11 +564,21 @@ impl Process {
         for dispatcher in self.made_dispatchers() {
             dispatcher.renew()?;
         }
-        self.state.store(STARTING, Ordering::SeqCst);
+        self.put_on_call();
         slot.store(core::ptr::from_ref(self).cast_mut(), Ordering::SeqCst);
         crate::event!(ProcessStart, 0, id.raw());
         Ok(())
     }
+}
+
+/// The process of that identity that has ended, if it is not settled yet what comes after it.
+#[cold]
+#[must_use]
+pub fn ending(id: ProcessId) -> Option<&'static Process> {
+    let pointer = LAST.get(id.index() as usize)?.load(Ordering::Acquire);
+    // SAFETY: as in `find`.
+    let process = unsafe { pointer.as_ref() }?;
+    (process.id() == id && process.is_ending()).then_some(process)
 }
 
 /// The identity of the next process in `place`; a place whose numbers are used up gets none.

@@ -31,7 +31,7 @@ pub fn exit_current(status: u32) -> ! {
         power::off(ExitStatus::Panic)
     };
     end(dispatcher.process(), status);
-    run::leave_for_next()
+    run::leave()
 }
 
 /// Ends the current process because of what it did.
@@ -42,7 +42,7 @@ pub fn end_current(what: &str, status: u32) -> ! {
     let process = dispatcher.process();
     crate::error!("{} {what} and was ended", process.name());
     end(process, status);
-    run::leave_for_next()
+    run::leave()
 }
 
 /// Ends `process`. If it is the running one, the caller leaves it at once.
@@ -92,7 +92,7 @@ pub(super) fn let_go(here: Here) {
                 && matches!(activation.state(), State::Running)
             {
                 here.queue().account(activation, time::monotonic_ns());
-                activation.strand();
+                activation.strand(process);
             }
         }
         here.queue().forget(process);
@@ -101,6 +101,7 @@ pub(super) fn let_go(here: Here) {
             unlink(process);
             process.release();
             crate::process::ended(process);
+            process.settle_end();
         }
     }
 }

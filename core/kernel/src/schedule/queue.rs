@@ -93,7 +93,7 @@ impl Queue {
     }
 
     /// Takes process that has ended out of every activation, and its timers.
-    pub(super) fn forget(&self, process: &Process) {
+    pub(super) fn forget(&self, process: &'static Process) {
         for activation in self.activations.borrow().iter() {
             activation.forget(process);
         }
@@ -271,15 +271,14 @@ fn is_starved(activation: &Activation, now: u64) -> bool {
 
 fn is_ready(activation: &Activation, now: u64) -> bool {
     match activation.state() {
-        State::New { .. } | State::Called { .. } | State::Preempted { .. } | State::Stranded => {
-            true
-        }
+        State::Stranded { ended } => !ended.is_ending(),
+        State::New { .. } | State::Called { .. } | State::Preempted { .. } => true,
         State::Waiting {
             dispatcher,
             deadline,
             ..
         } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
-        State::Calling { target, .. } => !target.is_coming(),
+        State::Calling { target, .. } => !target.is_coming() && !target.is_ending(),
         State::Running | State::Ended => false,
     }
 }

@@ -22,30 +22,14 @@ use crate::interrupt::{self, InterruptFrame};
 use crate::process::{Dispatcher, Process};
 use crate::{processor, soft_interrupt, time};
 
-/// Leaves whatever ran: goes on with what the running activation still has, or with the next one.
+/// Leaves whatever ran, which has ended: whoever was started in its place goes first.
 pub(super) fn leave() -> ! {
     let mut frame = CallFrame {
         rflags: USER_FLAGS,
         ..CallFrame::default()
     };
-    let goes_on = current_activation().is_some_and(|activation| {
-        matches!(activation.state(), State::Stranded) && resume(activation, &mut frame)
-    });
-    if !goes_on {
-        next(&mut frame);
-    }
-    // SAFETY: the current dispatcher is set and the frame filled with a user context.
-    unsafe { enter_user(&frame) }
-}
-
-/// Leaves a process that has ended: whoever was started in its place goes first.
-pub(super) fn leave_for_next() -> ! {
-    let mut frame = CallFrame {
-        rflags: USER_FLAGS,
-        ..CallFrame::default()
-    };
     next(&mut frame);
-    // SAFETY: as above.
+    // SAFETY: the current dispatcher is set and the frame filled with a user context.
     unsafe { enter_user(&frame) }
 }
 
@@ -174,7 +158,7 @@ fn reconsider(here: Here, frame: &InterruptFrame) {
     let now = time::monotonic_ns();
     here.queue().account(activation, now);
     if limit::look(activation, dispatcher, now) {
-        leave_for_next();
+        leave();
     }
     if here.queue().judge(activation, now) == Verdict::Stop
         && let Ok(extended) = activation.hide_extended_state()
@@ -255,7 +239,7 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             // SAFETY: the context is of user mode, and its dispatcher and tables are set.
             unsafe { interrupt::resume(&context.vector, &context.frame) }
         }
-        State::Stranded => {
+        State::Stranded { .. } => {
             if !unwind(activation, frame) {
                 return false;
             }

@@ -41,3 +41,27 @@ pub fn through_another() {
         expect(server("faulty_second").count(), Ok(1));
     }
 }
+
+/// A server that computes for ever in a call.
+pub fn without_an_answer() {
+    for _ in 0..2 {
+        let server = server("faulty_server");
+        let before = process_of("faulty_server");
+        let answer = server.fail(Failure::Loop as u32);
+        expect(error(answer), Error::TimedOut);
+        let now = process_of("faulty_server");
+        expect(now.incarnation(), before.incarnation() + 1);
+        expect(server.count(), Ok(1));
+    }
+}
+
+/// Of two servers that are in the call the one that has it now is ended.
+pub fn without_an_answer_inside() {
+    let before = (process_of("faulty_server"), process_of("faulty_second"));
+    let told = server("faulty_server").fail_next(Failure::Loop as u32);
+    expect(told, Ok(u64::from(Error::TimedOut.code())));
+    expect(process_of("faulty_server"), before.0);
+    let now = process_of("faulty_second");
+    expect(now.incarnation(), before.1.incarnation() + 1);
+    expect(server("faulty_second").count(), Ok(1));
+}

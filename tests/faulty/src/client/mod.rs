@@ -16,7 +16,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 15] = [
+const CHECKS: [(&str, &str, Check); 17] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -36,6 +36,16 @@ const CHECKS: [(&str, &str, Check); 15] = [
         "restart",
         "what may be tried again is, the rest is told once",
         restarts::tried_again,
+    ),
+    (
+        "limit",
+        "a server that does not answer is ended, and its caller told",
+        crashes::without_an_answer,
+    ),
+    (
+        "limit",
+        "the innermost of several is ended",
+        crashes::without_an_answer_inside,
     ),
     (
         "death",

@@ -85,11 +85,15 @@ pub fn leaks() {
         });
     }
     line(format_args!("  free before {before}, after {}", free()));
-    expect(free() + LEAST >= before, true);
+    let slack = if startup().cpus == 1 { LEAST } else { MOST };
+    expect(free() + slack >= before, true);
 }
 
 /// What a table in the kernel may have grown by.
 const LEAST: u64 = 16 << 10;
+
+/// The same with several processors, which keep some free pages each.
+const MOST: u64 = 512 << 10;
 
 /// A reference from the old server is none to the new one, even if the new one made the same.
 pub fn stale_references() {

@@ -10,6 +10,7 @@ mod policy;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use kiln_object::Error;
 use kiln_object::dispatcher::soft_interrupt::DEATH;
 use kiln_object::startup::{KernelInformation, Startup};
 use spin::{Mutex, Once};
@@ -95,7 +96,7 @@ pub fn ended(process: &'static Process) {
         );
         return;
     }
-    match process.renew().and_then(|()| start(service, services)) {
+    match process.renew().and_then(|()| start(process, services)) {
         Ok(()) => crate::error!("{} was started again", process.name()),
         Err(error) => {
             crate::error!("{} could not be started again: {error}", process.name());
@@ -105,15 +106,16 @@ pub fn ended(process: &'static Process) {
     }
 }
 
-fn start(service: &Service, services: &[Service]) -> Result<(), kiln_object::Error> {
-    let id = service.process.id();
+fn start(process: &'static Process, services: &[Service]) -> Result<(), Error> {
+    let id = process.id();
     // First, so that nobody finds the old one who is told that it died.
     for other in services {
         if let Some(block) = block(other.process) {
             block.replace_peer(id);
         }
     }
-    initial::start_again(service.process)
+    // Whoever calls it before it is ready waits.
+    process.call_up().map(|_| ())
 }
 
 fn block(process: &Process) -> Option<&Startup> {
