@@ -56,7 +56,8 @@ pub(super) unsafe extern "sysv64" fn foreign() {
 }
 
 /// A system call with bit 63 of `rax` set, after SWAPGS, with the user's stack pointer kept: native if the
-/// top byte says so. All registers but `rsp`, `rbx`, `rbp` and `r11` are the caller's.
+/// top byte says so. All registers but `rsp`, `rbx`, `rbp` and `r11` are the caller's,
+/// and for a call that is not native all but `rsp`.
 ///
 /// Offsets of GS are those of `PerCpu`: 0x08 user stack, 0x10 kernel stack, 0x18 dispatcher page,
 /// 0x20 entry for foreign calls, 0x38 user GS base, 0x40 whether FSGSBASE is there.

@@ -14,7 +14,7 @@
 //! | `rbx` | the running [`Activation`](super::activation::Activation) |
 //! | `r11` | bytes of its stack of calls in use, less this call's |
 //! | `rbp` | a call's target process; a return's dispatcher to go to |
-//! | `rsp` | a call's target dispatcher (not a stack: nothing may fault here but the copies) |
+//! | `rsp` | the operation; a call's target dispatcher (not a stack: nothing may fault here but the copies) |
 
 use core::arch::naked_asm;
 
@@ -92,9 +92,10 @@ macro_rules! straight_line {
                 "mov gs:[0x08], rsp",
                 "test rax, rax",
                 "jns {foreign}",
-                "mov r11, rax",
-                "shr r11, 48",
-                "cmp r11d, {call}",
+                // Not in `r11`: a foreign call may have this bit set too (-1), and there its flags are.
+                "mov rsp, rax",
+                "shr rsp, 48",
+                "cmp esp, {call}",
                 "jne 20f",
 
                 // A call. Who is called, and has it a dispatcher on this CPU?
@@ -175,7 +176,7 @@ macro_rules! straight_line {
 
                 // A return. To whom?
                 "20:",
-                "cmp r11d, {give_back}",
+                "cmp esp, {give_back}",
                 "jne 25f",
                 "mov rbx, gs:[0x48]",
                 "mov r11, [rbx + {used}]",
@@ -226,7 +227,7 @@ macro_rules! straight_line {
 
                 // A one-way message?
                 "25:",
-                "cmp r11d, {one_way}",
+                "cmp esp, {one_way}",
                 "jne 80f",
                 "mov rsp, gs:[0x10]",
                 "push qword ptr gs:[0x08]",
