@@ -8,19 +8,26 @@ use crate::Tests;
 
 /// Adds the tests.
 pub fn add(tests: &mut Tests) {
-    tests.add("faulty::servers_fail_and_are_started_again", || {
-        let binary = compile::c("hello", Linkage::Static)?;
-        let text = least_manifest("faulty", &binary).replacen("\"linux\"", "\"faulty\"", 1);
-        let manifest = Written::new("faulty", &text)?;
-        let output = kiln([
-            "run".as_ref(),
-            "--timeout".as_ref(),
-            "120".as_ref(),
-            manifest.path.as_os_str(),
-        ])?
-        .expect_status(0)?;
-        ensure(output.text().trim_end().ends_with(" checks: ok"), || {
-            output.text()
-        })
-    });
+    for cpus in ["1", "2"] {
+        let name = format!("faulty::servers_fail_and_are_started_again_{cpus}");
+        tests.add(name, move || boot(cpus));
+    }
+}
+
+fn boot(cpus: &str) -> Result<(), String> {
+    let binary = compile::c("hello", Linkage::Static)?;
+    let text = least_manifest("faulty", &binary).replacen("\"linux\"", "\"faulty\"", 1);
+    let manifest = Written::new(&format!("faulty_{cpus}"), &text)?;
+    let output = kiln([
+        "run".as_ref(),
+        "--timeout".as_ref(),
+        "120".as_ref(),
+        "--cpus".as_ref(),
+        cpus.as_ref(),
+        manifest.path.as_os_str(),
+    ])?
+    .expect_status(0)?;
+    ensure(output.text().trim_end().ends_with(" checks: ok"), || {
+        output.text()
+    })
 }

@@ -71,7 +71,7 @@ pub struct Process {
     making: AtomicU64,
     /// CPUs on which it has an activation, as bits.
     started: AtomicU64,
-    /// CPUs on which somebody waits until it is ready, as bits.
+    /// CPUs on which somebody waited once until it was ready or its end settled, as bits.
     callers: AtomicU64,
     /// The only CPU on which it runs, plus one; zero if it runs on any.
     only: AtomicU32,
@@ -330,7 +330,7 @@ impl Process {
         if self.is_coming() {
             self.entries.admit();
             if change(CALLED) {
-                schedule::wake(self.callers.swap(0, Ordering::SeqCst));
+                self.wake_callers();
             }
         }
     }
@@ -411,10 +411,16 @@ impl Process {
             .fetch_or(1 << PerCpu::number(), Ordering::SeqCst);
     }
 
+    /// Has all look again who wait for something of it. They stay noted: one that waits until its end
+    /// is settled sleeps on if the next incarnation is ready before that, and the other way round.
+    fn wake_callers(&self) {
+        schedule::wake(self.callers.load(Ordering::SeqCst));
+    }
+
     /// Says that it was started again, or is not.
     pub fn settle_end(&self) {
         self.ending.store(false, Ordering::SeqCst);
-        schedule::wake(self.callers.swap(0, Ordering::SeqCst));
+        self.wake_callers();
     }
 
     /// Whether it has neither said that it takes calls nor ended.
