@@ -42,6 +42,7 @@ usage() {
 ./run.sh test boot              images booted in QEMU
 ./run.sh test kvm               images booted under Linux's KVM, on a processor that QEMU emulates
 ./run.sh test NAME...           the booted tests whose names contain a NAME; `test --list` prints all names
+./run.sh attack [CALLS [SEED]]  several processes attack an image at once, on 1 and on 2 processors
 ./run.sh bench [NAME...]        the figures, beside Linux's from the same QEMU
     --json                      one JSON object per line
     --save                      keep the figures as the baseline (bench/baseline.json)
@@ -224,6 +225,13 @@ run_tests() {
   finish
 }
 
+attack() {
+  require "${build_needs[@]}" "${run_needs[@]}"
+  export KILN_ATTACK_CALLS=${1:-1000000} KILN_ATTACK_SEED=${2:-1}
+  booted_tests hostile::several
+  finish
+}
+
 bench() {
   require "${build_needs[@]}" "${run_needs[@]}" "${bench_needs[@]}"
   build --quiet
@@ -239,6 +247,7 @@ case $command in
     build
     ;;
   test) run_tests "$@" ;;
+  attack) attack "$@" ;;
   bench) bench "$@" ;;
   -h | --help | help) usage ;;
   *)

@@ -87,7 +87,7 @@ pub struct Copy {
     pub call_limit: Option<u64>,
     /// What the program's process may do with it; nothing if none.
     pub granted: Option<Rights>,
-    /// Other copies that it may read and write.
+    /// Other copies that it may read and write, and servers with which it may do what the program may.
     pub uses: &'static [&'static str],
 }
 
@@ -100,6 +100,18 @@ const fn faulty(name: &'static str, restart: Option<(u32, u64)>) -> Copy {
         call_limit: Some(300),
         granted: Some(FILES),
         uses: &[],
+    }
+}
+
+/// A further process that attacks.
+const fn attacker(name: &'static str) -> Copy {
+    Copy {
+        name,
+        count: 1,
+        restart: None,
+        call_limit: None,
+        granted: None,
+        uses: &["name_space", "image_root", "memory_fs", "attack_victim"],
     }
 }
 
@@ -209,6 +221,27 @@ pub static PERSONALITIES: &[Personality] = &[
             granted: None,
             uses: &[],
         }],
+    },
+    // In place of a program, several processes attack the kernel and the servers at once.
+    Personality {
+        name: "attack",
+        package: "kiln-hostile",
+        folder: "tests/hostile",
+        runs_a_program: false,
+        needs_servers: true,
+        copies: &[
+            Copy {
+                name: "attack_victim",
+                count: 1,
+                restart: WITHOUT_LIMIT,
+                call_limit: None,
+                granted: Some(Rights::READ),
+                uses: &[],
+            },
+            attacker("attack_second"),
+            attacker("attack_third"),
+            attacker("attack_fourth"),
+        ],
     },
     // In place of a program, servers fail and are looked after.
     Personality {

@@ -4,7 +4,7 @@ use kiln_object::Rights;
 use kiln_object::configuration::{key, write_record};
 
 use super::processes::{Grant, Process, records};
-use crate::components::Home;
+use crate::components::{Home, Server};
 use crate::manifest::homes::homes;
 use crate::manifest::{Manifest, Policy};
 
@@ -74,7 +74,8 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
             grant(copy.name, personality, rights);
         }
         for used in copy.uses {
-            let rights = Rights::READ | Rights::WRITE;
+            let rights = Server::from_name(used)
+                .map_or(Rights::READ | Rights::WRITE, |server| server.granted);
             grant(used, copy.name, rights);
         }
     }

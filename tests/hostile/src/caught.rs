@@ -70,10 +70,11 @@ extern "sysv64" fn trapped(page: &DispatcherPage) {
         registers.rflags.store(0x202, Ordering::Relaxed);
         return;
     }
-    if !startup().object(InitialObject::Machine).is_none() {
+    if crate::together::is_attacker() || !startup().object(InitialObject::Machine).is_none() {
         let address = trap.address.load(Ordering::Relaxed);
         crate::report::failed(format_args!(
-            "exception {vector} at {rip:#x}, address {address:#x}"
+            "exception {vector} at {rip:#x}, address {address:#x}, cause {}: {registers:x?}",
+            trap.cause.load(Ordering::Relaxed)
         ));
     }
     kiln_runtime::entry::exit(128 + 11)

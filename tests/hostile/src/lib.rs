@@ -26,6 +26,7 @@ mod registers;
 mod report;
 mod server;
 mod storm;
+mod together;
 
 use kiln_interface::kernel::{Machine as _, Process as _};
 use kiln_object::startup::InitialObject;
@@ -38,6 +39,10 @@ const CALLS: u64 = 100_000;
 
 fn main() {
     registers::look();
+    if together::is_wanted() {
+        together::main();
+        return;
+    }
     if startup().object(InitialObject::Machine).is_none() {
         server::main();
         return;

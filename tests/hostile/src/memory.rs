@@ -72,10 +72,23 @@ pub fn is_vital(start: u64, end: u64) -> bool {
 
 /// Removes all that was not mapped at the start.
 pub fn clean() {
+    clean_where(true);
+}
+
+/// As [`clean`], but for the system's part: rooms for calls that came there meanwhile are used again,
+/// perhaps just now.
+pub fn clean_own_part() {
+    clean_where(false);
+}
+
+fn clean_where(also_system: bool) {
     let mut next = USER_START;
     while let Some((start, end)) = region(next) {
         let in_system = |address| (SYSTEM_START..SYSTEM_END).contains(&address);
         next = end;
+        if !also_system && in_system(start) {
+            continue;
+        }
         let mut from = start.max(USER_START);
         while from < end {
             let kept = AT_START

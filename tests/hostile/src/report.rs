@@ -3,7 +3,8 @@
 use core::fmt::{self, Write};
 
 use kiln_interface::kernel::{Console as _, Machine as _};
-use kiln_runtime::{console, machine};
+use kiln_object::startup::InitialObject;
+use kiln_runtime::{console, machine, startup};
 
 /// The name of the attack that runs, for the message of one that fails.
 static ATTACK: kiln_runtime::SpinMutex<&'static str> = kiln_runtime::SpinMutex::new("start");
@@ -41,6 +42,11 @@ pub fn attack(name: &'static str) {
 /// Says what is wrong and ends the machine with status 1.
 pub fn failed(what: fmt::Arguments<'_>) -> ! {
     let name = *ATTACK.lock();
+    if startup().object(InitialObject::Machine).is_none() {
+        // A server: what comes of its end is the program's to say.
+        kiln_runtime::log_line!("{name}: {what}");
+        kiln_runtime::entry::exit(1);
+    }
     line(format_args!("{name}: {what}"));
     loop {
         let _ = machine().power_off(1);

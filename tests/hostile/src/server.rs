@@ -53,6 +53,11 @@ pub enum Command {
     ReturnTwice = 15,
     /// Fill words 0 and 1 (address, bytes) of its memory, without end if they do not fit.
     Fill = 16,
+    /// Attack together with others: batch number in word 0, calls of each dispatcher in word 1.
+    Begin = 17,
+    /// How the batch in word 0 goes: answers whether it is over, the calls so far, those that
+    /// succeeded, and what the dispatcher on the processor in word 1 does.
+    Progress = 18,
 }
 
 /// Word of a register mark of this server; its clients use others.
@@ -130,14 +135,32 @@ unsafe extern "sysv64" fn serve(shown: *mut Shown) -> u64 {
     }
 }
 
-type Answer = Result<([u64; 4], u16), Error>;
+/// What a command answers: words, and bytes out.
+pub type Answer = Result<([u64; 4], u16), Error>;
 
 fn run(word: CallWord, caller: u64, words: [u64; CALL_WORDS], is_program: bool) -> Answer {
     let none = Ok(([0; 4], 0));
     let method = word.method();
     // The program is a server only to itself, and must not end.
-    let harmless = [Command::Show, Command::Nest, Command::Call, Command::Boast];
-    if is_program && !harmless.iter().any(|command| *command as u16 == method) {
+    let (harmless, is_careful) = if crate::together::is_attacker() {
+        (
+            [
+                Command::Show,
+                Command::Nest,
+                Command::Boast,
+                Command::Begin,
+                Command::Progress,
+            ]
+            .as_slice(),
+            true,
+        )
+    } else {
+        (
+            [Command::Show, Command::Nest, Command::Call, Command::Boast].as_slice(),
+            is_program,
+        )
+    };
+    if is_careful && !harmless.iter().any(|command| *command as u16 == method) {
         return Err(Error::BadMethod);
     }
     match method {
@@ -211,6 +234,8 @@ fn run(word: CallWord, caller: u64, words: [u64; CALL_WORDS], is_program: bool) 
             return_now(ReturnWord::new(0, 0));
             none
         }
+        _ if method == Command::Begin as u16 => crate::together::begin(caller, words[0], words[1]),
+        _ if method == Command::Progress as u16 => crate::together::progress(words[0], words[1]),
         _ if method == Command::Fill as u16 => {
             fill(words[0], words[1]);
             none

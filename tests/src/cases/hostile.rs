@@ -3,8 +3,57 @@
 use kiln_tests::compile::{self, Linkage};
 use kiln_tests::expect::ensure;
 use kiln_tests::image::{Written, kiln, least_manifest};
+use kiln_tests::places;
 
 use crate::Tests;
+
+/// Several processes that attack on `cpus` processors with so many calls in all, by a seed.
+///
+/// KILN_ATTACK_CALLS and KILN_ATTACK_SEED change what is asked, KILN_ATTACK_FROM where it begins.
+fn attack(cpus: u32) -> Result<(), String> {
+    let asked = |name: &str, otherwise: u64| match std::env::var(name) {
+        Ok(text) => text.parse().map_err(|_| format!("{name} is {text:?}")),
+        Err(_) => Ok(otherwise),
+    };
+    let (calls, seed) = (
+        asked("KILN_ATTACK_CALLS", 150_000)?,
+        asked("KILN_ATTACK_SEED", 1)?,
+    );
+    let from = asked("KILN_ATTACK_FROM", 1)?;
+    // A fifth of what a slow host makes; a run of any length stops by itself.
+    let limit = 240 + calls / 2_000;
+    let name = format!("attack-{cpus}");
+    let known = places::made().join(format!("{name}-known"));
+    std::fs::write(&known, "known bytes\n".repeat(1000)).map_err(|error| error.to_string())?;
+    let text = format!(
+        "name = \"attack\"\npersonality = \"attack\"\n\
+         drivers = [\"serial\", \"debug_console\"]\n\
+         [program]\npath = \"/\"\nargs = [\"seed={seed}\", \"calls={calls}\", \"from={from}\"]\n\
+         [root]\nfrom = [{{ files = [{{ from = {known:?}, to = \"/known\" }}] }}]\nwritable = true\n\
+         [servers]\nname_space = {{ home = \"own\" }}\nimage_root = {{ home = \"own\" }}\n\
+         memory_fs = {{ home = \"own\" }}\n\
+         [machine]\nmemory = \"128M\"\ncpus = {cpus}\n"
+    );
+    let manifest = Written::new(&name, &text)?;
+    let output = kiln([
+        "run".as_ref(),
+        "--timeout".as_ref(),
+        limit.to_string().as_ref(),
+        manifest.path.as_os_str(),
+    ])?;
+    let said = output.text();
+    ensure(
+        output.status == 0 && said.trim_end().ends_with(": ok"),
+        || format!("status {}: {said}\n{}", output.status, output.err),
+    )?;
+    if std::env::var_os("KILN_ATTACK_CALLS").is_some() {
+        println!(
+            "{}",
+            said.trim_end().lines().next_back().unwrap_or_default()
+        );
+    }
+    Ok(())
+}
 
 /// Adds the tests.
 pub fn add(tests: &mut Tests) {
@@ -26,4 +75,10 @@ pub fn add(tests: &mut Tests) {
         // It ends with another status, and says why, if an attack got an answer that it must not.
         ensure(output.text().trim_end().ends_with(": ok"), || output.text())
     });
+    for cpus in [1, 2] {
+        tests.add(
+            format!("hostile::several_processes_at_once_{cpus}"),
+            move || attack(cpus),
+        );
+    }
 }

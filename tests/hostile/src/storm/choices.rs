@@ -25,7 +25,7 @@ static INPUT: Scratch = Scratch(UnsafeCell::new([0; 2 * MESSAGE_BYTES]));
 static OUTPUT: Scratch = Scratch(UnsafeCell::new([0; 2 * MESSAGE_BYTES]));
 
 /// Paths, most of them of files that calls make and remove.
-const PATHS: [&[u8]; 24] = [
+pub const PATHS: [&[u8]; 24] = [
     b"",
     b"/",
     b"a",

@@ -4,10 +4,10 @@
 //! on, is left to the misbehaving servers, who make such calls too. After each batch all is checked
 //! and what the calls made is taken away.
 
-mod choices;
-mod files;
+pub mod choices;
+pub mod files;
 mod shapes;
-mod survival;
+pub mod survival;
 
 use alloc::vec::Vec;
 

@@ -32,13 +32,14 @@ pub fn is_harmless(
         if method == universal::GRANT {
             registers.rdx = startup().process.raw();
         }
-        // What the rest needs is not given back.
-        let name = registers.rsi;
-        let is_needed = startup()
-            .objects
-            .iter()
-            .any(|needed| needed.object.raw() == name);
-        return method != universal::RELEASE || !is_needed;
+        // What the rest needs is not given back, nor taken back: this process pays for it itself.
+        let name = match method {
+            universal::RELEASE => registers.rsi,
+            universal::TAKE_BACK => registers.r8,
+            _ => return true,
+        };
+        let mut needed = startup().objects.iter();
+        return !needed.any(|needed| needed.object.raw() == name);
     }
     if own(InitialObject::Machine) {
         return method > 2;

@@ -1,0 +1,359 @@
+//! Several hostile processes at once, each with a dispatcher on every processor.
+//!
+//! The program and the servers `attack_second` to `attack_fourth` attack; the server `attack_victim` is called, ended
+//! and started again meanwhile. All go through batches together: the program begins one, every
+//! dispatcher makes its calls, gives back what they brought and stops; then all is checked.
+//!
+//! Which calls a dispatcher makes in a batch follows from the seed, the process, the processor and the
+//! batch; what they answer also depends on the others. The words are `seed=S`, `calls=N`, `from=B` (the
+//! first batch) and `batch=N` (calls of a dispatcher in one).
+
+mod attacker;
+mod buffers;
+mod known;
+mod shapes;
+
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use kiln_interface::kernel::{Machine as _, Process as _};
+use kiln_object::call::CALL_WORDS;
+use kiln_object::configuration::key;
+use kiln_object::startup::InitialObject;
+use kiln_object::{Error, ObjectName, ProcessId, RawReference};
+use kiln_runtime::{configuration, dispatcher, machine, process, startup, time};
+
+use crate::memory;
+use crate::report::{attack, failed, line};
+use crate::server::{self, Answer, Command};
+use crate::storm::files;
+use attacker::Attacker;
+
+/// Calls of all, and of one dispatcher between two checks, if nothing is said.
+const CALLS: u64 = 200_000;
+const BATCH: u64 = 4000;
+
+/// Batches after which servers and kernel have what they keep for good.
+const SETTLING: u64 = 10;
+
+/// Bytes of memory that come and go with caches and heaps, and more for each processor.
+const SLACK_BYTES: u64 = 2 << 20;
+const SLACK_OF_PROCESSOR_BYTES: u64 = 512 << 10;
+
+/// Nanoseconds that a batch can take at most, however slow the machine is.
+const LONGEST_BATCH_NS: u64 = 120_000_000_000;
+
+/// Nanoseconds between two looks at what others do.
+const LOOK_NS: u64 = 1_000_000;
+
+/// The batch that runs or ran last, and calls of each dispatcher in it.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+static LENGTH: AtomicU64 = AtomicU64::new(0);
+/// The last batch of which this process is done.
+static OVER: AtomicU64 = AtomicU64::new(0);
+/// Batches that the dispatchers here have behind them, added up.
+static DONE: AtomicU64 = AtomicU64::new(0);
+/// Dispatchers that are set up.
+static PRESENT: AtomicU64 = AtomicU64::new(0);
+/// Calls that were made here, and that succeeded.
+static MADE: AtomicU64 = AtomicU64::new(0);
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
+
+/// What each dispatcher here does: its calls in this batch, and in the low byte a [`Phase`].
+static STATES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+
+/// What a dispatcher does, for the message of a run that stands still.
+#[derive(Clone, Copy)]
+enum Phase {
+    Waiting = 1,
+    Preparing = 2,
+    Calling = 3,
+    TakingBack = 4,
+    Releasing = 5,
+    Done = 6,
+}
+
+/// Whether the image is one of this kind.
+pub fn is_wanted() -> bool {
+    configuration().value(key::PERSONALITY) == Some(b"attack")
+}
+
+/// Whether this process is one of those that attack.
+pub fn is_attacker() -> bool {
+    is_wanted() && startup().hosted().all(|name| name != "attack_victim")
+}
+
+/// The processes that attack; the program is the last.
+pub fn attackers() -> impl Iterator<Item = ProcessId> {
+    let (first, program) = (1 + victim_place(), program_place());
+    (first..=program).map(|place| ProcessId::new(place, 1))
+}
+
+/// The kernel makes the servers in order, and the program last.
+fn program_place() -> u32 {
+    1 + configuration().values(key::SERVER).count() as u32
+}
+
+fn victim_place() -> u32 {
+    let configuration = configuration();
+    let mut servers = configuration.values(key::SERVER);
+    1 + servers
+        .position(|name| name == b"attack_victim")
+        .unwrap_or(0) as u32
+}
+
+/// The life of a process of such an image.
+pub fn main() {
+    if !is_attacker() {
+        server::main();
+        return;
+    }
+    server::serve_calls();
+    let own = set_up();
+    if startup().object(InitialObject::Machine).is_none() {
+        if process().ready().is_err() {
+            failed(format_args!("the process cannot be ready"));
+        }
+        let mut batch = 0;
+        loop {
+            batch = wait_for(batch);
+            run(own, batch);
+        }
+    }
+    if process().ready().is_err() {
+        failed(format_args!("the process cannot be ready"));
+    }
+    lead(own);
+}
+
+/// Starts the dispatchers; answers the one of this processor.
+fn set_up() -> &'static mut Attacker {
+    let cpus = startup().cpus as u32;
+    let here = dispatcher::page().cpu.load(Ordering::Relaxed);
+    let mut all: Vec<_> = (0..cpus).map(Attacker::new).collect();
+    let own = all.swap_remove(here as usize);
+    for attacker in all {
+        let (cpu, stack) = (attacker.cpu(), attacker.stack_top());
+        let argument = core::ptr::from_mut(Box::leak(Box::new(attacker))) as u64;
+        let started = process().start_dispatcher(cpu, other as *const () as u64, stack, argument);
+        if let Err(error) = started {
+            failed(format_args!("no dispatcher on {cpu}: {error}"));
+        }
+    }
+    let own = Box::leak(Box::new(own));
+    own.arrive();
+    while PRESENT.fetch_add(0, Ordering::SeqCst) < u64::from(cpus) - 1 {
+        pause();
+    }
+    memory::remember();
+    own
+}
+
+/// A dispatcher on another processor than the first of its process.
+extern "sysv64" fn other(argument: u64) -> ! {
+    // SAFETY: `set_up` leaked it for this dispatcher alone.
+    let attacker = unsafe { &mut *(argument as *mut Attacker) };
+    attacker.arrive();
+    PRESENT.fetch_add(1, Ordering::SeqCst);
+    let mut batch = 0;
+    loop {
+        attacker.show(Phase::Waiting);
+        batch = wait_for(batch);
+        attacker.run(batch, LENGTH.load(Ordering::SeqCst));
+        DONE.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The part of a process's first dispatcher in a batch.
+fn run(own: &mut Attacker, batch: u64) {
+    own.run(batch, LENGTH.load(Ordering::SeqCst));
+    let others = startup().cpus - 1;
+    let started = time::monotonic_ns();
+    while DONE.load(Ordering::SeqCst) < others {
+        if time::monotonic_ns() > started + LONGEST_BATCH_NS {
+            stands_still(
+                batch,
+                &attackers()
+                    .filter(|one| *one != startup().process)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        pause();
+    }
+    DONE.store(0, Ordering::SeqCst);
+    own.show(Phase::Done);
+    memory::clean_own_part();
+    OVER.store(batch, Ordering::SeqCst);
+}
+
+/// Waits until another batch than `last` has begun; answers which.
+fn wait_for(last: u64) -> u64 {
+    loop {
+        let batch = BEGUN.load(Ordering::SeqCst);
+        if batch != last {
+            return batch;
+        }
+        pause();
+    }
+}
+
+/// Lets others run for a moment.
+fn pause() {
+    dispatcher::page().pending.store(0, Ordering::SeqCst);
+    let _ = process().wait(time::monotonic_ns() + LOOK_NS);
+}
+
+/// Serves [`Command::Begin`], which only the program may ask for.
+pub fn begin(caller: u64, batch: u64, length: u64) -> Answer {
+    if caller != ProcessId::new(program_place(), 1).raw() {
+        return Err(Error::Denied);
+    }
+    LENGTH.store(length, Ordering::SeqCst);
+    BEGUN.store(batch, Ordering::SeqCst);
+    for cpu in 0..startup().cpus as u32 {
+        let _ = process().wake(cpu);
+    }
+    Ok(([0; 4], 0))
+}
+
+/// Serves [`Command::Progress`].
+pub fn progress(batch: u64, cpu: u64) -> Answer {
+    let is_over = OVER.load(Ordering::SeqCst) == batch;
+    let (made, answered) = (MADE.load(Ordering::SeqCst), ANSWERED.load(Ordering::SeqCst));
+    let state = STATES
+        .get(cpu as usize)
+        .map_or(0, |state| state.load(Ordering::SeqCst));
+    Ok(([u64::from(is_over), made, answered, state], 0))
+}
+
+/// Has another attacker do something; a server may have no room for a call just now.
+fn command(to: ProcessId, what: Command, words: [u64; CALL_WORDS]) -> [u64; 4] {
+    let reference = RawReference {
+        process: to,
+        object: ObjectName::BOOTSTRAP,
+    };
+    loop {
+        match crate::attacks::command(reference, what, words) {
+            Ok(answer) => return answer,
+            Err(Error::Busy | Error::Exhausted | Error::TooDeep) => pause(),
+            Err(error) => failed(format_args!("{to:?} answers {error}: it has ended?")),
+        }
+    }
+}
+
+/// Says who does not come to the end of the batch.
+fn stands_still(batch: u64, others: &[ProcessId]) -> ! {
+    let mut text = alloc::string::String::new();
+    for cpu in 0..startup().cpus {
+        let own = STATES
+            .get(cpu as usize)
+            .map_or(0, |state| state.load(Ordering::SeqCst));
+        let _ = write!(text, " here.{cpu}: {}/{}", own >> 8, own & 0xff);
+        for one in others {
+            if startup().object(InitialObject::Machine).is_none() {
+                break;
+            }
+            let state = command(*one, Command::Progress, [batch, cpu, 0, 0, 0, 0])[3];
+            let _ = write!(
+                text,
+                " {}.{cpu}: {}/{}",
+                one.index(),
+                state >> 8,
+                state & 0xff
+            );
+        }
+    }
+    failed(format_args!(
+        "seed {}, batch {batch} does not end:{text}",
+        seed()
+    ))
+}
+
+/// The number that the program's arguments or the command line give `name`.
+fn setting(name: &str) -> Option<u64> {
+    let configuration = configuration();
+    let arguments = configuration.values(key::PROGRAM_ARGUMENT);
+    arguments
+        .filter_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .filter_map(|digits| core::str::from_utf8(digits).ok()?.parse().ok())
+        .last()
+        .or_else(|| crate::setting(name))
+}
+
+/// What the calls follow from.
+fn seed() -> u64 {
+    setting("seed").unwrap_or(1)
+}
+
+/// The program: goes through the batches, and checks.
+fn lead(own: &mut Attacker) {
+    let (seed, calls) = (seed(), setting("calls").unwrap_or(CALLS));
+    let length = setting("batch").unwrap_or(BATCH);
+    let first = setting("from").unwrap_or(1).max(1);
+    let cpus = startup().cpus;
+    let slack = SLACK_BYTES + cpus * SLACK_OF_PROCESSOR_BYTES;
+    let others: Vec<_> = attackers()
+        .filter(|one| *one != startup().process)
+        .collect();
+    line(format_args!(
+        "\nseed {seed}: {calls} calls of {} processes on {cpus} processors, {length} in a batch",
+        others.len() + 1
+    ));
+    let mut settled = 0;
+    for batch in first.. {
+        attack("calls of several processes");
+        let started = time::monotonic_ns();
+        LENGTH.store(length, Ordering::SeqCst);
+        BEGUN.store(batch, Ordering::SeqCst);
+        for one in &others {
+            command(*one, Command::Begin, [batch, length, 0, 0, 0, 0]);
+        }
+        run(own, batch);
+        let (mut made, mut answered) =
+            (MADE.load(Ordering::SeqCst), ANSWERED.load(Ordering::SeqCst));
+        for one in &others {
+            let [_, more, good, _] = loop {
+                let found = command(*one, Command::Progress, [batch, 0, 0, 0, 0, 0]);
+                if found[0] != 0 {
+                    break found;
+                }
+                if time::monotonic_ns() > started + LONGEST_BATCH_NS {
+                    stands_still(batch, &others);
+                }
+                pause();
+            };
+            made += more;
+            answered += good;
+        }
+        attack("after calls of several processes");
+        files::remove_all();
+        crate::attacks::still_well();
+        let free = memory::free();
+        if batch < first + SETTLING {
+            settled = free;
+        } else if free + slack < settled {
+            failed(format_args!(
+                "seed {seed}, batch {batch}: {} KiB were free after {SETTLING} batches and {} KiB are now",
+                settled >> 10,
+                free >> 10
+            ));
+        }
+        let is_over = made >= calls;
+        if is_over || batch % 10 == 0 {
+            line(format_args!(
+                "\nseed {seed}, batch {batch}: {made} calls, {answered} of them answered, {} KiB free, {} ms",
+                free >> 10,
+                time::monotonic_ns() / 1_000_000
+            ));
+        }
+        if is_over {
+            line(format_args!(
+                "\n{made} calls, seed {seed}, {cpus} processors: ok"
+            ));
+            // It does not come back.
+            let _ = machine().power_off(0);
+        }
+    }
+}
