@@ -107,6 +107,9 @@ fn victim_place() -> u32 {
 /// The life of a process of such an image.
 pub fn main() {
     if !is_attacker() {
+        // Whoever calls its next incarnation waits until that is ready.
+        server::serve_calls();
+        let _ = process().ready();
         server::main();
         return;
     }
