@@ -13,6 +13,7 @@ use crate::components::Driver;
 use crate::compose::Launch;
 use crate::manifest::{Machine, Manifest, to_toml};
 use crate::progress::{Progress, say};
+use crate::run::functions::Functions;
 use crate::run::{Console, Settings, Watch, run as run_machine};
 use crate::trace::names::Names;
 use crate::{Error, cache, root};
@@ -88,6 +89,7 @@ pub(super) fn launch(
         entropy: manifest.drivers.contains(&Driver::VirtioRng),
         debugger: debugger.as_ref().map(|debugger| debugger.socket.clone()),
         verbose: progress.is_verbose(),
+        functions: Functions::of(&image),
     };
     let watch = match onlooker {
         Some(onlooker) => Some(onlooker.meet(Names::of_composed(&image)?)),
@@ -141,6 +143,7 @@ fn run_image(
         entropy: false,
         debugger: None,
         verbose: progress.is_verbose(),
+        functions: Functions::default(),
     };
     let watch = match onlooker {
         Some(onlooker) => Some(onlooker.meet(Names::of_bytes(bytes.clone())?)),

@@ -20,6 +20,7 @@ use rustix::io::FdFlags;
 use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
+use super::functions::Functions;
 use super::input::{END, Keys, Typed, escaped};
 use super::memory::{GuestMemory, Watch};
 use super::messages::{Lines, Message};
@@ -261,9 +262,13 @@ fn start_pumps(
         })
     });
     let (events, said) = (events.clone(), Arc::clone(said));
-    let (strace, verbose) = (settings.strace, settings.verbose);
+    let shown = Shown {
+        strace: settings.strace,
+        verbose: settings.verbose,
+        functions: settings.functions.clone(),
+    };
     let messages = std::thread::spawn(move || {
-        pump_messages(messages, &said, strace, verbose, &started);
+        pump_messages(messages, &said, &shown, &started);
         let _ = events.send(Event::Ended);
     });
     Pumps {
@@ -300,14 +305,15 @@ fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Shows the messages; the first one says on `started` that the kernel's devices are ready.
-fn pump_messages(
-    mut from: impl Read,
-    said: &Mutex<Said>,
+/// What is shown of the messages, and how.
+struct Shown {
     strace: bool,
     verbose: bool,
-    started: &Sender<()>,
-) {
+    functions: Functions,
+}
+
+/// Shows the messages; the first one says on `started` that the kernel's devices are ready.
+fn pump_messages(mut from: impl Read, said: &Mutex<Said>, shown: &Shown, started: &Sender<()>) {
     let mut lines = Lines::default();
     let mut buffer = [0; 16 << 10];
     let mut each = |line: &[u8]| {
@@ -317,19 +323,20 @@ fn pump_messages(
             Message::Exit(status) => Some(status),
             Message::Panic => Some(KILN_FAILED),
             Message::SystemCall(text) => {
-                if strace {
+                if shown.strace {
                     say(text);
                 }
                 None
             }
             Message::Info(text) => {
-                if verbose {
+                if shown.verbose {
                     say(format_args!("kernel: {text}"));
                 }
                 None
             }
             Message::Trouble(text) => {
-                say(format_args!("kernel: {text}"));
+                let function = shown.functions.found(&text).unwrap_or_default();
+                say(format_args!("kernel: {text}{function}"));
                 None
             }
         };

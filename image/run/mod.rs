@@ -4,6 +4,7 @@
 //! bytes and nothing else. The debug console carries lines of Kiln's own: see
 //! [`messages`].
 
+pub mod functions;
 mod input;
 mod machine;
 mod memory;
@@ -108,4 +109,6 @@ pub struct Settings {
     pub debugger: Option<PathBuf>,
     /// Show everything that the image and QEMU report.
     pub verbose: bool,
+    /// What functions the image's components have.
+    pub functions: functions::Functions,
 }

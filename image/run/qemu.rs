@@ -211,6 +211,7 @@ mod tests {
             entropy: false,
             debugger: None,
             verbose: false,
+            functions: Default::default(),
         }
     }
 

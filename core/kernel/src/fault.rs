@@ -14,7 +14,7 @@ use crate::call::{current_dispatcher, run};
 use crate::interrupt::InterruptFrame;
 use crate::memory::address_space::Access;
 use crate::memory::{fixup, frames};
-use crate::process::Dispatcher;
+use crate::process::{Dispatcher, post_mortem};
 
 /// The page-fault exception.
 const PAGE_FAULT: u64 = 14;
@@ -118,15 +118,7 @@ fn deliver(frame: &mut InterruptFrame, address: u64, cause: u64) {
     let entry = dispatcher.process().entries.trap();
     let trap = &dispatcher.page().trap;
     if entry == 0 || trap.active.swap(1, Ordering::Relaxed) != 0 {
-        crate::error!(
-            "{}: exception {} (error {:#x}) at {:#x}, address {:#x}, stack {:#x}",
-            dispatcher.process().name(),
-            frame.vector,
-            frame.error,
-            frame.rip,
-            address,
-            frame.rsp,
-        );
+        post_mortem::exception(frame, address, cause);
         run::end_current("could not handle it", 128 + 11);
     }
     let (vector, error) = (frame.vector, frame.error);

@@ -39,10 +39,9 @@ pub(crate) extern "sysv64" fn trapped(page: &DispatcherPage) {
     handler(&page.trap);
 }
 
-/// The handler at the start: says on the log what trapped and where, and ends the process with 128
-/// and the number of the POSIX signal that stands for the trap.
+/// The handler at the start: ends the process with 128 and the number of the POSIX signal that stands
+/// for the trap. The kernel says on the log what trapped and where.
 pub fn end_process(trap: &TrapFrame) {
-    report(trap);
     let load = |register: &core::sync::atomic::AtomicU64| register.load(Ordering::Relaxed);
     // On success it does not come back.
     let _ = crate::process().exit(128 + signal(load(&trap.vector), load(&trap.cause)));

@@ -29,5 +29,64 @@ fn boot(cpus: &str) -> Result<(), String> {
     .expect_status(0)?;
     ensure(output.text().trim_end().ends_with(" checks: ok"), || {
         output.text()
-    })
+    })?;
+    post_mortems(&output.err)
+}
+
+/// What the log has of the servers that died.
+fn post_mortems(log: &str) -> Result<(), String> {
+    let after = |what: &str| {
+        let start = log.find(what).ok_or(format!("{what}: not in {log}"))?;
+        Ok::<&str, String>(log.get(start..).unwrap_or_default())
+    };
+    let call = "  in a call of faulty, made at 0x";
+    for (death, parts) in [
+        (
+            "faulty_server: page fault reading 0x123456789000 (error 0x4): nothing is mapped there",
+            &[
+                "  rip 00006",
+                " in faulty_server: kiln_faulty::failures::fail+0x",
+                call,
+            ][..],
+        ),
+        (
+            "faulty_server: divide error (exception 0, error 0x0)",
+            &[
+                "  rax 0000000000000001",
+                ": kiln_faulty::failures::fail+0x",
+                call,
+            ],
+        ),
+        (
+            "faulty_server: panic: panicked at ",
+            &["told to", " in faulty_server: ", call],
+        ),
+        (
+            "faulty_server ends itself with status 3",
+            &[" in faulty_server: ", call],
+        ),
+        (
+            "faulty_server served one call for more than",
+            &["  rip 00006", call],
+        ),
+        (
+            "faulty_second: page fault reading 0x123456789000",
+            &["  in a call of faulty_server, made at 0x", call],
+        ),
+    ] {
+        let mut rest = after(death)?;
+        for part in parts {
+            let end = rest.find(" was started again").unwrap_or(rest.len());
+            let place = rest.get(..end).and_then(|mortem| mortem.find(part));
+            let place =
+                place.ok_or_else(|| format!("{death}: no {part:?} in\n{}", &rest[..end]))?;
+            rest = rest.get(place..).unwrap_or_default();
+        }
+    }
+    // Where the client called.
+    let line = log.lines().find(|line| line.contains(call));
+    ensure(
+        line.is_some_and(|line| line.contains(" in faulty: kiln_")),
+        || format!("no name of the function that called: {line:?}"),
+    )
 }

@@ -442,6 +442,13 @@ impl Activation {
         record.caller.or(self.watched.get(depth)?.get().caller)
     }
 
+    /// Who called at that depth, and where he goes on.
+    #[must_use]
+    pub fn call_site(&self, depth: usize) -> Option<(&'static Dispatcher, u64)> {
+        let record = self.places.get(depth)?.record.get();
+        Some((self.caller(depth)?, record.rip))
+    }
+
     /// Says that the innermost caller is to be told that the time was over.
     pub fn time_out(&self) {
         self.timed_out.set(true);

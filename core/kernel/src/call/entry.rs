@@ -48,6 +48,7 @@ pub(super) unsafe extern "sysv64" fn foreign() {
         // A foreign call in a process that takes none.
         "4:",
         "mov rsp, gs:[0x10]",
+        "mov rdi, rbp",
         "call {unwanted}",
         "ud2",
         flags = const USER_FLAGS,

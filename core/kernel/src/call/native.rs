@@ -8,6 +8,7 @@ use kiln_object::{Error, ProcessId};
 
 use super::entry::{CallFrame, ResumeFrame, USER_FLAGS, resume_user};
 use super::{crossing, current_dispatcher, kernel_object, message};
+use crate::process::post_mortem;
 use crate::processor::segments::{USER_CODE, USER_DATA};
 
 /// Flags that a resumed context may choose: status flags, direction, alignment check, ID.
@@ -55,8 +56,13 @@ pub(crate) fn clear(frame: &mut CallFrame) {
     };
 }
 
-/// A foreign system call in a process that has no entry for it: a fault of that process.
-pub(super) extern "sysv64" fn unwanted() -> ! {
+/// A foreign system call in a process that has no entry for it, with that frame pointer: a fault of
+/// that process.
+pub(super) extern "sysv64" fn unwanted(frame: u64) -> ! {
+    if let Some(dispatcher) = current_dispatcher() {
+        let instruction = dispatcher.page().reflected_rip.load(Ordering::Relaxed);
+        post_mortem::system_call(instruction, frame);
+    }
     super::run::end_current("made a foreign system call", 128 + 31)
 }
 

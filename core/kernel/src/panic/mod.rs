@@ -39,7 +39,7 @@ pub fn exception(frame: &InterruptFrame) -> ! {
         frame.error,
         PerCpu::number(),
     );
-    registers(frame);
+    registers(frame, last_fault());
     backtrace::print(frame.rip, frame.rbp, frame.rsp);
     power::off(ExitStatus::Panic)
 }
@@ -52,10 +52,15 @@ pub(crate) fn non_maskable(frame: &InterruptFrame) {
     }
 }
 
-fn registers(frame: &InterruptFrame) {
+fn last_fault() -> u64 {
     let address: u64;
     // SAFETY: reads the last page fault's address.
     unsafe { core::arch::asm!("mov {}, cr2", out(reg) address, options(nomem, nostack)) };
+    address
+}
+
+/// Prints all registers, and the address of the last page fault.
+pub(crate) fn registers(frame: &InterruptFrame, address: u64) {
     let rows = [
         [
             ("rip", frame.rip),
@@ -104,7 +109,7 @@ fn registers(frame: &InterruptFrame) {
 }
 
 /// The manual's name of an exception.
-fn name(vector: u64) -> &'static str {
+pub(crate) fn name(vector: u64) -> &'static str {
     match vector {
         0 => "divide error",
         1 => "debug exception",

@@ -22,7 +22,7 @@ use spin::{Mutex, Once};
 pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
 pub use entries::Entries;
 pub use initial::{console_owner, start};
-pub use supervisor::{ended, tell_of_death};
+pub use supervisor::{ended, post_mortem, tell_of_death};
 
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;

@@ -18,7 +18,7 @@ use crate::call::local::{clear_current, current_activation, set_thread_pointer};
 use crate::call::native::clear;
 use crate::call::{current_dispatcher, set_current};
 use crate::power::{self, ExitStatus};
-use crate::process::{Dispatcher, Process};
+use crate::process::{Dispatcher, Process, post_mortem};
 use crate::processor::PerCpu;
 use crate::time;
 
@@ -30,6 +30,7 @@ pub fn exit_current(status: u32) -> ! {
     let Some(dispatcher) = current_dispatcher() else {
         power::off(ExitStatus::Panic)
     };
+    post_mortem::exit(status);
     end(dispatcher.process(), status);
     run::leave()
 }

@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::ending;
 use crate::call::activation::Activation;
-use crate::process::Dispatcher;
+use crate::interrupt::InterruptFrame;
+use crate::process::{Dispatcher, post_mortem};
 
 /// The status of a process that was ended for a call that took too long: as if by `SIGXCPU`.
 const STATUS: u32 = 128 + 24;
@@ -32,8 +33,13 @@ pub(super) fn next_look(now: u64) -> u64 {
 }
 
 /// Looks at the calls that `activation`, which was just counted, is in. Ends the process that serves
-/// one for too long, if that is the running one: then the answer is true.
-pub(super) fn look(activation: &Activation, running: &'static Dispatcher, now: u64) -> bool {
+/// one for too long, if that is the running one, stopped at `frame`: then the answer is true.
+pub(super) fn look(
+    activation: &Activation,
+    running: &'static Dispatcher,
+    frame: &InterruptFrame,
+    now: u64,
+) -> bool {
     if PAUSE.load(Ordering::Relaxed) == u64::MAX {
         return false;
     }
@@ -65,6 +71,7 @@ pub(super) fn look(activation: &Activation, running: &'static Dispatcher, now: u
                 process.name(),
                 limit / 1_000_000
             );
+            post_mortem::stopped(frame, 0);
             activation.time_out();
             ending::end(process, STATUS);
             return true;

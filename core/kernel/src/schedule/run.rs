@@ -157,7 +157,7 @@ fn reconsider(here: Here, frame: &InterruptFrame) {
     };
     let now = time::monotonic_ns();
     here.queue().account(activation, now);
-    if limit::look(activation, dispatcher, now) {
+    if limit::look(activation, dispatcher, frame, now) {
         leave();
     }
     if here.queue().judge(activation, now) == Verdict::Stop

@@ -6,6 +6,7 @@
 
 mod history;
 mod policy;
+pub mod post_mortem;
 
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
