@@ -410,6 +410,13 @@ impl Attacker {
         };
         let word = CallWord(before.rax);
         self.call += 1;
+        if let Some(state) = STATES.get(self.cpu as usize) {
+            let what = u64::from(word.method()) << 8 | (to.process.index() & 0xff) as u64;
+            state.store(
+                what << 40 | self.call << 8 | Phase::InCall as u64,
+                Ordering::Relaxed,
+            );
+        }
         registers.cross();
         if operation != Operation::Collect as u16 {
             finish(&mut registers, before.r15);

@@ -61,7 +61,8 @@ static PRESENT: AtomicU64 = AtomicU64::new(0);
 static MADE: AtomicU64 = AtomicU64::new(0);
 static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
-/// What each dispatcher here does: its calls in this batch, and in the low byte a [`Phase`].
+/// What each dispatcher here does: a [`Phase`] in the low byte, then 32 bits of calls in this batch, and
+/// during one the process that is called (8 bits) and the method.
 static STATES: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 
 /// What a dispatcher does, for the message of a run that stands still.
@@ -73,6 +74,7 @@ enum Phase {
     TakingBack = 4,
     Releasing = 5,
     Done = 6,
+    InCall = 7,
 }
 
 /// Whether the image is one of this kind.
@@ -246,6 +248,19 @@ fn command(to: ProcessId, what: Command, words: [u64; CALL_WORDS]) -> [u64; 4] {
     }
 }
 
+fn show(text: &mut alloc::string::String, name: &str, cpu: u64, state: u64) {
+    let (call, phase) = (state >> 8 & 0xffff_ffff, state & 0xff);
+    let _ = write!(text, " {name}.{cpu}: {call}/{phase}");
+    if phase == Phase::InCall as u64 {
+        let _ = write!(
+            text,
+            " of process {}, method {:#x}",
+            state >> 40 & 0xff,
+            state >> 48
+        );
+    }
+}
+
 /// Says who does not come to the end of the batch.
 fn stands_still(batch: u64, others: &[ProcessId]) -> ! {
     let mut text = alloc::string::String::new();
@@ -253,19 +268,13 @@ fn stands_still(batch: u64, others: &[ProcessId]) -> ! {
         let own = STATES
             .get(cpu as usize)
             .map_or(0, |state| state.load(Ordering::SeqCst));
-        let _ = write!(text, " here.{cpu}: {}/{}", own >> 8, own & 0xff);
+        show(&mut text, "here", cpu, own);
         for one in others {
             if startup().object(InitialObject::Machine).is_none() {
                 break;
             }
             let state = command(*one, Command::Progress, [batch, cpu, 0, 0, 0, 0])[3];
-            let _ = write!(
-                text,
-                " {}.{cpu}: {}/{}",
-                one.index(),
-                state >> 8,
-                state & 0xff
-            );
+            show(&mut text, &alloc::format!("{}", one.index()), cpu, state);
         }
     }
     failed(format_args!(
