@@ -29,6 +29,9 @@ use crate::report;
 use crate::server::Command;
 use crate::storm::{choices, survival};
 
+/// How often in a row there may be no room to read the known file.
+const PATIENCE: u64 = 100;
+
 /// References that are kept to be used again, and that were given to others.
 const HELD: usize = 48;
 const GIVEN: usize = 16;
@@ -94,7 +97,8 @@ pub struct Attacker {
     batch: u64,
     call: u64,
     answered: u64,
-    well: u64,
+    /// Times since the known file could be read last.
+    unwell: u64,
 }
 
 impl Attacker {
@@ -110,7 +114,7 @@ impl Attacker {
             batch: 0,
             call: 0,
             answered: 0,
-            well: 0,
+            unwell: 0,
         }
     }
 
@@ -177,11 +181,6 @@ impl Attacker {
         for held in core::mem::take(&mut self.held) {
             self.ask(held.reference, universal::RELEASE, [0, 0]);
         }
-        // Some processes ended meanwhile, but not all can have kept all from being well.
-        if self.well == 0 && calls > 2000 {
-            self.fail(format_args!("the file was never read"));
-        }
-        self.well = 0;
     }
 
     /// A call that clears up: it must be made, however long that takes.
@@ -237,9 +236,13 @@ impl Attacker {
         match self.random.below(512) {
             0 => {
                 match known::is_well(self.buffers) {
-                    Ok(()) => self.well += 1,
+                    Ok(()) => self.unwell = 0,
                     // Room may be short just now, and a name given back by chance.
-                    Err(Error::Busy | Error::Exhausted | Error::TooDeep | Error::BadReference) => {}
+                    Err(Error::Busy | Error::Exhausted | Error::TooDeep | Error::BadReference)
+                        if self.unwell < PATIENCE =>
+                    {
+                        self.unwell += 1;
+                    }
                     Err(error) => self.fail(format_args!("the known file: {error}")),
                 }
                 self.call += 1;
