@@ -85,6 +85,10 @@ pub struct Copy {
     pub restart: Option<(u32, u64)>,
     /// How much processor time a call to it may take, in milliseconds.
     pub call_limit: Option<u64>,
+    /// How long it may wait in a call, in milliseconds of real time.
+    pub answer_limit: Option<u64>,
+    /// Within how many milliseconds of real time it is ready.
+    pub start_limit: Option<u64>,
     /// What the program's process may do with it; nothing if none.
     pub granted: Option<Rights>,
     /// Other copies that it may read and write, and servers with which it may do what the program may.
@@ -98,6 +102,8 @@ const fn faulty(name: &'static str, restart: Option<(u32, u64)>) -> Copy {
         count: 1,
         restart,
         call_limit: Some(300),
+        answer_limit: Some(400),
+        start_limit: Some(2000),
         granted: Some(FILES),
         uses: &[],
     }
@@ -110,6 +116,8 @@ const fn attacker(name: &'static str) -> Copy {
         count: 1,
         restart: None,
         call_limit: None,
+        answer_limit: None,
+        start_limit: None,
         granted: None,
         uses: &["name_space", "image_root", "memory_fs", "attack_victim"],
     }
@@ -218,6 +226,8 @@ pub static PERSONALITIES: &[Personality] = &[
             count: 12,
             restart: None,
             call_limit: None,
+            answer_limit: None,
+            start_limit: None,
             granted: None,
             uses: &[],
         }],
@@ -235,6 +245,8 @@ pub static PERSONALITIES: &[Personality] = &[
                 count: 1,
                 restart: WITHOUT_LIMIT,
                 call_limit: None,
+                answer_limit: None,
+                start_limit: None,
                 granted: Some(Rights::READ),
                 uses: &[],
             },
@@ -262,6 +274,15 @@ pub static PERSONALITIES: &[Personality] = &[
             faulty("faulty_limited", Some((2, 3_600_000))),
             faulty("faulty_never", None),
             faulty("faulty_stranger", WITHOUT_LIMIT),
+            // Started again, these do not get ready.
+            Copy {
+                start_limit: Some(300),
+                ..faulty("faulty_late", Some((3, 3_600_000)))
+            },
+            Copy {
+                start_limit: Some(300),
+                ..faulty("faulty_stuck", Some((2, 1)))
+            },
         ],
     },
     // In place of a program, what the runtime gives native processes is tested.
@@ -276,6 +297,8 @@ pub static PERSONALITIES: &[Personality] = &[
             count: 1,
             restart: None,
             call_limit: None,
+            answer_limit: None,
+            start_limit: None,
             granted: Some(Rights::READ),
             uses: &[],
         }],

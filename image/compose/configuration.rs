@@ -24,8 +24,14 @@ fn failure(mut record: impl FnMut(&str, &[u8]), server: &str, policy: Policy) {
         let restart = format!("{server}\0{}\0{}", limit.count, limit.window_ms);
         record(key::RESTART, restart.as_bytes());
     }
-    if let Some(limit) = policy.call_limit_ms {
-        record(key::CALL_LIMIT, format!("{server}\0{limit}").as_bytes());
+    for (key, limit) in [
+        (key::CALL_LIMIT, policy.call_limit_ms),
+        (key::ANSWER_LIMIT, policy.answer_limit_ms),
+        (key::START_LIMIT, policy.start_limit_ms),
+    ] {
+        if let Some(limit) = limit {
+            record(key, format!("{server}\0{limit}").as_bytes());
+        }
     }
 }
 

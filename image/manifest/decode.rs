@@ -213,13 +213,15 @@ fn environment(value: &Value<'_>) -> Vec<(String, String)> {
 }
 
 /// What the manifest can say of a server that has a process.
-const OF_A_PROCESS: [&str; 6] = [
+const OF_A_PROCESS: [&str; 8] = [
     "cpu",
     "pinned",
     "domain",
     "restart",
     "restart-limit",
     "call-limit",
+    "answer-limit",
+    "start-limit",
 ];
 
 fn servers(

@@ -5,7 +5,7 @@ use crate::components::Copy;
 
 /// The most restarts within a window, as the kernel remembers no more.
 const MOST_RESTARTS: u32 = kiln_object::configuration::MOST_RESTARTS;
-/// The longest window, and the longest that a call may take, in milliseconds: a day.
+/// The longest window, and the longest that something may take, in milliseconds: a day.
 const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What is to happen when a server fails.
@@ -15,6 +15,10 @@ pub struct Policy {
     pub restart: Option<RestartLimit>,
     /// How much processor time a call to it may take, in milliseconds; as much as it likes if none.
     pub call_limit_ms: Option<u64>,
+    /// How long it may wait in a call, in milliseconds of real time; as long as it likes if none.
+    pub answer_limit_ms: Option<u64>,
+    /// Within how many milliseconds of real time it is ready; whenever it likes if none.
+    pub start_limit_ms: Option<u64>,
 }
 
 /// How often a server is started again.
@@ -40,6 +44,9 @@ impl Default for Policy {
         Self {
             restart: Some(RestartLimit::default()),
             call_limit_ms: Some(10_000),
+            // A server of ours answers at once that something would block. A busy host takes long.
+            answer_limit_ms: Some(30_000),
+            start_limit_ms: Some(30_000),
         }
     }
 }
@@ -52,6 +59,8 @@ impl Policy {
                 .restart
                 .map(|(count, window_ms)| RestartLimit { count, window_ms }),
             call_limit_ms: copy.call_limit,
+            answer_limit_ms: copy.answer_limit,
+            start_limit_ms: copy.start_limit,
         }
     }
 
@@ -62,13 +71,15 @@ impl Policy {
             count: one.count.min(two.count),
             window_ms: one.window_ms.max(two.window_ms),
         };
-        let limits = [self.call_limit_ms, other.call_limit_ms];
+        let least = |one: Option<u64>, two: Option<u64>| [one, two].into_iter().flatten().min();
         Self {
             restart: self
                 .restart
                 .zip(other.restart)
                 .map(|(one, two)| strictest(one, two)),
-            call_limit_ms: limits.into_iter().flatten().min(),
+            call_limit_ms: least(self.call_limit_ms, other.call_limit_ms),
+            answer_limit_ms: least(self.answer_limit_ms, other.answer_limit_ms),
+            start_limit_ms: least(self.start_limit_ms, other.start_limit_ms),
         }
     }
 
@@ -80,15 +91,34 @@ impl Policy {
             .and_then(|value| value.one_of("restart policy", &["always", "never"]))
             .is_none_or(|policy| policy == "always");
         let limit = fields.get("restart-limit").and_then(|value| limit(&value));
-        let call_limit_ms = fields
-            .get("call-limit")
-            .and_then(|value| time(&value, &value.string()?.value))
-            .map_or(default.call_limit_ms, Some);
         Self {
             restart: again.then(|| limit.unwrap_or_default()),
-            call_limit_ms,
+            call_limit_ms: time_limit(fields, "call-limit", default.call_limit_ms),
+            answer_limit_ms: time_limit(fields, "answer-limit", default.answer_limit_ms),
+            start_limit_ms: time_limit(fields, "start-limit", default.start_limit_ms),
         }
     }
+}
+
+/// The time that the field `name` allows, `default` if it is not there or makes no sense.
+fn time_limit(fields: &Fields<'_>, name: &'static str, default: Option<u64>) -> Option<u64> {
+    let Some(value) = fields.get(name) else {
+        return default;
+    };
+    let text = value.string().map(|text| text.value);
+    match text.as_deref() {
+        Some(NO_LIMIT) => None,
+        Some(text) => time(&value, text).or(default),
+        None => default,
+    }
+}
+
+/// What is written in place of a time for none.
+const NO_LIMIT: &str = "none";
+
+/// Writes such a limit so that it is read back the same.
+pub(super) fn exact_limit(limit: Option<u64>) -> String {
+    limit.map_or_else(|| NO_LIMIT.to_owned(), exact)
 }
 
 fn limit(value: &Value<'_>) -> Option<RestartLimit> {

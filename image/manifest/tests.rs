@@ -383,13 +383,15 @@ fn what_is_no_toml_is_shown_where_it_breaks() {
 #[test]
 fn what_happens_when_a_server_fails_is_said_for_each() {
     let servers = "[servers]
-name_space = { restart = \"never\", call-limit = \"250ms\" }
+name_space = { restart = \"never\", call-limit = \"250ms\", answer-limit = \"none\", start-limit = \"1min\" }
 image_root = { restart-limit = \"5/1min\" }
 [machine]";
     let manifest = parse(&GOOD.replacen("[machine]", servers, 1)).unwrap();
     let brittle = Policy {
         restart: None,
         call_limit_ms: Some(250),
+        answer_limit_ms: None,
+        start_limit_ms: Some(60_000),
     };
     assert_eq!(manifest.policy("name_space"), brittle);
     let limit = RestartLimit {
@@ -407,8 +409,8 @@ image_root = { restart-limit = \"5/1min\" }
 #[test]
 fn servers_that_share_a_home_fail_by_the_stricter_policy() {
     let servers = "[servers]
-name_space = { home = \"shared:files\", restart-limit = \"5/1s\", call-limit = \"3s\" }
-image_root = { home = \"shared:files\", restart-limit = \"2/500ms\", call-limit = \"4s\" }
+name_space = { home = \"shared:files\", restart-limit = \"5/1s\", call-limit = \"3s\", answer-limit = \"none\" }
+image_root = { home = \"shared:files\", restart-limit = \"2/500ms\", call-limit = \"4s\", answer-limit = \"2s\" }
 [machine]";
     let manifest = parse(&GOOD.replacen("[machine]", servers, 1)).unwrap();
     let homes = homes::homes(&manifest.servers, false);
@@ -419,6 +421,7 @@ image_root = { home = \"shared:files\", restart-limit = \"2/500ms\", call-limit 
     };
     assert_eq!(policy.restart, Some(limit));
     assert_eq!(policy.call_limit_ms, Some(3000));
+    assert_eq!(policy.answer_limit_ms, Some(2000));
     let never = Policy {
         restart: None,
         ..policy

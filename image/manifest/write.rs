@@ -137,8 +137,12 @@ fn write(manifest: &Manifest, out: &mut String) -> std::fmt::Result {
             let limit = format!("{}/{}", limit.count, policy::exact(limit.window_ms));
             writeln!(out, "restart-limit = {}", quoted(&limit))?;
         }
-        if let Some(limit) = wanted.call_limit_ms {
-            writeln!(out, "call-limit = {}", quoted(&policy::exact(limit)))?;
+        for (name, limit) in [
+            ("call-limit", wanted.call_limit_ms),
+            ("answer-limit", wanted.answer_limit_ms),
+            ("start-limit", wanted.start_limit_ms),
+        ] {
+            writeln!(out, "{name} = {}", quoted(&policy::exact_limit(limit)))?;
         }
         write!(out, "{}", placed(Some(server.name)).unwrap_or_default())?;
     }

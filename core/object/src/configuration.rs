@@ -22,6 +22,10 @@ pub mod key {
     pub const RESTART: &str = "restart";
     /// `server\0milliseconds`: how much processor time a call to the server may take.
     pub const CALL_LIMIT: &str = "call_limit";
+    /// `server\0milliseconds`: how much real time the server may wait in a call.
+    pub const ANSWER_LIMIT: &str = "answer_limit";
+    /// `server\0milliseconds`: within how much real time the server is ready when it is started.
+    pub const START_LIMIT: &str = "start_limit";
     /// Component name of a process that runs on the CPU where it starts and nowhere else.
     pub const PINNED: &str = "pinned";
     /// `class\0share\0limit`: a resource domain. They are numbered from 1 in this order.

@@ -1,5 +1,8 @@
 //! The ways to fail.
 
+use kiln_interface::kernel::Process as _;
+use kiln_runtime::{process, time};
+
 /// What a server can do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -34,6 +37,8 @@ pub enum Failure {
     Loop = 14,
     /// Wait for ever.
     Wait = 15,
+    /// Wait for ever, a millisecond at a time.
+    WaitByTurns = 16,
 }
 
 /// All that end the server at once.
@@ -72,16 +77,17 @@ pub fn fail(kind: u32) {
         // SAFETY: none: user mode cannot, and the exception is what is wanted.
         unsafe { (0xffff_8000_0000_0000_u64 as *mut u64).write_volatile(1) };
     } else if is(Failure::Wait) {
-        wait();
+        wait(|| u64::MAX);
+    } else if is(Failure::WaitByTurns) {
+        wait(|| time::monotonic_ns() + 1_000_000);
     } else {
         by_instruction(kind);
     }
 }
 
-fn wait() {
-    use kiln_interface::kernel::Process as _;
+fn wait(until: fn() -> u64) {
     loop {
-        let _ = kiln_runtime::process().wait(u64::MAX);
+        let _ = process().wait(until());
         kiln_runtime::dispatcher::page()
             .pending
             .store(0, core::sync::atomic::Ordering::Relaxed);

@@ -62,6 +62,10 @@ pub trait Faulty {
     /// in progress, in the middle of a call that it serves.
     #[method(12, right = WRITE)]
     fn fail_round(&self, kind: u32) -> Result<u64, Error>;
+
+    /// Waits for so many milliseconds.
+    #[method(13, right = READ)]
+    fn nap(&self, milliseconds: u64) -> Result<(), Error>;
 }
 
 /// Something that a server made for one client.

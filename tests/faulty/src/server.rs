@@ -3,15 +3,23 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use kiln_interface::kernel::Process as _;
 use kiln_object::call::CALL_WORDS;
 use kiln_object::{Caller, Error, ProcessId, Reference, Rights, Transport};
-use kiln_runtime::{Far, bind_server, objects, startup};
+use kiln_runtime::{Far, bind_server, objects, process, startup, time};
 
-use crate::failures;
+use crate::failures::{self, Failure};
 use crate::interface::{Faulty, FaultyDispatch, FaultyStub, Item, ItemDispatch};
 
 /// The life of such a server.
 pub fn main() {
+    let is_called = |name: &str| startup().hosted[0].starts_with(name.as_bytes());
+    match startup().process.incarnation() {
+        2 if is_called("faulty_late") => failures::fail(Failure::Wait as u32),
+        3 if is_called("faulty_late") => failures::fail(Failure::Loop as u32),
+        2.. if is_called("faulty_stuck") => failures::fail(Failure::Wait as u32),
+        _ => {}
+    }
     objects::serve(Arc::new(FaultyDispatch(Server)));
     objects::on_death(|_| {
         DEATHS.fetch_add(1, Relaxed);
@@ -99,6 +107,14 @@ impl Faulty for Server {
 
     fn fail_round(&self, kind: u32) -> Result<u64, Error> {
         next()?.fail_next(kind)
+    }
+
+    fn nap(&self, milliseconds: u64) -> Result<(), Error> {
+        let end = time::monotonic_ns() + milliseconds * 1_000_000;
+        while time::monotonic_ns() < end {
+            process().wait(end)?;
+        }
+        Ok(())
     }
 }
 

@@ -50,6 +50,21 @@ fn processor_time() -> u64 {
     process().processor_time().unwrap_or(0)
 }
 
+/// A call in which the server waits for ever: it is ended, and the caller is told in time.
+pub fn unanswered(limit_ms: u64) {
+    let load = load();
+    for _ in 0..2 {
+        let start = time::monotonic_ns();
+        report::expect(load.wait(), Err(Error::TimedOut));
+        let took = (time::monotonic_ns() - start) / 1_000_000;
+        report::line(format_args!("{took} ms"));
+        if !(limit_ms..=limit_ms * 3 / 2 + 20).contains(&took) {
+            report::failed(format_args!("{took} ms instead of {limit_ms}"));
+        }
+        report::expect(load.take(0), Ok(()));
+    }
+}
+
 /// A call that the server never answers: it is ended, and the caller is told in time.
 pub fn endless(limit_ms: u64) {
     let load = load();

@@ -47,6 +47,7 @@ fn main() {
         "domains" => domains::run(rounds, number(3)),
         "alone" => domains::alone(rounds, number(3)),
         "endless" => domains::endless(rounds),
+        "unanswered" => domains::unanswered(rounds),
         "remote" => remote::run(rounds),
         "measure" => remote::measure(),
         "scale" => scale::run(),

@@ -140,6 +140,23 @@ pub fn add(tests: &mut Tests) {
             "call-limit = \"100ms\"",
             "",
         ),
+        domains(
+            "an_endless_wait_is_ended",
+            &["unanswered", "100"],
+            "",
+            "answer-limit = \"100ms\"",
+            "",
+        ),
+        (
+            "an_endless_wait_of_a_pinned_server_is_ended",
+            Image {
+                args: &["unanswered", "100"],
+                program: "",
+                load: "cpu = 1, pinned = true, answer-limit = \"100ms\"",
+                tables: "",
+                cpus: 2,
+            },
+        ),
         (
             "calls_to_a_pinned_server",
             Image {

@@ -139,19 +139,23 @@ pub struct Activation {
     /// its way here. Meaningless for a record that names somebody.
     watched: [Cell<Watched>; DEPTH],
     timed_out: Cell<bool>,
+    /// When whoever waits has waited too long (monotonic ns); meaningless while nobody does.
+    give_up: Cell<u64>,
     /// The call for another processor that it serves.
     remote: Cell<Option<&'static RemoteCall>>,
     domain: Cell<u8>,
     for_calls: bool,
 }
 
-/// A call whose processor time is counted.
+/// A call whose time is counted.
 #[derive(Clone, Copy, Default)]
 pub struct Watched {
     /// Who called; `None` if the record's caller has ended.
     pub caller: Option<&'static Dispatcher>,
     /// When the activation had used so much processor time the call was first seen, in ns.
     pub since_busy_ns: u64,
+    /// When its callee first waited (monotonic ns); zero if it has not.
+    pub waits_since_ns: u64,
 }
 
 /// Everything that user code was stopped with, but for the state that `extended` says.
@@ -231,6 +235,7 @@ impl Activation {
             context: Cell::default(),
             watched: Default::default(),
             timed_out: Cell::new(false),
+            give_up: Cell::new(u64::MAX),
             remote: Cell::new(None),
             domain: Cell::new(home.process().domain()),
             for_calls: false,
@@ -258,6 +263,7 @@ impl Activation {
         self.busy_ns.set(0);
         self.since_ns.set(0);
         self.timed_out.set(false);
+        self.watched[0].take();
         self.domain.set(domain);
         self.remote.set(Some(call));
         self.state.set(State::Called { call });
@@ -425,14 +431,41 @@ impl Activation {
             watched.set(Watched {
                 caller: record.caller.take(),
                 since_busy_ns: busy,
+                waits_since_ns: 0,
             });
             place.record.set(record);
         }
         let Watched {
             caller,
             since_busy_ns,
+            ..
         } = watched.get();
         caller.map(|_| busy.saturating_sub(since_busy_ns))
+    }
+
+    /// Watches the innermost call, whose callee is about to wait at `now` (monotonic ns): answers when it
+    /// first did. `None` if it is in no call.
+    pub fn watch_wait(&self, now: u64) -> Option<u64> {
+        let innermost = self.depth().checked_sub(1)?;
+        let _ = self.watch(innermost, self.busy(now));
+        let place = self.watched.get(innermost)?;
+        let mut watched = place.get();
+        if watched.waits_since_ns == 0 {
+            watched.waits_since_ns = now;
+            place.set(watched);
+        }
+        Some(watched.waits_since_ns)
+    }
+
+    /// When whoever waits has waited too long (monotonic ns).
+    #[must_use]
+    pub fn give_up(&self) -> u64 {
+        self.give_up.get()
+    }
+
+    /// Says when whoever is about to wait has waited too long (monotonic ns; `u64::MAX` for never).
+    pub fn set_give_up(&self, time: u64) {
+        self.give_up.set(time);
     }
 
     /// Who called at that depth, from 0, if he lives.

@@ -133,6 +133,7 @@ fn prepare() -> Result<(), Problem> {
             .and_then(|()| match &home.component {
                 Some(component) => {
                     image.limit(process);
+                    process.begin_start();
                     let cpu = image.first_cpu(process);
                     schedule::start_activation(process, cpu, entry(component))
                 }
@@ -163,6 +164,8 @@ pub(super) fn start_again(process: &'static Process) -> Result<(), Error> {
     let home = homes.iter().find(same).ok_or(Error::NotFound)?;
     let component = home.component.as_ref().ok_or(Error::NotFound)?;
     image.furnish(home, homes)?;
+    image.limit(process);
+    process.begin_start();
     schedule::start_activation_first(process, image.first_cpu(process), entry(component))
 }
 
@@ -345,7 +348,7 @@ impl Image {
         })
     }
 
-    /// Puts the process into its domain, and limits the calls that it serves.
+    /// Puts the process into its domain, and limits the time that it takes for what others wait for.
     fn limit(&self, process: &Process) {
         let name = process.name().as_bytes();
         if self
@@ -357,8 +360,10 @@ impl Image {
         }
         let domain = self.number_of(key::IN_DOMAIN, process).unwrap_or(0);
         process.set_domain(u8::try_from(domain).unwrap_or(domain::DEFAULT));
-        let limit_ms = self.number_of(key::CALL_LIMIT, process).unwrap_or(0);
-        process.set_call_limit(u64::from(limit_ms) * 1_000_000);
+        let limit = |key| u64::from(self.number_of(key, process).unwrap_or(0)) * 1_000_000;
+        process.set_call_limit(limit(key::CALL_LIMIT));
+        process.set_answer_limit(limit(key::ANSWER_LIMIT));
+        process.set_start_limit(limit(key::START_LIMIT));
     }
 
     /// Tells the scheduler of the image's resource domains.

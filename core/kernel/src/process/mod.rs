@@ -28,7 +28,7 @@ use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;
 use crate::object::{Share, Table};
 use crate::processor::PerCpu;
-use crate::{schedule, trace};
+use crate::{schedule, time, trace};
 
 /// Processes at a time.
 pub const PROCESSES: usize = 1024;
@@ -79,6 +79,14 @@ pub struct Process {
     domain: AtomicU8,
     /// Processor time that one call that it serves may take, in ns; zero for any.
     call_limit: AtomicU64,
+    /// Real time that a call that it serves may wait, in ns; zero for any.
+    answer_limit: AtomicU64,
+    /// Real time within which it is to be ready, in ns; zero for any.
+    start_limit: AtomicU64,
+    /// When it is to be ready (monotonic ns); `u64::MAX` for whenever it likes.
+    start_deadline: AtomicU64,
+    /// This incarnation has been ready.
+    was_ready: AtomicBool,
     /// CPUs that have not let go of it since it ended, as bits.
     pub(crate) awaited: AtomicU64,
     /// The next process that has ended and that some CPU has not let go of.
@@ -143,6 +151,10 @@ impl Process {
             only: AtomicU32::new(0),
             domain: AtomicU8::new(schedule::domain::DEFAULT),
             call_limit: AtomicU64::new(0),
+            answer_limit: AtomicU64::new(0),
+            start_limit: AtomicU64::new(0),
+            start_deadline: AtomicU64::new(u64::MAX),
+            was_ready: AtomicBool::new(false),
             awaited: AtomicU64::new(0),
             next_ending: AtomicPtr::new(core::ptr::null_mut()),
             entries: Entries::default(),
@@ -319,6 +331,7 @@ impl Process {
         if self.state.load(Ordering::Relaxed) == READY {
             return;
         }
+        self.was_ready.store(true, Ordering::Relaxed);
         let change = |from| {
             self.state
                 .compare_exchange(from, READY, Ordering::SeqCst, Ordering::Relaxed)
@@ -403,6 +416,12 @@ impl Process {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
+    }
+
+    /// Whether who calls it waits: until it is ready, or until it is settled what comes after it.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.is_coming() || self.is_ending()
     }
 
     /// Has the running CPU woken when that is settled.
@@ -498,8 +517,59 @@ impl Process {
     pub fn set_call_limit(&self, limit: u64) {
         self.call_limit.store(limit, Ordering::Relaxed);
         if limit != 0 {
-            schedule::watch_calls(limit);
+            schedule::watch_time(limit);
         }
+    }
+
+    /// Real time that a call that it serves may wait, in ns; zero for any.
+    #[must_use]
+    pub fn answer_limit(&self) -> u64 {
+        self.answer_limit.load(Ordering::Relaxed)
+    }
+
+    /// Limits how long it may wait in one call, in ns of real time from the first wait on; zero takes the
+    /// limit back. A call in which it waits longer is answered with `TimedOut`, and the process is ended.
+    pub fn set_answer_limit(&self, limit: u64) {
+        self.answer_limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Real time within which it is to be ready, in ns; zero for any.
+    #[must_use]
+    pub fn start_limit(&self) -> u64 {
+        self.start_limit.load(Ordering::Relaxed)
+    }
+
+    /// Limits how long it may take until it is ready, in ns of real time; zero takes the limit back. One
+    /// that takes longer is ended.
+    pub fn set_start_limit(&self, limit: u64) {
+        self.start_limit.store(limit, Ordering::Relaxed);
+        if limit != 0 {
+            schedule::watch_time(limit);
+        }
+    }
+
+    /// Counts that time from now on.
+    fn begin_start(&self) {
+        let deadline = match self.start_limit() {
+            0 => u64::MAX,
+            limit => time::monotonic_ns().saturating_add(limit),
+        };
+        self.start_deadline.store(deadline, Ordering::Relaxed);
+    }
+
+    /// When it is to be ready (monotonic ns); `u64::MAX` if it is, or may be whenever it likes.
+    #[must_use]
+    pub fn start_deadline(&self) -> u64 {
+        if self.is_starting() || self.is_coming() {
+            self.start_deadline.load(Ordering::Relaxed)
+        } else {
+            u64::MAX
+        }
+    }
+
+    /// Whether this incarnation of it has been ready.
+    fn was_ready(&self) -> bool {
+        self.was_ready.load(Ordering::Relaxed)
     }
 
     /// CPUs on which it has an activation, as bits.
@@ -567,6 +637,7 @@ impl Process {
         self.entries.set(0, 0, 0)?;
         self.started.store(0, Ordering::Release);
         self.watches.store(false, Ordering::Release);
+        self.was_ready.store(false, Ordering::Relaxed);
         for dispatcher in self.made_dispatchers() {
             dispatcher.renew()?;
         }

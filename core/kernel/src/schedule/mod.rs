@@ -19,7 +19,7 @@ mod start;
 pub use cpu::{Request, ask, is_told, set_told, wake};
 pub use ending::{end_current, end_later, exit_current, give_back_to_nobody};
 pub use flush::{answer_flushes, flush_others};
-pub use limit::watch_calls;
+pub use limit::watch as watch_time;
 pub use queue::{Timers, with_home_dispatchers, with_timers};
 pub use run::{after_interrupt, processor_time, wait, wait_for_start, woken};
 pub use start::{enter, prepare, start, start_activation, start_activation_first};

@@ -246,6 +246,7 @@ impl Queue {
         let times = activations.iter().map(|one| match one.state() {
             _ if is_ready(one, now) => window_end(now),
             State::Waiting { deadline, .. } => deadline,
+            State::Calling { .. } => one.give_up(),
             _ => u64::MAX,
         });
         times.min().unwrap_or(u64::MAX)
@@ -278,7 +279,7 @@ fn is_ready(activation: &Activation, now: u64) -> bool {
             deadline,
             ..
         } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
-        State::Calling { target, .. } => !target.is_coming() && !target.is_ending(),
+        State::Calling { target, .. } => !target.is_awaited() || activation.give_up() <= now,
         State::Running | State::Ended => false,
     }
 }

@@ -251,6 +251,19 @@ pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a call that `dispatcher`, one of the running processor's, has posted is under way.
+pub(super) fn has_posted(dispatcher: &Dispatcher) -> bool {
+    places(PerCpu::number()).is_some_and(|places| {
+        places.iter().any(|place| {
+            place.state.load(Ordering::Acquire) == POSTED
+                && place
+                    .question
+                    .get()
+                    .is_some_and(|question| core::ptr::eq(question.caller, dispatcher))
+        })
+    })
+}
+
 /// Lets go of the calls that `process`, which has ended, made from the running processor.
 pub(super) fn abandon(process: &Process) {
     let Some(places) = places(PerCpu::number()) else {

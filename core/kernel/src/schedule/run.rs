@@ -44,12 +44,15 @@ pub fn wait(frame: &mut CallFrame, deadline: u64) {
         Err(error) => return answer_error(frame, error),
     };
     crate::event!(Wait, 0, deadline);
+    let now = time::monotonic_ns();
     if let Some(here) = cpu::here() {
-        here.queue().account(activation, time::monotonic_ns());
+        here.queue().account(activation, now);
     }
+    let give_up = limit::patience(activation, dispatcher, now);
+    activation.set_give_up(give_up);
     activation.set_state(State::Waiting {
         dispatcher,
-        deadline,
+        deadline: deadline.min(give_up),
         rip: frame.rip,
         rsp: frame.rsp,
         thread_pointer: take_thread_pointer(),
@@ -71,6 +74,10 @@ pub fn wait_for_start(frame: &mut CallFrame, target: &'static Process) -> Result
     if let Some(here) = cpu::here() {
         here.queue().account(activation, time::monotonic_ns());
     }
+    activation.set_give_up(match activation.depth() {
+        0 => dispatcher.process().start_deadline(),
+        _ => u64::MAX,
+    });
     activation.set_call(*frame);
     activation.set_state(State::Calling {
         dispatcher,
@@ -197,13 +204,21 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
         }
         State::Waiting {
             dispatcher,
+            deadline,
             rip,
             rsp,
             thread_pointer,
             extended,
-            ..
         } => {
             set_current(dispatcher);
+            let has_news = || dispatcher.page().pending.load(Ordering::Acquire) != 0;
+            if deadline == activation.give_up()
+                && deadline != u64::MAX
+                && !has_news()
+                && limit::end_overdue(activation, dispatcher, rip, rsp)
+            {
+                return false;
+            }
             set_thread_pointer(thread_pointer);
             extended.reveal();
             frame.rip = rip;
@@ -214,14 +229,21 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
         }
         State::Calling {
             dispatcher,
+            target,
             thread_pointer,
             extended,
-            ..
         } => {
             set_current(dispatcher);
+            let call = activation.call();
+            if activation.give_up() != u64::MAX
+                && target.is_awaited()
+                && limit::end_overdue(activation, dispatcher, call.rip, call.rsp)
+            {
+                return false;
+            }
             set_thread_pointer(thread_pointer);
             extended.reveal();
-            *frame = activation.call();
+            *frame = call;
             again(frame);
         }
         State::Called { call } => {

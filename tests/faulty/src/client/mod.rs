@@ -5,6 +5,7 @@ mod deaths;
 mod intruders;
 mod report;
 mod restarts;
+mod waits;
 
 use kiln_interface::kernel::{Machine as _, Process as _};
 use kiln_object::{Caller, Error, ProcessId};
@@ -16,7 +17,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 17] = [
+const CHECKS: [(&str, &str, Check); 21] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -46,6 +47,26 @@ const CHECKS: [(&str, &str, Check); 17] = [
         "limit",
         "the innermost of several is ended",
         crashes::without_an_answer_inside,
+    ),
+    (
+        "wait",
+        "a server that waits for ever in a call is ended, and its caller told",
+        waits::in_a_call,
+    ),
+    (
+        "wait",
+        "the one of several that waits is ended",
+        waits::inside,
+    ),
+    (
+        "wait",
+        "a server that does not get ready is ended, and another tried",
+        waits::instead_of_ready,
+    ),
+    (
+        "wait",
+        "one that never gets ready keeps nobody waiting",
+        waits::never_ready,
     ),
     (
         "death",

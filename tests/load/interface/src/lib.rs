@@ -20,6 +20,10 @@ pub trait Load {
     #[method(3, right = WRITE)]
     fn take(&self, time: u64) -> Result<(), Error>;
 
+    /// Waits in the call for ever.
+    #[method(5, right = WRITE)]
+    fn wait(&self) -> Result<(), Error>;
+
     /// Answers the bytes in as the bytes out.
     #[method(4, right = READ)]
     fn echo(&self, input: &[u8], output: &mut [u8]) -> Result<usize, Error>;

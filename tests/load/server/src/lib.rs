@@ -10,6 +10,7 @@ extern crate alloc;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use kiln_interface::kernel::Process as _;
 use kiln_load_interface::Load;
 use kiln_object::Error;
 use kiln_runtime::{SpinMutex, dispatcher, thread, time};
@@ -42,6 +43,13 @@ impl Load for LoadServer {
             core::hint::spin_loop();
         }
         Ok(())
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        loop {
+            kiln_runtime::process().wait(u64::MAX)?;
+            dispatcher::page().pending.store(0, Ordering::Relaxed);
+        }
     }
 
     fn echo(&self, input: &[u8], output: &mut [u8]) -> Result<usize, Error> {

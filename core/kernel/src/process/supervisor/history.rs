@@ -8,6 +8,8 @@ pub struct History {
     /// Monotonic ns of the last ones, as a ring; `None` where there was none yet.
     times: [Option<u64>; MOST_RESTARTS as usize],
     next: usize,
+    /// How many in a row have ended before they were ready.
+    unready: u32,
 }
 
 impl History {
@@ -16,7 +18,18 @@ impl History {
         Self {
             times: [None; MOST_RESTARTS as usize],
             next: 0,
+            unready: 0,
         }
+    }
+
+    /// Notes an end, of one that was ready or was not; false if it is the last of `limit` in a row that
+    /// were not: however slowly they fail, another would not do better.
+    pub fn tries_on(&mut self, was_ready: bool, limit: u32) -> bool {
+        self.unready = match was_ready {
+            true => 0,
+            false => self.unready.saturating_add(1),
+        };
+        self.unready <= limit
     }
 
     /// Notes a restart at `now` and answers true, unless there were `limit` within the last
@@ -49,6 +62,17 @@ mod tests {
         assert!(!history.admit(169, 2, 50));
         assert!(history.admit(170, 2, 50));
         assert!(!history.admit(171, 0, 50));
+    }
+
+    #[test]
+    fn so_many_in_a_row_may_fail_to_get_ready() {
+        let mut history = History::new();
+        assert!(history.tries_on(false, 2));
+        assert!(history.tries_on(false, 2));
+        assert!(history.tries_on(true, 2));
+        assert!(history.tries_on(false, 2));
+        assert!(history.tries_on(false, 2));
+        assert!(!history.tries_on(false, 2));
     }
 
     #[test]

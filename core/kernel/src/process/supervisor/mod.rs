@@ -89,7 +89,18 @@ pub fn ended(process: &'static Process) {
         return;
     };
     let now = time::monotonic_ns();
-    if !service.history.lock().admit(now, limit, window_ns) {
+    let mut history = service.history.lock();
+    if !history.tries_on(process.was_ready(), limit) {
+        crate::error!(
+            "{} was started {} times in a row without getting ready: it stays ended",
+            process.name(),
+            limit.saturating_add(1),
+        );
+        return;
+    }
+    let admitted = history.admit(now, limit, window_ns);
+    drop(history);
+    if !admitted {
         crate::error!(
             "{} was started again {limit} times in {} ms: it stays ended",
             process.name(),

@@ -64,6 +64,14 @@ pub fn stopped(frame: &InterruptFrame, address: u64) {
     context(process);
 }
 
+/// The running process dies while it waits at `instruction` with that stack.
+pub fn waiting(instruction: u64, stack: u64) {
+    let Some(process) = running() else { return };
+    place(process, instruction);
+    scan(process, stack);
+    context(process);
+}
+
 /// The running process ends itself: because of an exception that its trap entry was told, or for
 /// reasons of its own. Of a program that does so nothing is said.
 pub fn exit(status: u32) {
