@@ -5,6 +5,8 @@
 //! handed over by the message's number, written last. The process says how far it has read: a wrong
 //! word there lets the kernel refuse messages or overwrite some, and hurts nobody else.
 
+use core::mem::offset_of;
+
 use super::call::CALL_WORDS;
 use super::primitives::{AtomicU64, Ordering};
 
@@ -46,6 +48,27 @@ pub struct MessageRing<const N: usize = MESSAGES> {
     /// Messages that were read.
     read: AtomicU64,
     places: [Place; N],
+}
+
+/// Offsets in a [`MessageRing`] for assembly; those of a message are of the first place.
+pub mod offset {
+    use super::{MessageRing, Place, offset_of};
+
+    /// How many messages were read.
+    pub const READ: usize = offset_of!(MessageRing, read);
+    const PLACES: usize = offset_of!(MessageRing, places);
+    /// From one place to the next.
+    pub const PLACE_BYTES: usize = size_of::<Place>();
+    /// The message's number.
+    pub const NUMBER: usize = PLACES + offset_of!(Place, number);
+    /// Who sent it.
+    pub const CALLER: usize = PLACES + offset_of!(Place, words);
+    /// The object that it is for.
+    pub const OBJECT: usize = CALLER + 8;
+    /// The method's number.
+    pub const METHOD: usize = CALLER + 16;
+    /// Argument words.
+    pub const WORDS: usize = CALLER + 24;
 }
 
 const _: () = assert!(8 + MESSAGES * 8 * (1 + WORDS) <= 4096);

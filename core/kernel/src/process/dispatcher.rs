@@ -84,6 +84,10 @@ pub mod offset {
     pub const INPUTS: usize = offset_of!(Dispatcher, inputs);
     /// Pages for bytes out.
     pub const OUTPUTS: usize = offset_of!(Dispatcher, outputs);
+    /// Its ring of messages.
+    pub const RING: usize = offset_of!(Dispatcher, ring);
+    /// Messages that were sent.
+    pub const SENT: usize = offset_of!(Dispatcher, sent);
     /// Counter of the calls that it made.
     pub const CALLS_OUT: usize =
         offset_of!(Dispatcher, account) + Account::counter_offset(Counter::CallsOut);

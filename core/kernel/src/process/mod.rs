@@ -115,6 +115,8 @@ pub mod offset {
     pub const ROOT: usize = offset_of!(Process, root);
     /// Its dispatchers by CPU.
     pub const DISPATCHERS: usize = offset_of!(Process, dispatchers);
+    /// CPUs on which it has an activation, as bits.
+    pub const STARTED: usize = offset_of!(Process, started);
     /// Where calls enter.
     pub const CALL_ENTRY: usize = offset_of!(Process, entries) + Entries::CALL_OFFSET;
     /// Where foreign system calls are reflected to.

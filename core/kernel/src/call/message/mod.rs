@@ -2,56 +2,22 @@
 //!
 //! The receiver gets them in the dispatcher on the sender's processor, if it has an activation there:
 //! then nothing that another processor writes is touched. Else it is that of its first activation. A
-//! server in the kernel gets its messages at once.
+//! server in the kernel gets its messages at once. [`straight_line`] is the common case.
+
+pub(super) mod straight_line;
 
 use core::sync::atomic::Ordering;
 
 use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::MESSAGE;
 use kiln_object::message_ring::Message;
-use kiln_object::{Error, ObjectName, ProcessId};
+use kiln_object::{Error, ProcessId};
 
 use super::current_dispatcher;
 use super::entry::CallFrame;
-use super::kernel_object::QuickFrame;
 use super::native::{answer_error, clear};
-use crate::process::{self, Dispatcher};
+use crate::process;
 use crate::{home, soft_interrupt};
-
-/// Sends one in the short way; answers what `rax` is to hold.
-pub(super) unsafe extern "sysv64" fn quick(
-    frame: &mut QuickFrame,
-    object: ObjectName,
-    method: u16,
-    sender: &'static Dispatcher,
-    target: ProcessId,
-) -> u64 {
-    let message = Message {
-        caller: sender.process_id().raw(),
-        object: object.raw(),
-        method,
-        words: frame.words,
-    };
-    let status = match send(target, &message) {
-        Ok(()) => 0,
-        Err(error) => failed(frame, &message, target, error),
-    };
-    frame.words = Default::default();
-    ReturnWord::answer(status, 0)
-}
-
-#[cold]
-#[inline(never)]
-fn failed(frame: &QuickFrame, message: &Message, target: ProcessId, error: Error) -> u16 {
-    let at_once = error == Error::Busy && {
-        let mut call = CallFrame {
-            rsi: message.object,
-            ..frame.to_call_frame()
-        };
-        serve_at_once(&mut call, target, message.method)
-    };
-    if at_once { 0 } else { error.code() }
-}
 
 /// Runs the method now if the receiver lives in the kernel, which has no ring and needs none.
 fn serve_at_once(frame: &mut CallFrame, target: ProcessId, method: u16) -> bool {
