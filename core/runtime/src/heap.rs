@@ -2,6 +2,9 @@
 //!
 //! No call is made to grow it; the range is given to the allocator a step at a time, because the
 //! allocator writes at the end of what it owns and would touch memory far from any use.
+//!
+//! The first blocks are cut from the range's beginning, one after the other: most processes need
+//! few, and then neither the allocator's code nor its notes are touched.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut, with_exposed_provenance_mut};
@@ -34,13 +37,19 @@ const LIST_BYTES: usize = 4096;
 /// Blocks that a list keeps at most.
 const LIST_BLOCKS: usize = 32;
 
+/// Bytes at the beginning of the range of which the first blocks are cut.
+const FIRST_BYTES: usize = 16 << 10;
+
 /// The allocator: in the real build that of all Rust code.
 #[cfg_attr(all(kiln_freestanding, not(kiln_kernel)), global_allocator)]
-pub static HEAP: Heap<GrowingHeap> = Heap::new(GrowingHeap {
-    next: HEAP_BASE as usize,
-    limit: (HEAP_BASE + HEAP_BYTES) as usize,
-    end: None,
-});
+pub static HEAP: Heap<GrowingHeap> = Heap::new(
+    HEAP_BASE as usize,
+    GrowingHeap {
+        next: HEAP_BASE as usize + FIRST_BYTES,
+        limit: (HEAP_BASE + HEAP_BYTES) as usize,
+        end: None,
+    },
+);
 
 /// Lists of free small blocks, one for each size, in front of talc.
 ///
@@ -52,9 +61,42 @@ pub struct Heap<S: Source>(SpinMutex<Inner<S>>);
 #[derive(Debug)]
 struct Inner<S: Source> {
     lists: [Option<NonNull<Free>>; CLASSES],
-    /// How many blocks each list still takes.
-    room: [u8; CLASSES],
+    /// How many blocks each list still takes; less than zero if it has more of the first blocks.
+    room: [i16; CLASSES],
+    first: First,
     talc: Talc<S, DefaultBinning>,
+}
+
+/// What the first blocks are cut from.
+#[derive(Debug)]
+struct First {
+    /// Where the next one begins.
+    next: usize,
+    end: usize,
+}
+
+impl First {
+    fn cut(&mut self, layout: Layout) -> Option<*mut u8> {
+        let start = self.next.checked_next_multiple_of(layout.align())?;
+        let end = start.checked_add(layout.size())?;
+        if end > self.end {
+            return None;
+        }
+        self.next = end;
+        Some(with_exposed_provenance_mut(start))
+    }
+
+    fn owns(&self, block: *mut u8) -> bool {
+        self.end.wrapping_sub(block.addr()).wrapping_sub(1) < FIRST_BYTES
+    }
+
+    /// Takes a block back if it was the last that was cut. Others are lost, if they are too large for
+    /// a list: no more than there is here.
+    fn put_back(&mut self, block: *mut u8, layout: Layout) {
+        if block.addr() + layout.size() == self.next {
+            self.next = block.addr();
+        }
+    }
 }
 
 /// A block in a list.
@@ -83,8 +125,8 @@ const fn block_layout(class: usize) -> Layout {
 }
 
 impl<S: Source> Heap<S> {
-    /// An empty heap over `source`.
-    const fn new(source: S) -> Self {
+    /// An empty heap over `source` and the [`FIRST_BYTES`] at `first`, which are its alone.
+    const fn new(first: usize, source: S) -> Self {
         let mut room = [0; CLASSES];
         let mut class = 0;
         while class < CLASSES {
@@ -93,12 +135,16 @@ impl<S: Source> Heap<S> {
                 blocks
             } else {
                 LIST_BLOCKS
-            } as u8;
+            } as i16;
             class += 1;
         }
         Self(SpinMutex::new(Inner {
             lists: [None; CLASSES],
             room,
+            first: First {
+                next: first,
+                end: first + FIRST_BYTES,
+            },
             talc: Talc::new(source),
         }))
     }
@@ -110,6 +156,19 @@ impl<S: Source> Inner<S> {
     #[cold]
     #[inline(never)]
     unsafe fn allocate(&mut self, layout: Layout) -> *mut u8 {
+        match self.first.cut(layout) {
+            Some(block) => block,
+            // SAFETY: as the caller promises.
+            None => unsafe { self.allocate_later(layout) },
+        }
+    }
+
+    /// As [`Inner::allocate`], when there is no room for a first block.
+    ///
+    /// # Safety
+    /// The size is not zero.
+    #[inline(never)]
+    unsafe fn allocate_later(&mut self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller promises.
         let mut found = unsafe { self.talc.allocate(layout) };
         if found.is_none() {
@@ -120,23 +179,35 @@ impl<S: Source> Inner<S> {
         found.map_or(null_mut(), NonNull::as_ptr)
     }
 
+    /// Takes a block back that no list has room for.
+    ///
     /// # Safety
-    /// `block` was given by talc for `layout` and is not used any more.
+    /// `block` was given by [`Inner::allocate`] for `layout` and is not used any more.
     #[cold]
     #[inline(never)]
     unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { self.talc.deallocate(block, layout) }
+        if !self.first.owns(block) {
+            // SAFETY: as the caller promises.
+            unsafe { self.talc.deallocate(block, layout) }
+        } else {
+            self.first.put_back(block, layout);
+        }
     }
 
-    /// Gives what is in the lists back to talc.
+    /// Gives what is in the lists back to talc; the first blocks, which are not talc's, stay there.
     fn give_back(&mut self) {
         for (class, list) in self.lists.iter_mut().enumerate() {
+            let mut first = None;
             while let Some(block) = *list {
                 // SAFETY: a block in a list begins with a `Free`, is nobody's, and was allocated
                 // with the layout of its list.
                 unsafe {
                     *list = block.as_ref().next;
+                    if self.first.owns(block.as_ptr().cast()) {
+                        block.write(Free { next: first });
+                        first = Some(block);
+                        continue;
+                    }
                     self.talc
                         .deallocate(block.as_ptr().cast(), block_layout(class));
                 }
@@ -144,12 +215,13 @@ impl<S: Source> Inner<S> {
                     *room += 1;
                 }
             }
+            *list = first;
         }
     }
 }
 
-// SAFETY: a block is talc's, in a list, or the caller's; it is used by one of them at a time. Small
-// ones are always at least as large as `block_layout` says, and freed with that.
+// SAFETY: a block is talc's, in a list, not cut yet, or the caller's; it is used by one of them at a
+// time. Small ones are always at least as large as `block_layout` says, and freed with that.
 unsafe impl<S: Source + Send> GlobalAlloc for Heap<S> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let mut inner = self.0.lock();
@@ -175,11 +247,11 @@ unsafe impl<S: Source + Send> GlobalAlloc for Heap<S> {
             // SAFETY: as the caller promises; it did not come from a list.
             return unsafe { inner.free(block, layout) };
         };
-        let Some(room) = inner.room[class].checked_sub(1) else {
+        if inner.room[class] <= 0 && !inner.first.owns(block) {
             // SAFETY: blocks of this size are allocated with the layout of their list.
             return unsafe { inner.free(block, block_layout(class)) };
-        };
-        inner.room[class] = room;
+        }
+        inner.room[class] -= 1;
         let free = block.cast::<Free>();
         let next = inner.lists[class];
         // SAFETY: the block is the heap's again, large enough and aligned for a `Free`.
@@ -194,8 +266,10 @@ unsafe impl<S: Source + Send> GlobalAlloc for Heap<S> {
         match (class_of(layout), class_of(wanted)) {
             (Some(old), Some(new)) if old == new => return block,
             (None, None) => {
-                // SAFETY: the block is talc's with this layout; the new size is not zero.
-                let stays = unsafe { self.0.lock().talc.try_realloc_in_place(block, layout, size) };
+                let mut inner = self.0.lock();
+                let stays = !inner.first.owns(block)
+                    // SAFETY: the block is talc's with this layout; the new size is not zero.
+                    && unsafe { inner.talc.try_realloc_in_place(block, layout, size) };
                 if stays {
                     return block;
                 }
@@ -266,19 +340,19 @@ mod tests {
 
     use super::*;
 
-    /// A heap over some of the host's memory, and where that starts.
+    /// A heap over some of the host's memory, and where what is talc's of that starts.
     fn heap(bytes: usize) -> (Heap<GrowingHeap>, usize) {
-        let memory = Box::leak(vec![0u8; bytes + 4096].into_boxed_slice());
+        let memory = Box::leak(vec![0u8; FIRST_BYTES + bytes + 4096].into_boxed_slice());
         let base = memory
             .as_mut_ptr()
             .expose_provenance()
             .next_multiple_of(4096);
         let source = GrowingHeap {
-            next: base,
-            limit: base + bytes,
+            next: base + FIRST_BYTES,
+            limit: base + FIRST_BYTES + bytes,
             end: None,
         };
-        (Heap::new(source), base)
+        (Heap::new(base, source), base + FIRST_BYTES)
     }
 
     fn layout(size: usize, align: usize) -> Layout {
@@ -292,6 +366,19 @@ mod tests {
         let huge = self::layout(2 << 20, 4096);
         // SAFETY: no layout is of size zero; each block is freed with its layout.
         unsafe {
+            let small = self::layout(7, 64);
+            let (one, two) = (heap.alloc(small), heap.alloc(small));
+            assert_eq!(
+                (one.addr(), two.addr()),
+                (base - FIRST_BYTES, one.addr() + 64)
+            );
+            assert!(
+                heap.0.lock().talc.source.end.is_none(),
+                "talc was not asked"
+            );
+            heap.dealloc(two, small);
+            assert_eq!(heap.alloc(small), two, "the last one is put back");
+            heap.dealloc(one, small);
             let first = heap.alloc(layout);
             assert!(!first.is_null() && first.addr() % 64 == 0);
             assert!((base..base + STEP_BYTES).contains(&first.addr()));

@@ -5,7 +5,9 @@
 //! shrinks, so it may only ever become a part of memory, however many notes were kept at once; and of
 //! that part the program's notes leave some to the servers'.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::alloc::Layout;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use kiln_object::Error;
 
@@ -72,6 +74,73 @@ fn find_room() -> Result<(), Error> {
     found.map_err(|_| Error::Exhausted)
 }
 
+/// Bytes of which the first blocks are cut, one after the other: a kernel with one process needs no
+/// more, and runs none of the allocator's code.
+const FIRST_BYTES: usize = 16 << 10;
+
+#[repr(C, align(128))]
+struct First {
+    bytes: UnsafeCell<[u8; FIRST_BYTES]>,
+    /// What has been cut.
+    used: AtomicUsize,
+}
+
+// SAFETY: the bytes are only given out, each to one owner.
+unsafe impl Sync for First {}
+
+#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+impl First {
+    const fn new() -> Self {
+        Self {
+            bytes: UnsafeCell::new([0; FIRST_BYTES]),
+            used: AtomicUsize::new(0),
+        }
+    }
+
+    #[inline]
+    fn cut(&self, layout: Layout) -> Option<*mut u8> {
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            let start = used.checked_next_multiple_of(layout.align())?;
+            let end = start.checked_add(layout.size())?;
+            if end > FIRST_BYTES || layout.align() > align_of::<Self>() {
+                return None;
+            }
+            let cut = self
+                .used
+                .compare_exchange(used, end, Ordering::Relaxed, Ordering::Relaxed);
+            match cut {
+                Ok(_) => return Some(self.bytes.get().cast::<u8>().wrapping_add(start)),
+                Err(now) => used = now,
+            }
+        }
+    }
+
+    #[inline]
+    fn owns(&self, block: *mut u8) -> bool {
+        block.addr().wrapping_sub(self.bytes.get().addr()) < FIRST_BYTES
+    }
+
+    /// Makes a block longer or shorter if it was the last that was cut; says whether it was. Other
+    /// blocks that are given back are lost, no more than there is here.
+    #[inline]
+    fn resize(&self, block: *mut u8, layout: Layout, bytes: usize) -> bool {
+        let start = block.addr() - self.bytes.get().addr();
+        let Some(end) = start.checked_add(bytes).filter(|end| *end <= FIRST_BYTES) else {
+            return false;
+        };
+        // Another processor may have cut the next one.
+        self.used
+            .compare_exchange(
+                start + layout.size(),
+                end,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+}
+
 #[cfg(kiln_freestanding)]
 mod global {
     use core::alloc::{GlobalAlloc, Layout};
@@ -81,7 +150,9 @@ mod global {
     use talc::source::Source;
 
     use super::super::frames;
-    use super::{GROWTH_PAGES, LOOKING, Ordering, PAGE_BYTES, PAGES, PerCpu, Purpose, growth};
+    use super::{
+        First, GROWTH_PAGES, LOOKING, Ordering, PAGE_BYTES, PAGES, PerCpu, Purpose, growth,
+    };
     use crate::home;
 
     /// What talc may add to a request for its own words.
@@ -123,6 +194,8 @@ mod global {
         }
     }
 
+    static FIRST: First = First::new();
+
     static HEAP: TalcLock<spin::Mutex<()>, Frames> = TalcLock::new(Frames);
 
     /// The kernel's heap, or that of servers where one of those runs.
@@ -139,6 +212,8 @@ mod global {
             unsafe {
                 if home::serving() {
                     home::HEAP.alloc(layout)
+                } else if let Some(block) = FIRST.cut(layout) {
+                    block
                 } else {
                     HEAP.alloc(layout)
                 }
@@ -151,6 +226,8 @@ mod global {
             unsafe {
                 if home::owns(block) {
                     home::HEAP.dealloc(block, layout);
+                } else if FIRST.owns(block) {
+                    FIRST.resize(block, layout, 0);
                 } else {
                     HEAP.dealloc(block, layout);
                 }
@@ -163,10 +240,48 @@ mod global {
             unsafe {
                 if home::owns(block) {
                     home::HEAP.realloc(block, layout, bytes)
+                } else if FIRST.owns(block) {
+                    if FIRST.resize(block, layout, bytes) {
+                        return block;
+                    }
+                    let moved =
+                        self.alloc(Layout::from_size_align_unchecked(bytes, layout.align()));
+                    if !moved.is_null() {
+                        moved.copy_from_nonoverlapping(block, layout.size().min(bytes));
+                    }
+                    moved
                 } else {
                     HEAP.realloc(block, layout, bytes)
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_blocks_are_apart_and_the_last_can_grow() {
+        let first = First::new();
+        let layout = |size, align| Layout::from_size_align(size, align).unwrap();
+        let one = first.cut(layout(3, 1)).unwrap();
+        let two = first.cut(layout(40, 16)).unwrap();
+        assert!(first.owns(one) && first.owns(two) && two.addr() % 16 == 0);
+        assert!(two.addr() - one.addr() >= 3);
+        assert!(!first.resize(one, layout(3, 1), 4), "another is behind it");
+        assert!(first.resize(two, layout(40, 16), 80));
+        assert!(!first.resize(two, layout(80, 16), FIRST_BYTES));
+        let three = first.cut(layout(8, 8)).unwrap();
+        assert_eq!(three.addr() - two.addr(), 80);
+        assert!(first.resize(three, layout(8, 8), 0));
+        assert_eq!(first.cut(layout(8, 8)), Some(three));
+        assert_eq!(first.cut(layout(8, 256)), None);
+        assert_eq!(first.cut(layout(FIRST_BYTES, 1)), None);
+        let rest = FIRST_BYTES - (three.addr() - one.addr()) - 8;
+        let last = first.cut(layout(rest, 1)).unwrap();
+        assert!(first.owns(last.wrapping_add(rest - 1)) && !first.owns(last.wrapping_add(rest)));
+        assert_eq!(first.cut(layout(1, 1)), None);
     }
 }

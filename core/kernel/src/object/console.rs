@@ -21,6 +21,13 @@ pub fn console() -> Arc<dyn Dispatch> {
     Arc::new(ConsoleDispatch(Terminal))
 }
 
+/// Tells the console's owner, which was just started, of input that came before it.
+pub fn announce_input() {
+    if device::pending() > 0 {
+        input_came();
+    }
+}
+
 /// Tells the console's owner, on the CPU where it started.
 fn input_came() {
     if let Some(owner) = console_owner() {

@@ -15,7 +15,7 @@ mod table;
 
 pub use address_space::address_space;
 pub use clock::clock;
-pub use console::console;
+pub use console::{announce_input, console};
 pub use file_cache::file_cache;
 pub use log::log;
 pub use machine::machine;

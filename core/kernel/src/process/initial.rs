@@ -141,6 +141,7 @@ fn prepare() -> Result<(), Problem> {
             })
             .map_err(|error| Problem::Refused(process.name().into(), error))?;
     }
+    object::announce_input();
     Ok(())
 }
 

@@ -66,7 +66,8 @@ impl State {
             input_is_terminal: true,
             output_is_terminal: true,
             group: 0,
-            drained: false,
+            // What came before the process was there is announced as well.
+            drained: true,
             activity: 0,
         }
     }
