@@ -295,7 +295,7 @@ pub static PERSONALITIES: &[Personality] = &[
         copies: &[Copy {
             name: "native_server",
             count: 1,
-            restart: None,
+            restart: WITHOUT_LIMIT,
             call_limit: None,
             answer_limit: None,
             start_limit: None,

@@ -6,15 +6,18 @@
 
 use core::sync::atomic::Ordering;
 
-use kiln_object::dispatcher::{SOFT_INTERRUPT_VECTOR, fault_cause};
+use kiln_object::dispatcher::{PARKED_FAULT_VECTOR, SOFT_INTERRUPT_VECTOR, fault_cause};
 use kiln_object::layout::{USER_END, dispatcher_page, trap_stack_top};
 use kiln_object::trace::directory::Counter;
 
 use crate::call::{current_dispatcher, run};
 use crate::interrupt::InterruptFrame;
-use crate::memory::address_space::Access;
+use crate::memory::address_space::{Access, WAITS};
+use crate::memory::paged_file::{Fill, Wait};
 use crate::memory::{fixup, frames};
 use crate::process::{Dispatcher, post_mortem};
+use crate::schedule::page_wait::{self, PageWait};
+use crate::soft_interrupt;
 
 /// The page-fault exception.
 const PAGE_FAULT: u64 = 14;
@@ -44,6 +47,10 @@ pub fn exception(frame: &mut InterruptFrame) {
                 crate::event!(FaultDone, 0);
                 return;
             }
+            Err(WAITS) => match wait_for_page(frame, address, in_copy.is_some()) {
+                Ok(()) => return,
+                Err(cause) => cause,
+            },
             Err(cause) => cause,
         }
     } else {
@@ -55,6 +62,75 @@ pub fn exception(frame: &mut InterruptFrame) {
         None if cause == fault_cause::NO_MEMORY => out_of_memory(),
         None => deliver(frame, address, cause),
     }
+}
+
+/// Sees to a touch of a page that a server has to bring: has the thread parked, lets the activation wait,
+/// or notes for a copy of the kernel what it would wait for and answers [`WAITS`].
+#[cold]
+#[inline(never)]
+fn wait_for_page(frame: &mut InterruptFrame, address: u64, in_copy: bool) -> Result<(), u64> {
+    let Some(dispatcher) = current_dispatcher() else {
+        return Err(fault_cause::UNMAPPED);
+    };
+    let mapped = dispatcher.process().change(|space| space.paged_at(address));
+    // What was mapped there may have changed meanwhile.
+    let Some((file, number)) = mapped else {
+        return Ok(());
+    };
+    let wait = match file.wait(number) {
+        Wait::Over => return Ok(()),
+        Wait::NoMemory => return Err(fault_cause::NO_MEMORY),
+        Wait::For(fill) => {
+            if !in_copy && park(frame, dispatcher, address, &fill) {
+                return Ok(());
+            }
+            PageWait::until(fill)
+        }
+        Wait::Later => PageWait::for_a_while(),
+    };
+    // Whoever waits long may be the last to have the file.
+    drop(file);
+    if in_copy {
+        page_wait::note(wait);
+        return Err(WAITS);
+    }
+    page_wait::wait(frame, wait);
+    Err(fault_cause::NO_MEMORY)
+}
+
+/// Tells the process that its running thread waits for `fill`, if it can be told.
+fn park(
+    frame: &mut InterruptFrame,
+    dispatcher: &'static Dispatcher,
+    address: u64,
+    fill: &Fill,
+) -> bool {
+    let page = dispatcher.page();
+    let entry = dispatcher.process().entries.trap();
+    if entry == 0
+        || page.preemptible.load(Ordering::Relaxed) == 0
+        || !soft_interrupt::may_be_stopped(dispatcher, frame.rip)
+        || page.waits_whole.swap(0, Ordering::Relaxed) != 0
+        || page.trap.active.load(Ordering::Relaxed) != 0
+    {
+        return false;
+    }
+    let Some(number) = dispatcher.begin_wait() else {
+        return false;
+    };
+    if !fill.park(dispatcher, number) {
+        dispatcher.cancel_wait(number);
+        return false;
+    }
+    page.trap.active.store(1, Ordering::Relaxed);
+    let told = [
+        PARKED_FAULT_VECTOR,
+        u64::from(number),
+        address,
+        fault_cause::NONE,
+    ];
+    enter(frame, dispatcher, entry, told);
+    true
 }
 
 /// Ends the process that needs a page when there is none: its own handlers would need one, too.

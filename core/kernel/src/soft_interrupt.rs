@@ -119,7 +119,7 @@ fn is_to_be_told(dispatcher: &Dispatcher) -> bool {
 }
 
 /// Whether `dispatcher` may be stopped at `rip`.
-fn may_be_stopped(dispatcher: &Dispatcher, rip: u64) -> bool {
+pub(crate) fn may_be_stopped(dispatcher: &Dispatcher, rip: u64) -> bool {
     let page = dispatcher.page();
     let place =
         !(SYSTEM_START..SYSTEM_END).contains(&rip) || page.preemptible.load(Ordering::Acquire) != 0;

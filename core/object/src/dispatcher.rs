@@ -22,7 +22,7 @@ pub mod soft_interrupt {
     pub const RETRY: u64 = 1 << 5;
     /// A call that was posted to another CPU has its answer.
     pub const CALL_DONE: u64 = 1 << 6;
-    /// A page fault that was parked is resolved.
+    /// A page that a parked thread waits for has come, or will not: see [`DispatcherPage::faults_done`](super::DispatcherPage::faults_done).
     pub const FAULT_DONE: u64 = 1 << 7;
     /// Another dispatcher of the same process wants attention.
     pub const WAKE: u64 = 1 << 8;
@@ -38,6 +38,12 @@ pub mod soft_interrupt {
 /// looks at [`DispatcherPage::pending`] before it goes back to the program. The handler clears the
 /// bits it has seen to.
 pub const SOFT_INTERRUPT_VECTOR: u64 = 256;
+
+/// [`TrapFrame::vector`] of a thread that touched a page which a server has to bring first; no exception
+/// has this number. [`TrapFrame::error`] is the number of the wait, whose bit in
+/// [`DispatcherPage::faults_done`] says that it is over: then the instruction can be tried again. Only a
+/// preemptible dispatcher is told, where it could be stopped; else the dispatcher waits as a whole.
+pub const PARKED_FAULT_VECTOR: u64 = 257;
 
 /// General registers of an interrupted context, in the order the kernel saves them.
 #[derive(Debug, Default)]
@@ -94,6 +100,8 @@ pub mod fault_cause {
     pub const BEYOND_END: u64 = 3;
     /// There is no memory left for the page.
     pub const NO_MEMORY: u64 = 4;
+    /// The server that has the file did not bring the page.
+    pub const NOT_BROUGHT: u64 = 5;
 }
 
 /// The shared page. Offsets are used by assembly on both sides.
@@ -125,6 +133,11 @@ pub struct DispatcherPage {
     pub trap: TrapFrame,
     /// Where the process notes events.
     pub trace: UserTrace,
+    /// Waits for pages that are over, by bit: the kernel sets bits, the runtime clears them.
+    pub faults_done: AtomicU64,
+    /// Not zero: the dispatcher waits as a whole for the next page that is to be brought. The kernel
+    /// clears it.
+    pub waits_whole: AtomicU64,
 }
 
 /// The process's own ring of events. The kernel fills this in once and reads it never.
@@ -156,6 +169,8 @@ impl Default for DispatcherPage {
             runtime: [const { AtomicU64::new(0) }; 56],
             trap: TrapFrame::default(),
             trace: UserTrace::default(),
+            faults_done: AtomicU64::default(),
+            waits_whole: AtomicU64::default(),
         }
     }
 }

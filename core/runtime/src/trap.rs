@@ -102,7 +102,13 @@ pub const fn signal(vector: u64, cause: u64) -> u32 {
         0 | 16 | 19 => ARITHMETIC,
         1 | 3 => TRAP,
         6 => ILLEGAL,
-        14 if cause == fault_cause::BEYOND_END || cause == fault_cause::NO_MEMORY => BUS,
+        14 if matches!(
+            cause,
+            fault_cause::BEYOND_END | fault_cause::NO_MEMORY | fault_cause::NOT_BROUGHT
+        ) =>
+        {
+            BUS
+        }
         17 => BUS,
         _ => SEGMENT,
     }
@@ -133,6 +139,7 @@ fn cause(cause: u64) -> &'static str {
         fault_cause::PROTECTION => "not allowed",
         fault_cause::BEYOND_END => "beyond the end of the file",
         fault_cause::NO_MEMORY => "out of memory",
+        fault_cause::NOT_BROUGHT => "not brought by the file's server",
         _ => "none",
     }
 }
@@ -148,7 +155,7 @@ pub(crate) extern "sysv64" fn trap_entry() -> ! {
 
     core::arch::naked_asm!(
         "cmp qword ptr [rdi + {vector}], {soft_interrupt}",
-        "je {stop}",
+        "jae {stop}",
         "xor ebp, ebp",
         "and rsp, -16",
         "cld",

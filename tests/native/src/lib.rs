@@ -14,6 +14,8 @@
 extern crate alloc;
 
 mod faults;
+mod pager;
+mod paging;
 mod references;
 mod registers;
 mod report;
@@ -48,6 +50,14 @@ const TESTS: &[Test] = &[
     ("served calls wake threads", served::asked),
     ("a fault ends a thread alone", faults::faults),
     ("a panic ends a thread alone", faults::panics),
+    ("a page that comes parks its thread alone", paging::parked),
+    ("threads that want a page share one wait", paging::shared),
+    ("a page that does not come is a fault", paging::refused),
+    ("calls wait for pages of their buffers", paging::calls),
+    ("who cannot be parked waits", paging::whole),
+    ("what is stored in a file is everybody's", paging::stored),
+    ("files are cut off", paging::cut),
+    ("a pager that ends leaves nobody waiting", paging::deserted),
 ];
 
 fn main() {

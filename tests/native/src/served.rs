@@ -5,11 +5,13 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
 use kiln_interface::interface;
-use kiln_object::Error;
+use kiln_interface::kernel::{FileCache, Process as _};
+use kiln_object::{Caller, Error, Reference};
 use kiln_runtime::thread::{self, Channel, Priority, Semaphore};
 use kiln_runtime::time::monotonic_ns;
 use kiln_runtime::{Far, bind_server, objects};
 
+use crate::pager;
 use crate::report::{check, failed};
 use crate::scheduling::start;
 
@@ -27,12 +29,42 @@ pub trait Worker {
     /// Wakes the thread that only counts how often it is woken; answers how often it was.
     #[method(3, right = READ)]
     fn wake(&self) -> Result<u64, Error>;
+
+    /// A file of which each page comes `delay` ns after it was asked for: see [`pager`].
+    #[method(4, right = READ)]
+    fn file(
+        &self,
+        pages: u64,
+        delay: u64,
+        caller: Caller,
+    ) -> Result<(Reference<dyn FileCache>, u64), Error>;
+
+    /// Which call of the pager this is, from 1.
+    #[method(5, right = READ)]
+    fn fills(&self) -> Result<u64, Error>;
+
+    /// Bytes of the file with that key, as its pager reads them.
+    #[method(6, right = READ)]
+    fn read(&self, key: u64, offset: u64, bytes: &mut [u8]) -> Result<usize, Error>;
+
+    /// Makes it shorter or longer.
+    #[method(7, right = READ)]
+    fn set_length(&self, key: u64, length: u64) -> Result<(), Error>;
+
+    /// Ends the server a little later.
+    #[method(8, right = READ)]
+    fn end(&self) -> Result<(), Error>;
+
+    /// Answers the bytes, each one more.
+    #[method(9, right = READ)]
+    fn echo(&self, bytes: &[u8], answer: &mut [u8]) -> Result<usize, Error>;
 }
 
 static WORK: Channel<u64> = Channel::new(16);
 static SUM: AtomicU64 = AtomicU64::new(0);
 static WOKEN: AtomicU64 = AtomicU64::new(0);
 static BELL: Semaphore = Semaphore::new(0);
+static BELL_OF_THE_END: Semaphore = Semaphore::new(0);
 
 struct Server;
 
@@ -48,6 +80,40 @@ impl Worker for Server {
     fn wake(&self) -> Result<u64, Error> {
         BELL.release();
         Ok(WOKEN.load(SeqCst))
+    }
+
+    fn file(
+        &self,
+        pages: u64,
+        delay: u64,
+        caller: Caller,
+    ) -> Result<(Reference<dyn FileCache>, u64), Error> {
+        pager::file(pages, delay, caller)
+    }
+
+    fn fills(&self) -> Result<u64, Error> {
+        Ok(pager::fills())
+    }
+
+    fn read(&self, key: u64, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
+        pager::with(key, |file| file.read(offset, bytes))
+    }
+
+    fn set_length(&self, key: u64, length: u64) -> Result<(), Error> {
+        pager::with(key, |file| file.set_length(length))
+    }
+
+    fn end(&self) -> Result<(), Error> {
+        BELL_OF_THE_END.release();
+        Ok(())
+    }
+
+    fn echo(&self, bytes: &[u8], answer: &mut [u8]) -> Result<usize, Error> {
+        let length = bytes.len().min(answer.len());
+        for (to, from) in answer.iter_mut().zip(bytes) {
+            *to = from.wrapping_add(1);
+        }
+        Ok(length)
     }
 }
 
@@ -66,18 +132,28 @@ pub fn main() {
             WOKEN.fetch_add(1, SeqCst);
         }
     });
+    let _ = thread::spawn(Priority::High, || {
+        BELL_OF_THE_END.acquire();
+        thread::sleep_until(monotonic_ns() + 20_000_000);
+        let _ = kiln_runtime::process().exit(1);
+    });
+    pager::start();
     objects::serve(Arc::new(WorkerDispatch(Server)));
+}
+
+/// The server, as it is now.
+pub fn bound() -> WorkerStub<Far> {
+    match bind_server::<dyn Worker>("native_server") {
+        Ok(reference) => WorkerStub::new(reference, Far),
+        Err(error) => failed(format_args!("no server: {error}")),
+    }
 }
 
 /// Asks the server from several threads, and waits until its threads have done everything.
 pub fn asked() {
     const THREADS: u64 = 3;
     const NUMBERS: u64 = 300;
-    let stub = match bind_server::<dyn Worker>("native_server") {
-        Ok(reference) => WorkerStub::new(reference, Far),
-        Err(error) => failed(format_args!("no server: {error}")),
-    };
-    let stub = Arc::new(stub);
+    let stub = Arc::new(bound());
     let (Ok(before), Ok(woken)) = (stub.sum(), stub.wake()) else {
         failed(format_args!("the server does not answer"));
     };

@@ -4,6 +4,7 @@
 //! record and each return pops one, so that the callee runs on the caller's time. It belongs to one
 //! CPU, which alone touches it, with interrupts off.
 
+use alloc::boxed::Box;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr;
@@ -14,6 +15,7 @@ use super::entry::CallFrame;
 use super::extended_state::{self, Saved};
 use crate::interrupt::InterruptFrame;
 use crate::process::{Dispatcher, Process};
+use crate::schedule::page_wait::{KeptAnswer, PageWait};
 use crate::schedule::remote::RemoteCall;
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
@@ -112,6 +114,13 @@ pub enum State {
         /// In which dispatcher.
         dispatcher: &'static Dispatcher,
     },
+    /// It waits for a page that a server brings.
+    Faulted {
+        /// In which dispatcher.
+        dispatcher: &'static Dispatcher,
+        /// How it goes on.
+        then: Then,
+    },
     /// The process that it was in has ended: its innermost caller that lives is told.
     Stranded {
         /// That process.
@@ -119,6 +128,22 @@ pub enum State {
     },
     /// No process that it was in lives.
     Ended,
+}
+
+/// How an activation goes on when a page has come, or will not.
+#[derive(Clone, Copy)]
+pub enum Then {
+    /// With the instruction that touched it, in the context that [`Activation::context`] keeps.
+    Touch,
+    /// In the kernel, with the registers that [`Activation::call`] keeps.
+    Enter {
+        /// With the instruction that entered it, once more; else with the answer that is kept.
+        again: bool,
+        /// The thread pointer.
+        thread_pointer: u64,
+        /// The vector state.
+        extended: Saved,
+    },
 }
 
 /// One activation.
@@ -145,6 +170,10 @@ pub struct Activation {
     remote: Cell<Option<&'static RemoteCall>>,
     domain: Cell<u8>,
     for_calls: bool,
+    /// What it waits for in [`State::Faulted`].
+    page_wait: Cell<Option<PageWait>>,
+    /// Bytes that are to be copied to its process once the page is there.
+    answer: Cell<Option<Box<KeptAnswer>>>,
 }
 
 /// A call whose time is counted.
@@ -239,6 +268,8 @@ impl Activation {
             remote: Cell::new(None),
             domain: Cell::new(home.process().domain()),
             for_calls: false,
+            page_wait: Cell::new(None),
+            answer: Cell::new(None),
         }
     }
 
@@ -339,6 +370,47 @@ impl Activation {
     /// Says what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.set(state);
+    }
+
+    /// Says what it waits for.
+    pub fn set_page_wait(&self, wait: PageWait) {
+        wait.count();
+        self.page_wait.set(Some(wait));
+    }
+
+    /// When it goes on at the latest (monotonic ns); zero if it can now.
+    #[must_use]
+    pub fn page_deadline(&self) -> u64 {
+        let wait = self.page_wait.take();
+        let deadline = wait.as_ref().map_or(0, PageWait::deadline);
+        self.page_wait.set(wait);
+        deadline
+    }
+
+    /// Keeps bytes for its process.
+    pub fn set_answer(&self, answer: Option<Box<KeptAnswer>>) {
+        self.answer.set(answer);
+    }
+
+    /// Whether bytes are kept.
+    #[must_use]
+    pub fn has_answer(&self) -> bool {
+        let answer = self.answer.take();
+        let has = answer.is_some();
+        self.answer.set(answer);
+        has
+    }
+
+    /// The bytes that were kept.
+    #[must_use]
+    pub fn take_answer(&self) -> Option<Box<KeptAnswer>> {
+        self.answer.take()
+    }
+
+    /// The record that was popped last.
+    #[must_use]
+    pub fn popped(&self) -> Option<Record> {
+        Some(self.places.get(self.depth())?.record.get())
     }
 
     /// The registers of the call that it makes again.
@@ -527,6 +599,7 @@ impl Activation {
             State::Waiting { dispatcher, .. }
             | State::Calling { dispatcher, .. }
             | State::Preempted { dispatcher }
+            | State::Faulted { dispatcher, .. }
                 if ptr::eq(dispatcher.process(), process) =>
             {
                 self.strand(process);
@@ -537,6 +610,8 @@ impl Activation {
 
     /// Says that `process`, in which it was, has ended: somebody is to be told, or nobody is there.
     pub fn strand(&self, process: &'static Process) {
+        self.page_wait.set(None);
+        self.answer.set(None);
         if self.depth() == 0 {
             self.state.set(State::Ended);
         } else {

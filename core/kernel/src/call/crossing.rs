@@ -17,7 +17,7 @@ use crate::home;
 use crate::memory::user_copy;
 use crate::process::{self, Process};
 use crate::processor::PerCpu;
-use crate::schedule;
+use crate::schedule::{self, page_wait};
 
 /// Length of the instruction that made the call.
 const SYSCALL_BYTES: u64 = 2;
@@ -25,7 +25,9 @@ const SYSCALL_BYTES: u64 = 2;
 /// Takes the caller's processor over to the target, or answers why not.
 #[inline(always)]
 pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
-    if let Err(error) = try_call(frame, word) {
+    if let Err(error) = try_call(frame, word)
+        && !(error == Error::BadBuffer && page_wait::enter_again(frame))
+    {
         answer_error(frame, error);
     }
 }
@@ -148,9 +150,13 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
     record.extended.reveal();
     let mut bytes = word.output().min(usize::from(record.output_bytes));
     let mut status = word.status();
-    if bytes != 0 && user_copy::copy_out(record.output, callee.output(record.slot, bytes)).is_err()
-    {
-        (status, bytes) = (Error::BadBuffer.code(), 0);
+    let mut later = false;
+    let answer = callee.output(record.slot, bytes);
+    if bytes != 0 && user_copy::copy_out(record.output, answer).is_err() {
+        later = page_wait::keep_answer(record.output, answer);
+        if !later {
+            (status, bytes) = (Error::BadBuffer.code(), 0);
+        }
     }
     crate::event!(
         Return,
@@ -163,4 +169,7 @@ pub(super) fn give_back(frame: &mut CallFrame, word: ReturnWord) {
     clear(frame);
     frame.rax = ReturnWord::answer(status, bytes as u16);
     (frame.rdx, frame.r8, frame.r9, frame.r10) = (rdx, r8, r9, r10);
+    if later {
+        page_wait::answer_later(frame);
+    }
 }

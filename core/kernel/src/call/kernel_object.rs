@@ -16,7 +16,7 @@ use super::current_dispatcher;
 use super::entry::{CallFrame, USER_FLAGS, enter_user};
 use super::local::exchange;
 use super::native::{answer_error, clear};
-use super::run;
+use super::run::{self, page_wait};
 use crate::memory::{Frame, frames, user_copy};
 use crate::process::{self, Dispatcher, Process};
 use crate::processor::PerCpu;
@@ -195,7 +195,12 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
             clear(frame);
             frame.rax = ReturnWord::answer(status, written as u16);
             [frame.rdx, frame.r8, frame.r9, frame.r10] = reply.words;
+            if page_wait::is_kept() {
+                page_wait::answer_later(frame);
+                return;
+            }
         }
+        Err(Error::BadBuffer) if page_wait::enter_again(frame) => return,
         Err(error) => answer_error(frame, error),
     }
     crate::event!(KernelReturn, u32::from(ReturnWord(frame.rax).status()));
@@ -253,9 +258,17 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
     };
     let answer = output.get(..written).ok_or(Error::BadAnswer)?;
     if !answer.is_empty() {
-        user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
+        copy_answer(frame.r15, answer)?;
     }
     Ok((reply, status, written))
+}
+
+/// Copies an answer's bytes to the caller, or keeps them until they can be.
+fn copy_answer(to: u64, bytes: &[u8]) -> Result<(), Error> {
+    if user_copy::copy_out(to, bytes).is_err() && !page_wait::keep_answer(to, bytes) {
+        return Err(Error::BadBuffer);
+    }
+    Ok(())
 }
 
 /// A method that all objects have, of an object of `caller`.
@@ -285,7 +298,7 @@ fn universal_method(
     let written = object.counts(output);
     let answer = output.get(..written).ok_or(Error::BadAnswer)?;
     if !answer.is_empty() {
-        user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
+        copy_answer(frame.r15, answer)?;
     }
     Ok((Reply::default(), 0, written))
 }

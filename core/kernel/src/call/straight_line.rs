@@ -32,6 +32,7 @@ use super::{kernel_object, message};
 use crate::memory::user_copy::kiln_copy_across;
 use crate::process::{self, dispatcher_offset, offset as process_offset};
 use crate::processor::{Features, PerCpu, features};
+use crate::schedule::page_wait;
 use crate::trace::{self, Groups, Kind};
 
 /// MXCSR for a callee.
@@ -383,13 +384,27 @@ macro_rules! straight_line {
                 "mov r13d, ecx",
                 "mov rsp, gs:[0x10]",
                 "call {copy}",
-                "jc 72f",
+                "jc 73f",
                 "shl r13d, 16",
                 "or eax, r13d",
                 "jmp 71b",
                 "72:",
                 "mov eax, {bad_buffer}",
                 "jmp 71b",
+                // A page may have to be brought before the bytes can be stored.
+                "73:",
+                "mov rsp, gs:[0x10]",
+                "push r10",
+                "push r9",
+                "push r8",
+                "push rdx",
+                "mov rdi, rsp",
+                "mov rsi, rbx",
+                "mov rdx, r12",
+                "mov ecx, eax",
+                "mov r8d, r13d",
+                "call {returned}",
+                "ud2",
 
                 $($aside,)*
 
@@ -456,6 +471,7 @@ macro_rules! straight_line {
                 user_end = const USER_END,
                 flags = const USER_FLAGS,
                 bad_buffer = const Error::BadBuffer as u32,
+                returned = sym page_wait::returned,
                 $($operand = $kind $value,)*
             )
         }

@@ -17,6 +17,7 @@ use crate::call::native::clear;
 use crate::memory::user_copy;
 use crate::process::Process;
 use crate::processor::PerCpu;
+use crate::schedule::page_wait;
 
 /// Serves a call of `caller` to `target`, which has no entry in user space. The lengths in `word` are
 /// those of messages.
@@ -66,12 +67,18 @@ pub(crate) fn call(
     };
     crate::event!(Return, u32::from(status) | depth, target.id().raw());
     let answer = output.get(..written).ok_or(Error::BadAnswer)?;
-    if !answer.is_empty() {
-        user_copy::copy_out(frame.r15, answer).map_err(|_| Error::BadBuffer)?;
-    }
+    let later = !answer.is_empty() && user_copy::copy_out(frame.r15, answer).is_err() && {
+        if !page_wait::keep_answer(frame.r15, answer) {
+            return Err(Error::BadBuffer);
+        }
+        true
+    };
     clear(frame);
     frame.rax = ReturnWord::answer(status, written as u16);
     [frame.rdx, frame.r8, frame.r9, frame.r10] = reply.words;
+    if later {
+        page_wait::answer_later(frame);
+    }
     Ok(())
 }
 

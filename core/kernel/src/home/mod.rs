@@ -83,6 +83,11 @@ fn process() -> Option<&'static Process> {
     unsafe { PROCESS.load(Acquire).as_ref() }
 }
 
+/// Whether `process` is that of the servers here.
+pub(crate) fn is_in_kernel(process: &Process) -> bool {
+    of(process).is_some()
+}
+
 /// The servers' runtime, if `target` is their process.
 #[inline(always)]
 fn of(target: &Process) -> Option<&'static KernelHome> {

@@ -10,6 +10,7 @@ pub mod frames;
 pub mod heap;
 pub mod kernel_space;
 pub mod page_table;
+pub mod paged_file;
 pub mod region;
 pub mod user_copy;
 

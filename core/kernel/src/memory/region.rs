@@ -11,6 +11,18 @@ use alloc::vec::Vec;
 use kiln_interface::kernel::Protection;
 
 use super::cache::Cache;
+use super::paged_file::FileId;
+
+/// Where stores to a view of a file go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stores {
+    /// To private copies of its pages.
+    ToCopies,
+    /// To its pages.
+    ToFile,
+    /// Nowhere, however the region is protected: the view is of the file itself, and only to be read.
+    Refused,
+}
 
 /// What a region shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +36,47 @@ pub enum Backing {
         /// Where in it the region starts.
         offset: u64,
     },
+    /// A view of a file whose pages a server brings, from `offset`.
+    Paged {
+        /// The file.
+        file: FileId,
+        /// Where in it the region starts.
+        offset: u64,
+        /// Where stores go.
+        stores: Stores,
+    },
     /// Pages that the kernel put there and keeps; never changed by the process's requests.
     Pinned,
 }
 
 impl Backing {
-    fn advanced(self, bytes: u64) -> Backing {
+    /// The same from `bytes` further on.
+    #[must_use]
+    pub const fn advanced(self, bytes: u64) -> Backing {
         match self {
             Backing::File { cache, offset } => Backing::File {
                 cache,
                 offset: offset + bytes,
             },
-            other => other,
+            Backing::Paged {
+                file,
+                offset,
+                stores,
+            } => Backing::Paged {
+                file,
+                offset: offset + bytes,
+                stores,
+            },
+            Backing::Anonymous | Backing::Pinned => self,
+        }
+    }
+
+    /// Where in its file the region starts; zero if it shows none.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        match self {
+            Backing::File { offset, .. } | Backing::Paged { offset, .. } => *offset,
+            Backing::Anonymous | Backing::Pinned => 0,
         }
     }
 }

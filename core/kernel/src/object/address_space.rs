@@ -1,16 +1,19 @@
 //! A process's own memory as an object.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use kiln_interface::kernel::{
     AddressSpace as Interface, AddressSpaceDispatch, FileCache, MapFlags, Protection,
 };
 use kiln_object::layout::PAGE_BYTES;
-use kiln_object::{Dispatch, Error, ProcessId, Reference, Rights};
+use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Reference, Rights};
 
-use super::file_cache;
+use super::file_cache::{self, Mappable};
 use crate::memory::address_space::AddressSpace;
-use crate::memory::region::Backing;
+use crate::memory::heap;
+use crate::memory::paged_file::{PagedFile, Pager};
+use crate::memory::region::{Backing, Stores};
 use crate::process::Process;
 
 /// Tries to move a mapping to a place where others of the same process keep mapping something.
@@ -24,7 +27,13 @@ impl Memory {
         &self,
         request: impl FnOnce(&mut AddressSpace) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        self.0.change_as(self.1, request)
+        // Dropped when the request has settled.
+        let mut unmapped = Vec::new();
+        self.0.change_as(self.1, |space| {
+            let outcome = request(space);
+            unmapped = space.take_unmapped();
+            outcome
+        })
     }
 }
 
@@ -58,9 +67,6 @@ impl Interface for Memory {
     ) -> Result<u64, Error> {
         let protection = protection(protection_and_flags as u32)?;
         let flags = flags((protection_and_flags >> 32) as u32)?;
-        if flags.contains(MapFlags::SHARED) && protection.contains(Protection::WRITE) {
-            return Err(Error::ReadOnly);
-        }
         if !offset.is_multiple_of(PAGE_BYTES) {
             return Err(Error::BadArgument);
         }
@@ -68,8 +74,63 @@ impl Interface for Memory {
         if !rights.contains(Rights::MAP) {
             return Err(Error::Denied);
         }
-        let backing = Backing::File { cache, offset };
-        self.change(|space| space.map(address, length, protection, flags, backing))
+        let is_written = flags.contains(MapFlags::SHARED) && protection.contains(Protection::WRITE);
+        match cache {
+            Mappable::Image(_) if is_written => Err(Error::ReadOnly),
+            Mappable::Image(cache) => {
+                let backing = Backing::File { cache, offset };
+                self.change(|space| space.map(address, length, protection, flags, backing))
+            }
+            Mappable::Kept(_) if is_written && !rights.contains(Rights::WRITE) => {
+                Err(Error::Denied)
+            }
+            // It would wait for itself.
+            Mappable::Kept(file) if file.pager() == Some(self.1) => Err(Error::Denied),
+            Mappable::Kept(file) => {
+                let stores = if !flags.contains(MapFlags::SHARED) {
+                    Stores::ToCopies
+                } else if rights.contains(Rights::WRITE) {
+                    Stores::ToFile
+                } else {
+                    Stores::Refused
+                };
+                self.change(|space| {
+                    space.map_paged(&file, (offset, stores), address, length, protection, flags)
+                })
+            }
+        }
+    }
+
+    fn create_file(
+        &self,
+        length: u64,
+        pager: u64,
+        key: u64,
+    ) -> Result<Reference<dyn FileCache>, Error> {
+        if !self.0.lives_as(self.1) {
+            return Err(Error::ServerDied);
+        }
+        let pager = (pager != 0).then(|| Pager {
+            process: self.1,
+            object: ObjectName::from_raw(pager),
+            key,
+        });
+        // A server in the kernel has no ring of messages.
+        if pager.is_some() && crate::home::is_in_kernel(self.0) {
+            return Err(Error::Unsupported);
+        }
+        let program = self.0.is_program();
+        heap::ensure_room(program)?;
+        let file = PagedFile::new(pager, program, length)?;
+        // It cannot be passed on: see there.
+        let rights = Rights::READ | Rights::WRITE | Rights::MAP | Rights::CONTROL;
+        let object = self
+            .0
+            .give(file_cache::kept_file(file, true), rights, &self.0.share)?;
+        Ok(Reference::new(RawReference {
+            process: ProcessId::KERNEL,
+            object,
+        }))
     }
 
     fn unmap(&self, address: u64, length: u64) -> Result<(), Error> {
@@ -116,10 +177,7 @@ impl Interface for Memory {
             let found = found.map(|(start, region)| (start, *region));
             found.ok_or(Error::NotFound)
         })?;
-        let offset = match region.backing {
-            Backing::File { offset, .. } => offset,
-            Backing::Anonymous | Backing::Pinned => 0,
-        };
+        let offset = region.backing.offset();
         Ok((
             (start, region.end),
             (u64::from(region.protection.bits()), offset),

@@ -10,9 +10,33 @@ use kiln_object::{
 
 use crate::memory::cache::Cache;
 use crate::memory::heap;
+use crate::memory::paged_file::PagedFile;
 use crate::process::{self, Process};
 
 struct Pages(Cache);
+
+/// A file whose pages are kept in the kernel, for its maker or for somebody else.
+struct Kept {
+    file: Arc<PagedFile>,
+    is_makers: bool,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Only the maker's cannot be passed on: with it goes who could bring pages.
+        if self.is_makers {
+            self.file.abandon();
+        }
+    }
+}
+
+/// What can be mapped.
+pub(super) enum Mappable {
+    /// Pages of the image.
+    Image(Cache),
+    /// Pages that are brought.
+    Kept(Arc<PagedFile>),
+}
 
 /// The object for `cache`.
 #[must_use]
@@ -20,12 +44,45 @@ pub fn file_cache(cache: Cache) -> Arc<dyn Dispatch> {
     Arc::new(PagesDispatch(FileCacheDispatch(Pages(cache))))
 }
 
+/// The object for `file`; `is_makers` is whether it is the one of who made it.
+#[must_use]
+pub fn kept_file(file: Arc<PagedFile>, is_makers: bool) -> Arc<dyn Dispatch> {
+    let kept = Kept { file, is_makers };
+    Arc::new(KeptDispatch(FileCacheDispatch(kept)))
+}
+
 /// Lets `map_file` get at the pages behind a reference: it asks through the dispatch in the kernel's
 /// own name, which no call from outside can bear.
 struct PagesDispatch(FileCacheDispatch<Pages>);
 
-/// The private question for the pages; answered with physical address and length.
+/// The same for what is kept.
+struct KeptDispatch(FileCacheDispatch<Kept>);
+
+/// The private question for the pages; answered with physical address and length, or with the address of
+/// the [`PagedFile`], and which of the two it is.
 const PAGES: u16 = 0xfeff;
+const IS_KEPT: u64 = 1;
+
+impl Dispatch for KeptDispatch {
+    fn interface_hash(&self) -> u64 {
+        self.0.interface_hash()
+    }
+
+    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
+        if incoming.method == PAGES && incoming.caller.0 == ProcessId::KERNEL {
+            let place = Arc::as_ptr(&self.0.0.file).expose_provenance() as u64;
+            return Ok(Reply {
+                words: [place, 0, IS_KEPT, 0],
+                output: 0,
+            });
+        }
+        self.0.dispatch(incoming)
+    }
+
+    fn counts(&self, output: &mut [u8]) -> usize {
+        self.0.counts(output)
+    }
+}
 
 impl Dispatch for PagesDispatch {
     fn interface_hash(&self) -> u64 {
@@ -55,7 +112,7 @@ impl Dispatch for PagesDispatch {
 pub(super) fn resolve(
     process: &Process,
     reference: Reference<dyn FileCache>,
-) -> Result<(Cache, Rights), Error> {
+) -> Result<(Mappable, Rights), Error> {
     let RawReference {
         process: server,
         object,
@@ -77,8 +134,33 @@ pub(super) fn resolve(
         output: &mut [],
     };
     let reply = found.dispatch(question).map_err(|failure| failure.error)?;
-    let [physical, length, ..] = reply.words;
-    Ok((Cache::new(physical, length), rights))
+    let [place, length, kind, _] = reply.words;
+    if kind != IS_KEPT {
+        return Ok((Mappable::Image(Cache::new(place, length)), rights));
+    }
+    let file = core::ptr::with_exposed_provenance::<PagedFile>(place as usize);
+    // SAFETY: only `KeptDispatch` answers so, with a file of which it has a count; `found` keeps it.
+    let file = unsafe {
+        Arc::increment_strong_count(file);
+        Arc::from_raw(file)
+    };
+    Ok((Mappable::Kept(file), rights))
+}
+
+/// Gives `owner` a reference to `object`, which it pays for: it asked the caller for it, and could ask
+/// without end.
+fn hand_to(
+    owner: ProcessId,
+    object: Arc<dyn Dispatch>,
+    rights: Rights,
+) -> Result<Reference<dyn FileCache>, Error> {
+    let receiver = process::find(owner).ok_or(Error::ServerDied)?;
+    heap::ensure_room(receiver.is_program())?;
+    let object: ObjectName = receiver.give(object, rights, &receiver.share)?;
+    Ok(Reference::new(RawReference {
+        process: ProcessId::KERNEL,
+        object,
+    }))
 }
 
 impl FileCache for Pages {
@@ -93,17 +175,80 @@ impl FileCache for Pages {
         owner: ProcessId,
     ) -> Result<Reference<dyn FileCache>, Error> {
         let part = self.0.range(offset, length).ok_or(Error::BadArgument)?;
-        let receiver = process::find(owner).ok_or(Error::ServerDied)?;
-        heap::ensure_room(receiver.is_program())?;
-        // The receiver pays: it asked the caller for the pages, and could ask without end.
-        let object: ObjectName = receiver.give(
-            file_cache(part),
-            Rights::READ | Rights::MAP,
-            &receiver.share,
-        )?;
-        Ok(Reference::new(RawReference {
-            process: ProcessId::KERNEL,
-            object,
-        }))
+        hand_to(owner, file_cache(part), Rights::READ | Rights::MAP)
+    }
+
+    fn share(&self, _owner: ProcessId, _rights: u32) -> Result<Reference<dyn FileCache>, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn supply(&self, _offset: u64, _bytes: &[u8]) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn fail(&self, _offset: u64) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn read(&self, _offset: u64, _bytes: &mut [u8]) -> Result<usize, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn write(&self, _offset: u64, _bytes: &[u8]) -> Result<usize, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn set_length(&self, _length: u64) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn users(&self) -> Result<u64, Error> {
+        Err(Error::Unsupported)
+    }
+}
+
+impl FileCache for Kept {
+    fn length(&self) -> Result<u64, Error> {
+        Ok(self.file.length())
+    }
+
+    fn share_range(
+        &self,
+        _offset: u64,
+        _length: u64,
+        _owner: ProcessId,
+    ) -> Result<Reference<dyn FileCache>, Error> {
+        Err(Error::Unsupported)
+    }
+
+    fn share(&self, owner: ProcessId, rights: u32) -> Result<Reference<dyn FileCache>, Error> {
+        const SHARED: Rights = Rights::READ.union(Rights::WRITE).union(Rights::MAP);
+        let rights = Rights::from_bits_retain(rights) & SHARED;
+        hand_to(owner, kept_file(Arc::clone(&self.file), false), rights)
+    }
+
+    fn supply(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.file.supply(offset, bytes)
+    }
+
+    fn fail(&self, offset: u64) -> Result<(), Error> {
+        self.file.fail(offset)
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
+        self.file.read(offset, bytes)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<usize, Error> {
+        self.file.write(offset, bytes)
+    }
+
+    fn set_length(&self, length: u64) -> Result<(), Error> {
+        self.file.set_length(length)
+    }
+
+    fn users(&self) -> Result<u64, Error> {
+        // But for this one.
+        Ok(Arc::strong_count(&self.file) as u64 - 1)
     }
 }

@@ -60,6 +60,8 @@ pub struct Dispatcher {
     /// When its timer expires: monotonic ns; `u64::MAX` for never.
     pub timer: Cell<u64>,
     account: Account,
+    /// Waits of its threads for pages, by bit.
+    waits: AtomicU64,
 }
 
 /// Offsets in a [`Dispatcher`] for the straight line.
@@ -128,11 +130,35 @@ impl Dispatcher {
             sent: AtomicU64::new(0),
             timer: Cell::new(u64::MAX),
             account: Account::new(),
+            waits: AtomicU64::new(0),
         };
         dispatcher.sign();
         let dispatcher = Box::new(dispatcher);
         trace::enter_dispatcher(&dispatcher);
         Ok(dispatcher)
+    }
+
+    /// Takes a number for the wait of one of its threads, which is not in use; only its own CPU does.
+    #[must_use]
+    pub fn begin_wait(&self) -> Option<u32> {
+        let used = self.waits.load(Acquire) | self.page().faults_done.load(Acquire);
+        let number = used.trailing_ones();
+        if number == u64::BITS {
+            return None;
+        }
+        self.waits.fetch_or(1 << number, Relaxed);
+        Some(number)
+    }
+
+    /// Gives a number back of which nobody was told.
+    pub fn cancel_wait(&self, number: u32) {
+        self.waits.fetch_and(!(1 << number), Release);
+    }
+
+    /// Says in the shared page that the wait of that number is over.
+    pub fn end_wait(&self, number: u32) {
+        self.page().faults_done.fetch_or(1 << number, SeqCst);
+        self.waits.fetch_and(!(1 << number), Release);
     }
 
     /// Its counters and events.
@@ -249,6 +275,7 @@ impl Dispatcher {
         self.unfurnished.set(!0);
         self.timer.set(u64::MAX);
         self.sent.store(0, Relaxed);
+        self.waits.store(0, Relaxed);
         let ring = self.ring.swap(null_mut(), Relaxed);
         if !ring.is_null() {
             give_back(ring.cast());

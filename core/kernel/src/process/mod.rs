@@ -617,7 +617,12 @@ impl Process {
     /// that it would use without asking whether it has ended.
     pub fn release(&self) {
         self.objects.clear();
-        self.space.lock().destroy();
+        let unmapped = {
+            let mut space = self.space.lock();
+            space.destroy();
+            space.take_unmapped()
+        };
+        drop(unmapped);
         for dispatcher in self.made_dispatchers() {
             dispatcher.release();
         }
@@ -670,6 +675,16 @@ fn next_incarnation(place: usize) -> Result<ProcessId, Error> {
         })
         .map_err(|_| Error::Exhausted)?;
     Ok(ProcessId::new(place as u32, incarnation))
+}
+
+/// Does something with every process that lives, or has ended and may still run for a moment.
+pub fn for_each(mut each: impl FnMut(&'static Process)) {
+    for slot in &LAST {
+        // SAFETY: as in `find`.
+        if let Some(process) = unsafe { slot.load(Ordering::Acquire).as_ref() } {
+            each(process);
+        }
+    }
 }
 
 /// The living process of that identity.

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::mailbox::{Full, Mailbox};
+use super::page_wait::PageWait;
 use super::queue::Queue;
 use super::remote::RemoteCall;
 use super::{ending, flush, remote};
@@ -58,6 +59,8 @@ struct Own {
     told: Cell<bool>,
     reconsider: Cell<bool>,
     armed: Cell<u64>,
+    /// What the last copy from or to user memory would have had to wait for.
+    noted: Cell<Option<PageWait>>,
 }
 
 // SAFETY: what is not atomic is in `own`, which only the processor itself gets at (see `here`).
@@ -79,6 +82,7 @@ pub(super) fn create(number: u32) {
             told: Cell::new(false),
             reconsider: Cell::new(false),
             armed: Cell::new(u64::MAX),
+            noted: Cell::new(None),
         },
     });
     if let Some(place) = CPUS_BY_NUMBER.get(number as usize) {
@@ -132,6 +136,11 @@ impl Here {
     /// When the scheduler's timer fires while an activation runs (monotonic ns).
     pub(super) fn armed(self) -> &'static Cell<u64> {
         &self.0.own.armed
+    }
+
+    /// What the last copy from or to user memory would have had to wait for.
+    pub(super) fn noted(self) -> &'static Cell<Option<PageWait>> {
+        &self.0.own.noted
     }
 
     /// Does what others have asked for.

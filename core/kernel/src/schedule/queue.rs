@@ -167,6 +167,8 @@ impl Queue {
                     && domain_of(other).class <= own.class
                 {
                     until = until.min(deadline).min(now + NOTICE_NS);
+                } else if let State::Faulted { .. } = other.state() {
+                    until = until.min(other.page_deadline());
                 }
                 continue;
             }
@@ -247,6 +249,7 @@ impl Queue {
             _ if is_ready(one, now) => window_end(now),
             State::Waiting { deadline, .. } => deadline,
             State::Calling { .. } => one.give_up(),
+            State::Faulted { .. } => one.page_deadline(),
             _ => u64::MAX,
         });
         times.min().unwrap_or(u64::MAX)
@@ -280,6 +283,7 @@ fn is_ready(activation: &Activation, now: u64) -> bool {
             ..
         } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
         State::Calling { target, .. } => !target.is_awaited() || activation.give_up() <= now,
+        State::Faulted { .. } => activation.page_deadline() <= now,
         State::Running | State::Ended => false,
     }
 }

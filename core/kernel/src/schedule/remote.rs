@@ -242,6 +242,11 @@ pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
     // SAFETY: while it is being collected the place is this processor's.
     let output = unsafe { bytes(&place.output, length) };
     if !output.is_empty() && user_copy::copy_out(frame.r15, output).is_err() {
+        if super::page_wait::is_noted() {
+            // Nothing has happened yet: it is collected again when the page is there.
+            place.state.store(DONE, Ordering::Release);
+            return Err(Error::BadBuffer);
+        }
         (status, length) = (Error::BadBuffer.code(), 0);
     }
     place.state.store(FREE, Ordering::Release);

@@ -8,7 +8,7 @@ use kiln_object::call::ReturnWord;
 use super::cpu::{self, Here};
 use super::ending::unwind;
 use super::queue::Verdict;
-use super::{limit, remote};
+use super::{limit, page_wait, remote};
 use crate::call::activation::{Activation, Context, State};
 use crate::call::crossing::again;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
@@ -148,6 +148,17 @@ pub fn woken(dispatcher: &Dispatcher) {
     }
 }
 
+/// Another activation of this processor can go on: finds out when it does.
+pub fn look_again() {
+    let (Some(here), Some(running)) = (cpu::here(), current_activation()) else {
+        return;
+    };
+    if matches!(running.state(), State::Running) {
+        here.reconsider().set(true);
+        arm(here, running, time::monotonic_ns());
+    }
+}
+
 fn arm(here: Here, activation: &Activation, now: u64) {
     let until = match here.queue().judge(activation, now) {
         Verdict::Stop => now,
@@ -261,6 +272,11 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             // SAFETY: the context is of user mode, and its dispatcher and tables are set.
             unsafe { interrupt::resume(&context.vector, &context.frame) }
         }
+        State::Faulted { dispatcher, then } => {
+            if !page_wait::resume(activation, dispatcher, then, frame) {
+                return false;
+            }
+        }
         State::Stranded { .. } => {
             if !unwind(activation, frame) {
                 return false;
@@ -273,7 +289,7 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
 }
 
 /// Notes that the activation runs, and until when it does.
-fn go_on(activation: &Activation) {
+pub(super) fn go_on(activation: &Activation) {
     crate::event!(
         Switch,
         (activation.depth() as u32) << 16,

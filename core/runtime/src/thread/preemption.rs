@@ -7,6 +7,7 @@
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
+use kiln_object::dispatcher::PARKED_FAULT_VECTOR;
 use kiln_object::dispatcher::soft_interrupt::{
     CALL_DONE, DEATH, FAULT_DONE, MESSAGE, PREEMPT, RETRY, TIMER, WAKE,
 };
@@ -88,6 +89,9 @@ fn tell(scheduler: &'static Scheduler, bits: u64) {
     if bits & MESSAGE != 0 {
         crate::objects::messages_arrived(scheduler.cpu);
     }
+    if bits & FAULT_DONE != 0 {
+        pages_came(scheduler);
+    }
     scheduler.waiting.lock().extract(
         |thread| thread.wait_bits.load(Relaxed) & bits != 0,
         |thread| {
@@ -163,10 +167,52 @@ fn see_to_pending(thread: &'static Thread) {
     }
 }
 
-/// Where a thread is that the kernel stopped; all its registers are on its stack. Soft interrupts are off.
+/// Where a thread is that the kernel stopped, by that vector; all its registers are on its stack. Soft
+/// interrupts are off. `wait` is the number of its wait for a page, if that is what it was stopped for.
 #[cfg_attr(not(kiln_freestanding), allow(dead_code))]
-pub(crate) extern "sysv64" fn stopped() {
-    see_to_pending(super::current_thread());
+pub(crate) extern "sysv64" fn stopped(vector: u64, wait: u64) {
+    let thread = super::current_thread();
+    if vector == PARKED_FAULT_VECTOR {
+        park_for_page(thread, wait as usize);
+    } else {
+        see_to_pending(thread);
+    }
+}
+
+/// Runs others until the page has come that `thread`, which runs, waits for, or will not come.
+#[cold]
+#[cfg_attr(not(kiln_freestanding), allow(dead_code))]
+fn park_for_page(thread: &'static Thread, wait: usize) {
+    let Some(place) = Scheduler::here().faulted.get(wait) else {
+        return;
+    };
+    let itself = core::ptr::from_ref(thread).cast_mut();
+    place.store(itself, Relaxed);
+    // What is pending is only seen to when others run, so the end of the wait is not missed.
+    Scheduler::here().leave(thread, Action::Fault);
+    dispatcher::disable();
+}
+
+/// Lets the threads run whose waits for pages are over.
+#[cold]
+fn pages_came(scheduler: &'static Scheduler) {
+    let mut over = page().faults_done.swap(0, AcqRel);
+    while over != 0 {
+        let wait = over.trailing_zeros() as usize;
+        over &= over - 1;
+        let thread = scheduler
+            .faulted
+            .get(wait)
+            .map_or(core::ptr::null_mut(), |place| {
+                place.swap(core::ptr::null_mut(), AcqRel)
+            });
+        // SAFETY: only `park_for_page` stores there, and threads live for ever.
+        if let Some(thread) = unsafe { thread.as_ref() } {
+            // On the same dispatcher: it did not expect to be elsewhere.
+            thread.stays.store(true, Relaxed);
+            scheduler.make_ready(thread);
+        }
+    }
 }
 
 #[cfg(kiln_freestanding)]

@@ -32,6 +32,11 @@ pub const RING: usize = 64;
 /// Threads that move to the ring at once when it is empty.
 const REFILL: usize = RING / 2;
 
+/// Waits for pages of one dispatcher: bits of [`DispatcherPage::faults_done`].
+///
+/// [`DispatcherPage::faults_done`]: kiln_object::dispatcher::DispatcherPage::faults_done
+const PAGE_WAITS: usize = 64;
+
 const NORMAL: usize = Priority::Normal as usize;
 
 /// Reasons why the next thread is not simply the first of the normal ones, nor is one that becomes
@@ -58,6 +63,8 @@ pub enum Action {
     Stay = 2,
     /// It has ended.
     End = 3,
+    /// It is kept by its dispatcher until a page has come.
+    Fault = 4,
 }
 
 const ACTIONS: usize = 7;
@@ -98,6 +105,8 @@ pub struct Scheduler {
     pub alarms: Alarms,
     /// Threads that wait for soft interrupts.
     pub waiting: SpinMutex<WaitList>,
+    /// Threads that wait for pages, by the numbers of their waits.
+    pub faulted: [AtomicPtr<Thread>; PAGE_WAITS],
 }
 
 // SAFETY: the cells are used by the dispatcher's own threads only, of which one runs at a time and is
@@ -183,6 +192,7 @@ impl Scheduler {
             levels: [const { Level::new() }; PRIORITIES],
             alarms: Alarms::new(),
             waiting: SpinMutex::new(WaitList::new()),
+            faulted: [const { AtomicPtr::new(null_mut()) }; PAGE_WAITS],
         }
     }
 
@@ -326,7 +336,7 @@ impl Scheduler {
         }
     }
 
-    /// Runs others until `current` is to go on, if ever; `action` is `Park` or `End`. Ends the section
+    /// Runs others until `current` is to go on, if ever; `action` is `Park`, `Fault` or `End`. Ends the section
     /// without soft interrupts.
     pub fn leave(&'static self, current: &'static Thread, action: Action) {
         let next = self.next(PRIORITIES - 1);
@@ -393,6 +403,7 @@ pub extern "sysv64" fn finish(word: usize) {
             before.stays.store(true, Relaxed);
             here.make_ready(before);
         }
+        FAULT => {}
         _ => {
             // What was meant for it is not meant for the next.
             before.park.take_token();
@@ -405,6 +416,7 @@ pub extern "sysv64" fn finish(word: usize) {
 const PARK: usize = Action::Park as usize;
 const YIELD: usize = Action::Yield as usize;
 const STAY: usize = Action::Stay as usize;
+const FAULT: usize = Action::Fault as usize;
 
 /// Makes the code that runs the first thread of this dispatcher.
 #[cold]

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use kiln_object::call::Operation;
-use kiln_object::dispatcher::{DispatcherPage, Registers, TrapFrame};
+use kiln_object::dispatcher::{DispatcherPage, Registers, SOFT_INTERRUPT_VECTOR, TrapFrame};
 
 use super::Thread;
 use crate::dispatcher::{CURRENT_THREAD, word_offset};
@@ -32,12 +32,12 @@ const fn register(offset: usize) -> usize {
     offset_of!(DispatcherPage, trap) + offset_of!(TrapFrame, registers) + offset
 }
 
-/// Where the trap entry goes for a soft interrupt, with the page in `rdi`, on the trap stack. No register
+/// Where the trap entry goes for a soft interrupt, or when the thread waits for a page, with the page in `rdi`, on the trap stack. No register
 /// but those in the page is changed before it is saved.
 ///
 /// The thread goes on in [`super::preemption::stopped`] on its own stack, below the red zone, as if it had
 /// called that; the registers lie above. If it is not on its own stack, or there is too little left, it
-/// just goes on: what is pending stays so.
+/// just goes on: what is pending stays so, and the dispatcher waits for the page as a whole.
 #[unsafe(naked)]
 pub(crate) extern "sysv64" fn stop() -> ! {
     core::arch::naked_asm!(
@@ -68,6 +68,8 @@ pub(crate) extern "sysv64" fn stop() -> ! {
         "push qword ptr [rdi + {r13}]",
         "push qword ptr [rdi + {r14}]",
         "push qword ptr [rdi + {r15}]",
+        "mov r12, [rdi + {vector}]",
+        "mov r13, [rdi + {error}]",
         // Off the trap stack: it may be used again.
         "mov qword ptr [rdi + {active}], 0",
         "cld",
@@ -92,6 +94,8 @@ pub(crate) extern "sysv64" fn stop() -> ! {
         "mov eax, -1",
         "mov edx, -1",
         "xsave64 [rsp]",
+        "mov rdi, r12",
+        "mov rsi, r13",
         "call {stopped}",
         "mov eax, -1",
         "mov edx, -1",
@@ -99,6 +103,8 @@ pub(crate) extern "sysv64" fn stop() -> ! {
         "jmp 4f",
         "3:",
         "fxsave64 [rsp]",
+        "mov rdi, r12",
+        "mov rsi, r13",
         "call {stopped}",
         "fxrstor64 [rsp]",
         "4:",
@@ -108,6 +114,7 @@ pub(crate) extern "sysv64" fn stop() -> ! {
         "cmp qword ptr gs:[{pending}], 0",
         "je 5f",
         "inc dword ptr gs:[{disabled}]",
+        "mov r12d, {soft_interrupt}",
         "jmp 2b",
         "5:",
         "pop r15",
@@ -128,6 +135,10 @@ pub(crate) extern "sysv64" fn stop() -> ! {
         "popfq",
         "ret 128",
         "9:",
+        "cmp qword ptr [rdi + {vector}], {soft_interrupt}",
+        "je 8f",
+        "mov qword ptr [rdi + {waits_whole}], 1",
+        "8:",
         "mov rax, {resume}",
         "syscall",
         "ud2",
@@ -137,6 +148,10 @@ pub(crate) extern "sysv64" fn stop() -> ! {
         disabled = const offset_of!(DispatcherPage, disabled),
         pending = const offset_of!(DispatcherPage, pending),
         active = const offset_of!(DispatcherPage, trap) + offset_of!(TrapFrame, active),
+        vector = const offset_of!(DispatcherPage, trap) + offset_of!(TrapFrame, vector),
+        error = const offset_of!(DispatcherPage, trap) + offset_of!(TrapFrame, error),
+        waits_whole = const offset_of!(DispatcherPage, waits_whole),
+        soft_interrupt = const SOFT_INTERRUPT_VECTOR,
         rip = const register(offset_of!(Registers, rip)),
         rflags = const register(offset_of!(Registers, rflags)),
         rsp = const register(offset_of!(Registers, rsp)),

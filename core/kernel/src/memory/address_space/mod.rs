@@ -4,6 +4,7 @@
 //! taken out of the page tables at once and comes back by faults. Where other processors may have
 //! these tables loaded the pages are only given back when those have let go: see [`settling`].
 
+mod paging;
 mod presence;
 mod relocation;
 mod settling;
@@ -19,7 +20,10 @@ use super::page_table::{
 };
 use super::region::{Backing, Region, RegionMap};
 use super::{heap, kernel_space};
+use paging::Paging;
 use settling::Settling;
+
+pub use paging::WAITS;
 
 /// Regions that a process may have, and how many more one request may make of them at most.
 pub(super) const REGIONS: usize = 65_530;
@@ -53,6 +57,8 @@ pub struct AddressSpace {
     cpus: u64,
     /// What the running request has taken out and other processors may still see.
     settling: Settling,
+    /// The files whose pages servers bring.
+    paging: Paging,
 }
 
 impl AddressSpace {
@@ -73,6 +79,7 @@ impl AddressSpace {
             destroyed: false,
             cpus: 0,
             settling: Settling::NOTHING,
+            paging: Paging::new(),
         })
     }
 
@@ -149,9 +156,8 @@ impl AddressSpace {
         let length = length
             .checked_next_multiple_of(PAGE_BYTES)
             .ok_or(Error::BadArgument)?;
-        if let Backing::File { offset, .. } = backing {
-            offset.checked_add(length).ok_or(Error::BadArgument)?;
-        }
+        let offset = backing.offset();
+        offset.checked_add(length).ok_or(Error::BadArgument)?;
         self.admit()?;
         let start = if flags.intersects(MapFlags::REPLACE | MapFlags::EXACT) {
             let end = check(address, length)?;
@@ -175,7 +181,7 @@ impl AddressSpace {
                 .find_room(USER_START, ceiling, length)
                 .ok_or(Error::Exhausted)?
         };
-        self.regions.insert(
+        self.put_region(
             start,
             Region {
                 end: start + length,
@@ -247,13 +253,14 @@ impl AddressSpace {
     /// Removes the regions of the range with their pages, and tables that are not needed any more.
     fn take_out(&mut self, start: u64, end: u64) {
         let mut next = start;
-        while let Some((from, region)) = self.regions.take_first(next, end) {
+        while let Some((from, region)) = self.take_region(next, end) {
             next = region.end;
             self.clear(from, next);
         }
         if next == start {
             return;
         }
+        self.paging.sort_out();
         if !self.is_shared() {
             let free = self.regions.gap_around(start, end);
             self.tables
@@ -282,11 +289,14 @@ impl AddressSpace {
         if !self.regions.is_covered(address, end) {
             return Err(Error::NotFound);
         }
+        if protection.contains(Protection::WRITE) && self.refuses_stores(address, end) {
+            return Err(Error::Denied);
+        }
         self.admit_splitting(address, end)?;
         let mut next = address;
-        while let Some((start, region)) = self.regions.take_first(next, end) {
+        while let Some((start, region)) = self.take_region(next, end) {
             next = region.end;
-            self.regions.insert(
+            self.put_region(
                 start,
                 Region {
                     protection,
@@ -367,6 +377,7 @@ impl AddressSpace {
         self.tables.free_user_tables();
         frames::free(self.tables.root());
         self.regions = RegionMap::new();
+        self.paging.forget_all();
         self.resident_pages = 0;
     }
 }

@@ -14,7 +14,7 @@ use crate::memory::page_table::{self, OWNED, PRESENT, WRITABLE};
 use crate::memory::region::Backing;
 
 /// Pages of a file that one read fault maps at most, around the touched one.
-const FAULT_AROUND: u64 = 16;
+pub(super) const FAULT_AROUND: u64 = 16;
 
 impl AddressSpace {
     /// Writes `bytes` into private copies of mapped pages, whatever their protection.
@@ -111,6 +111,10 @@ impl AddressSpace {
                 let end = region.end;
                 self.resolve_file((start, end), page, access, protection, cache, offset)
             }
+            Backing::Paged { .. } => {
+                let region = *region;
+                self.resolve_paged(start, region, page, access)
+            }
         }
     }
 
@@ -128,24 +132,7 @@ impl AddressSpace {
             .ok_or(fault_cause::BEYOND_END)?;
         let purpose = self.purpose(page);
         if access == Access::Write {
-            let mut slot = self
-                .tables
-                .slot_made_for(page, purpose)
-                .map_err(|_| fault_cause::NO_MEMORY)?;
-            let entry = slot.get();
-            if entry & OWNED != 0 {
-                // It is the process's own already: a second copy would lose the first.
-                slot.set(entry | PRESENT | WRITABLE);
-                flush(page, page + PAGE_BYTES);
-                return Ok(());
-            }
-            let frame = frames::allocate_for(purpose).ok_or(fault_cause::NO_MEMORY)?;
-            frames::copy(frame, Frame::at(source));
-            slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
-            self.resident_pages += 1;
-            // Other processors may still read the file's page.
-            self.changed(page, page + PAGE_BYTES);
-            return Ok(());
+            return self.make_own(page, source, protection);
         }
         let around = page & !(FAULT_AROUND * PAGE_BYTES - 1);
         let first = around.max(start);
@@ -163,6 +150,34 @@ impl AddressSpace {
                 slot.set(physical | rights);
             }
         }
+        Ok(())
+    }
+
+    /// Makes `page` the process's own copy of the file's page at `source`, to be written.
+    pub(super) fn make_own(
+        &mut self,
+        page: u64,
+        source: u64,
+        protection: Protection,
+    ) -> Result<(), u64> {
+        let purpose = self.purpose(page);
+        let mut slot = self
+            .tables
+            .slot_made_for(page, purpose)
+            .map_err(|_| fault_cause::NO_MEMORY)?;
+        let entry = slot.get();
+        if entry & OWNED != 0 {
+            // It is the process's own already: a second copy would lose the first.
+            slot.set(entry | PRESENT | WRITABLE);
+            flush(page, page + PAGE_BYTES);
+            return Ok(());
+        }
+        let frame = frames::allocate_for(purpose).ok_or(fault_cause::NO_MEMORY)?;
+        frames::copy(frame, Frame::at(source));
+        slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
+        self.resident_pages += 1;
+        // Other processors may still read the file's page.
+        self.changed(page, page + PAGE_BYTES);
         Ok(())
     }
 }

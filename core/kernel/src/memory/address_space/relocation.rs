@@ -33,13 +33,7 @@ impl AddressSpace {
         if region.backing == Backing::Pinned {
             return Err(Error::Denied);
         }
-        let backing = match region.backing {
-            Backing::File { cache, offset } => Backing::File {
-                cache,
-                offset: offset + (address - start),
-            },
-            other => other,
-        };
+        let backing = region.backing.advanced(address - start);
         let flags = if new_address == 0 {
             MapFlags::empty()
         } else {
