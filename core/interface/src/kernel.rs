@@ -86,17 +86,17 @@ pub trait AddressSpace {
     #[method(7, right = CONTROL)]
     fn patch(&self, address: u64, bytes: &[u8]) -> Result<(), Error>;
 
-    /// Makes a file of `length` bytes whose pages are kept in the kernel, and answers the caller's own
-    /// reference to it. `pager` is the raw name of an object of the caller that has [`Pager`] and that the
-    /// kernel may use: it is sent for each page that is touched and not there, with `key`. Zero: there
-    /// is none, and such pages are zeroes.
+    /// Makes a file of `length` bytes whose pages are kept in the kernel, and answers the only reference
+    /// to it, which cannot be passed on. `pager` is the raw name of an object of the caller that has
+    /// [`Pager`] and that the kernel may use: it is told of each page that is touched and not there,
+    /// with `key`. Zero: there is none, and such pages are zeroes.
     #[method(9, right = CONTROL)]
     fn create_file(
         &self,
         length: u64,
         pager: u64,
         key: u64,
-    ) -> Result<Reference<dyn FileCache>, Error>;
+    ) -> Result<Reference<dyn PagedFile>, Error>;
 
     /// The mapped range at or above `address`: its start and end, then its protection in the low
     /// bits and [`MapFlags`] from bit 32, then the offset in its file.
@@ -126,39 +126,42 @@ pub trait FileCache {
         length: u64,
         owner: ProcessId,
     ) -> Result<Reference<dyn FileCache>, Error>;
+}
 
-    // What follows is for files made by `AddressSpace::create_file`; all others answer `Unsupported`.
-
-    /// A reference to the whole file for `owner`, who may do with it what `rights` says of reading,
-    /// writing and mapping.
-    #[method(3, right = CONTROL)]
+/// A file whose pages the kernel keeps, as who made it sees it ([`AddressSpace::create_file`]). When this
+/// reference goes, nobody brings pages any more.
+#[interface(name = "kiln.paged_file")]
+pub trait PagedFile {
+    /// A reference for `owner` to the file, to read its length, map it, and store to shared mappings, as
+    /// far as `rights` has `READ`, `MAP` and `WRITE`.
+    #[method(1, right = CONTROL)]
     fn share(&self, owner: ProcessId, rights: u32) -> Result<Reference<dyn FileCache>, Error>;
 
     /// Brings the page at `offset`, asked for or not: `bytes` and then zeroes. `Exists` if it is there,
     /// `BadArgument` beyond the end or with no bytes at all.
-    #[method(4, right = CONTROL)]
+    #[method(2, right = CONTROL)]
     fn supply(&self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
 
     /// Says that the page at `offset` will not come: whoever waits for it gets a bad access. `NotFound`
     /// if nobody does.
-    #[method(5, right = CONTROL)]
+    #[method(3, right = CONTROL)]
     fn fail(&self, offset: u64) -> Result<(), Error>;
 
     /// Reads from pages that are there; ends before the first that is not, `NotFound` if that is the one
     /// at `offset`.
-    #[method(6, right = READ, idempotent)]
+    #[method(4, right = CONTROL, idempotent)]
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error>;
 
     /// Writes to pages that are there, in the same way and not beyond the end.
-    #[method(7, right = WRITE, idempotent)]
+    #[method(5, right = CONTROL, idempotent)]
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<usize, Error>;
 
     /// Makes the file longer or shorter. What is cut off is gone for everybody who maps it.
-    #[method(8, right = CONTROL, idempotent)]
+    #[method(6, right = CONTROL, idempotent)]
     fn set_length(&self, length: u64) -> Result<(), Error>;
 
     /// How many others have the file: processes that map it, and references.
-    #[method(9, right = CONTROL, idempotent)]
+    #[method(7, right = CONTROL, idempotent)]
     fn users(&self) -> Result<u64, Error>;
 }
 
@@ -166,7 +169,7 @@ pub trait FileCache {
 /// nothing but the pages themselves.
 #[interface(name = "kiln.pager")]
 pub trait Pager {
-    /// Somebody waits for the page at `offset` of the file with that key: [`FileCache::supply`] it, or
+    /// Somebody waits for the page at `offset` of the file with that key: [`PagedFile::supply`] it, or
     /// say that it will not come.
     #[method(1, right = CONTROL, oneway)]
     fn fill(&self, key: u64, offset: u64) -> Result<(), Error>;

@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
-use kiln_interface::kernel::{AddressSpace as _, FileCache, FileCacheStub, Pager, PagerDispatch};
+use kiln_interface::kernel::{
+    AddressSpace as _, FileCache, PagedFile, PagedFileStub, Pager, PagerDispatch,
+};
 use kiln_object::layout::PAGE_BYTES;
 use kiln_object::{Caller, Error, ProcessId, RawReference, Reference, Rights};
 use kiln_runtime::thread::{self, Channel, Priority};
@@ -17,7 +19,7 @@ use kiln_runtime::{Far, SpinMutex, address_space, objects};
 
 struct File {
     key: u64,
-    cache: Reference<dyn FileCache>,
+    cache: Reference<dyn PagedFile>,
     delay: u64,
 }
 
@@ -86,7 +88,7 @@ pub fn file(
     let cache = address_space().create_file(pages * PAGE_BYTES, object.raw(), key)?;
     files.push(File { key, cache, delay });
     let rights = Rights::READ | Rights::WRITE | Rights::MAP;
-    let shared = FileCacheStub::new(cache, Far).share(caller.0, rights.bits())?;
+    let shared = PagedFileStub::new(cache, Far).share(caller.0, rights.bits())?;
     Ok((shared, key))
 }
 
@@ -98,12 +100,12 @@ pub fn fills() -> u64 {
 /// Does something with the file of that key.
 pub fn with<R>(
     key: u64,
-    action: impl FnOnce(&FileCacheStub<Far>) -> Result<R, Error>,
+    action: impl FnOnce(&PagedFileStub<Far>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     let cache = {
         let files = FILES.lock();
         let file = files.iter().find(|file| file.key == key);
         file.ok_or(Error::NotFound)?.cache
     };
-    action(&FileCacheStub::new(cache, Far))
+    action(&PagedFileStub::new(cache, Far))
 }

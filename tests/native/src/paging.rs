@@ -6,14 +6,13 @@ use core::sync::atomic::Ordering::SeqCst;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use kiln_interface::kernel::{
-    AddressSpace as _, FileCache, FileCacheStub, Log as _, MapFlags, Protection, Random as _,
-    protection_and_flags,
+    AddressSpace as _, FileCache, Log as _, MapFlags, Protection, Random as _, protection_and_flags,
 };
 use kiln_object::layout::PAGE_BYTES;
 use kiln_object::{Caller, Error, Reference};
 use kiln_runtime::thread::{self, Failed, Priority, yield_now};
 use kiln_runtime::time::monotonic_ns;
-use kiln_runtime::{Far, SpinMutex, address_space, log, random, release, startup};
+use kiln_runtime::{SpinMutex, address_space, log, random, release, startup};
 
 use crate::pager::content;
 use crate::report::{check, failed};
@@ -233,21 +232,6 @@ pub fn stored() {
     check(
         answer == Ok(2) && read == expected,
         format_args!("{answer:?} {read:?}"),
-    );
-    let stub = FileCacheStub::new(mapped.cache, Far);
-    let written = stub.write(at as u64 + 1, &[3]);
-    check(written == Ok(1), format_args!("{written:?}"));
-    let seen = byte(second, at + 1);
-    check(seen == 3, format_args!("{seen}"));
-    let answers = [
-        stub.supply(0, &[0]),
-        stub.fail(0),
-        stub.set_length(0),
-        stub.share(startup().process, u32::MAX).map(|_| ()),
-    ];
-    check(
-        answers == [Err(Error::Denied); 4],
-        format_args!("{answers:?}"),
     );
     for view in [second, private] {
         let unmapped = address_space().unmap(view as u64, PAGES * PAGE_BYTES);

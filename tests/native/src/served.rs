@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
 
 use kiln_interface::interface;
-use kiln_interface::kernel::{FileCache, Process as _};
+use kiln_interface::kernel::{FileCache, PagedFile as _, Process as _};
 use kiln_object::{Caller, Error, Reference};
 use kiln_runtime::thread::{self, Channel, Priority, Semaphore};
 use kiln_runtime::time::monotonic_ns;

@@ -4,12 +4,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use kiln_interface::kernel::{
-    AddressSpace as Interface, AddressSpaceDispatch, FileCache, MapFlags, Protection,
+    AddressSpace as Interface, AddressSpaceDispatch, FileCache, MapFlags,
+    PagedFile as PagedFileInterface, Protection,
 };
 use kiln_object::layout::PAGE_BYTES;
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Reference, Rights};
 
 use super::file_cache::{self, Mappable};
+use super::paged_file;
 use crate::memory::address_space::AddressSpace;
 use crate::memory::heap;
 use crate::memory::paged_file::{PagedFile, Pager};
@@ -106,7 +108,7 @@ impl Interface for Memory {
         length: u64,
         pager: u64,
         key: u64,
-    ) -> Result<Reference<dyn FileCache>, Error> {
+    ) -> Result<Reference<dyn PagedFileInterface>, Error> {
         if !self.0.lives_as(self.1) {
             return Err(Error::ServerDied);
         }
@@ -122,11 +124,8 @@ impl Interface for Memory {
         let program = self.0.is_program();
         heap::ensure_room(program)?;
         let file = PagedFile::new(pager, program, length)?;
-        // It cannot be passed on: see there.
-        let rights = Rights::READ | Rights::WRITE | Rights::MAP | Rights::CONTROL;
-        let object = self
-            .0
-            .give(file_cache::kept_file(file, true), rights, &self.0.share)?;
+        let object = paged_file::paged_file(file);
+        let object = self.0.give(object, Rights::CONTROL, &self.0.share)?;
         Ok(Reference::new(RawReference {
             process: ProcessId::KERNEL,
             object,

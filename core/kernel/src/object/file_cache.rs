@@ -15,20 +15,8 @@ use crate::process::{self, Process};
 
 struct Pages(Cache);
 
-/// A file whose pages are kept in the kernel, for its maker or for somebody else.
-struct Kept {
-    file: Arc<PagedFile>,
-    is_makers: bool,
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        // Only the maker's cannot be passed on: with it goes who could bring pages.
-        if self.is_makers {
-            self.file.abandon();
-        }
-    }
-}
+/// A file whose pages are kept in the kernel.
+struct Kept(Arc<PagedFile>);
 
 /// What can be mapped.
 pub(super) enum Mappable {
@@ -44,11 +32,10 @@ pub fn file_cache(cache: Cache) -> Arc<dyn Dispatch> {
     Arc::new(PagesDispatch(FileCacheDispatch(Pages(cache))))
 }
 
-/// The object for `file`; `is_makers` is whether it is the one of who made it.
+/// The object for `file`, as those see it who did not make it.
 #[must_use]
-pub fn kept_file(file: Arc<PagedFile>, is_makers: bool) -> Arc<dyn Dispatch> {
-    let kept = Kept { file, is_makers };
-    Arc::new(KeptDispatch(FileCacheDispatch(kept)))
+pub(super) fn kept_file(file: Arc<PagedFile>) -> Arc<dyn Dispatch> {
+    Arc::new(KeptDispatch(FileCacheDispatch(Kept(file))))
 }
 
 /// Lets `map_file` get at the pages behind a reference: it asks through the dispatch in the kernel's
@@ -70,7 +57,7 @@ impl Dispatch for KeptDispatch {
 
     fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
         if incoming.method == PAGES && incoming.caller.0 == ProcessId::KERNEL {
-            let place = Arc::as_ptr(&self.0.0.file).expose_provenance() as u64;
+            let place = Arc::as_ptr(&self.0.0.0).expose_provenance() as u64;
             return Ok(Reply {
                 words: [place, 0, IS_KEPT, 0],
                 output: 0,
@@ -149,7 +136,7 @@ pub(super) fn resolve(
 
 /// Gives `owner` a reference to `object`, which it pays for: it asked the caller for it, and could ask
 /// without end.
-fn hand_to(
+pub(super) fn hand_to(
     owner: ProcessId,
     object: Arc<dyn Dispatch>,
     rights: Rights,
@@ -177,39 +164,11 @@ impl FileCache for Pages {
         let part = self.0.range(offset, length).ok_or(Error::BadArgument)?;
         hand_to(owner, file_cache(part), Rights::READ | Rights::MAP)
     }
-
-    fn share(&self, _owner: ProcessId, _rights: u32) -> Result<Reference<dyn FileCache>, Error> {
-        Err(Error::Unsupported)
-    }
-
-    fn supply(&self, _offset: u64, _bytes: &[u8]) -> Result<(), Error> {
-        Err(Error::Unsupported)
-    }
-
-    fn fail(&self, _offset: u64) -> Result<(), Error> {
-        Err(Error::Unsupported)
-    }
-
-    fn read(&self, _offset: u64, _bytes: &mut [u8]) -> Result<usize, Error> {
-        Err(Error::Unsupported)
-    }
-
-    fn write(&self, _offset: u64, _bytes: &[u8]) -> Result<usize, Error> {
-        Err(Error::Unsupported)
-    }
-
-    fn set_length(&self, _length: u64) -> Result<(), Error> {
-        Err(Error::Unsupported)
-    }
-
-    fn users(&self) -> Result<u64, Error> {
-        Err(Error::Unsupported)
-    }
 }
 
 impl FileCache for Kept {
     fn length(&self) -> Result<u64, Error> {
-        Ok(self.file.length())
+        Ok(self.0.length())
     }
 
     fn share_range(
@@ -219,36 +178,5 @@ impl FileCache for Kept {
         _owner: ProcessId,
     ) -> Result<Reference<dyn FileCache>, Error> {
         Err(Error::Unsupported)
-    }
-
-    fn share(&self, owner: ProcessId, rights: u32) -> Result<Reference<dyn FileCache>, Error> {
-        const SHARED: Rights = Rights::READ.union(Rights::WRITE).union(Rights::MAP);
-        let rights = Rights::from_bits_retain(rights) & SHARED;
-        hand_to(owner, kept_file(Arc::clone(&self.file), false), rights)
-    }
-
-    fn supply(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.file.supply(offset, bytes)
-    }
-
-    fn fail(&self, offset: u64) -> Result<(), Error> {
-        self.file.fail(offset)
-    }
-
-    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
-        self.file.read(offset, bytes)
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8]) -> Result<usize, Error> {
-        self.file.write(offset, bytes)
-    }
-
-    fn set_length(&self, length: u64) -> Result<(), Error> {
-        self.file.set_length(length)
-    }
-
-    fn users(&self) -> Result<u64, Error> {
-        // But for this one.
-        Ok(Arc::strong_count(&self.file) as u64 - 1)
     }
 }

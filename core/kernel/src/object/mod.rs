@@ -9,6 +9,7 @@ mod console;
 mod file_cache;
 mod log;
 mod machine;
+mod paged_file;
 mod process;
 mod random;
 mod table;
