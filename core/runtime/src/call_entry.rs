@@ -1,7 +1,10 @@
 //! Where the kernel enters this process for a call that it serves.
 //!
 //! The kernel has checked the lengths and copied the bytes in; who calls is its word. Everything
-//! else comes from the caller. The stack is the call slot's own, with nothing on it.
+//! else comes from the caller. The stack is the call slot's own, with nothing on it. What is called comes
+//! first on it, for the kernel to say should this process die: see [`CALL_SLOT_NOTE`].
+//!
+//! [`CALL_SLOT_NOTE`]: kiln_object::layout::CALL_SLOT_NOTE
 
 use kiln_object::call::{CALL_WORDS, CallWord, RETURN_WORDS, ReturnWord};
 use kiln_object::{ObjectName, ProcessId};
@@ -16,6 +19,8 @@ macro_rules! return_by {
         #[unsafe(naked)]
         pub(crate) extern "sysv64" fn call_entry() -> ! {
             core::arch::naked_asm!(
+                "push rax",
+                "push rsi",
                 // The six words become an array on the stack, which stays aligned for the call.
                 "push r13",
                 "push r12",

@@ -39,7 +39,7 @@ fn post_mortems(log: &str) -> Result<(), String> {
         let start = log.find(what).ok_or(format!("{what}: not in {log}"))?;
         Ok::<&str, String>(log.get(start..).unwrap_or_default())
     };
-    let call = "  in a call of faulty, made at 0x";
+    let call = "  in a call of faulty: method ";
     for (death, parts) in [
         (
             "faulty_server: page fault reading 0x123456789000 (error 0x4): nothing is mapped there",
@@ -75,7 +75,7 @@ fn post_mortems(log: &str) -> Result<(), String> {
         ),
         (
             "faulty_second: page fault reading 0x123456789000",
-            &["  in a call of faulty_server, made at 0x", call],
+            &["  in a call of faulty_server: method 2 of object 0x", call],
         ),
     ] {
         let mut rest = after(death)?;

@@ -23,6 +23,8 @@ struct Image<'a> {
     /// Further tables.
     tables: &'a str,
     cpus: u32,
+    /// What the log has to have.
+    said: &'a str,
 }
 
 impl Image<'_> {
@@ -33,6 +35,7 @@ impl Image<'_> {
             load,
             tables,
             cpus,
+            said,
         } = self;
         let text = format!(
             "name = \"processors\"\npersonality = \"processors\"\n\
@@ -53,7 +56,10 @@ impl Image<'_> {
         ensure(
             seen.status == 1 && console.trim_end().ends_with(": ok"),
             || format!("status {}: {console}\n{}", seen.status, seen.messages),
-        )
+        )?;
+        ensure(seen.messages.contains(said), || {
+            format!("no {said:?} in {}", seen.messages)
+        })
     }
 }
 
@@ -94,6 +100,7 @@ pub fn add(tests: &mut Tests) {
                 load,
                 tables,
                 cpus: 1,
+                said: "",
             },
         )
     };
@@ -155,6 +162,7 @@ pub fn add(tests: &mut Tests) {
                 load: "cpu = 1, pinned = true, answer-limit = \"100ms\"",
                 tables: "",
                 cpus: 2,
+                said: "in a call of processors on processor 0: method 5 of object 0x",
             },
         ),
         (
@@ -165,6 +173,7 @@ pub fn add(tests: &mut Tests) {
                 load: "cpu = 1, pinned = true",
                 tables: "",
                 cpus: 2,
+                said: "",
             },
         ),
     ] {

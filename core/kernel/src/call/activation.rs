@@ -325,10 +325,16 @@ impl Activation {
         self.remote.take()
     }
 
+    /// The call for another processor that it serves.
+    #[must_use]
+    pub fn remote_call(&self) -> Option<&'static RemoteCall> {
+        self.remote.get()
+    }
+
     /// Whether it serves a call for another processor.
     #[must_use]
     pub fn serves_remotely(&self) -> bool {
-        self.remote.get().is_some()
+        self.remote_call().is_some()
     }
 
     /// What it was stopped with, if it is preempted.
@@ -552,6 +558,12 @@ impl Activation {
     pub fn call_site(&self, depth: usize) -> Option<(&'static Dispatcher, u64)> {
         let record = self.places.get(depth)?.record.get();
         Some((self.caller(depth)?, record.rip))
+    }
+
+    /// The bit of the callee's slot in the call of that depth, from 0.
+    #[must_use]
+    pub fn slot(&self, depth: usize) -> Option<u16> {
+        Some(self.places.get(depth)?.record.get().slot)
     }
 
     /// Says that the innermost caller is to be told that the time was over.

@@ -69,6 +69,12 @@ pub struct RemoteCall {
 unsafe impl Sync for RemoteCall {}
 
 impl RemoteCall {
+    /// Who calls, what he asks, and of which object; for whoever serves it.
+    pub fn question(&self) -> Option<(&'static Dispatcher, CallWord, u64)> {
+        let question = self.question.get()?;
+        Some((question.caller, question.word, question.object))
+    }
+
     fn tell(&self, dispatcher: &'static Dispatcher) {
         let dispatcher = core::ptr::from_ref(dispatcher).cast_mut();
         self.notify.store(dispatcher, Ordering::SeqCst);

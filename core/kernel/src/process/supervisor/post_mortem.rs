@@ -4,14 +4,17 @@
 //! survive a fault, and no more of it than the bounds here say. A line with an address in a component
 //! ends in ` in NAME`: whoever has the component's symbols can say which function that is.
 
+use core::fmt::{self, Display, Formatter};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_interface::kernel::Protection;
+use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, Operation};
 use kiln_object::dispatcher::{TrapFrame, fault_cause};
-use kiln_object::layout::{SYSTEM_END, SYSTEM_START};
+use kiln_object::layout::{CALL_SLOT_NOTE, SYSTEM_END, SYSTEM_START};
 
-use crate::call::current_dispatcher;
+use crate::call::activation::Activation;
 use crate::call::local::current_activation;
+use crate::call::{current_dispatcher, set_current};
 use crate::interrupt::InterruptFrame;
 use crate::memory::user_copy;
 use crate::process::Process;
@@ -110,19 +113,67 @@ fn running() -> Option<&'static Process> {
 fn context(process: &Process) {
     if let Some(activation) = current_activation() {
         for depth in (0..activation.depth()).rev() {
+            let called = Called(called(activation, depth));
             if let Some((caller, instruction)) = activation.call_site(depth) {
                 let name = caller.process().name();
                 crate::error!(
-                    "  in a call of {name}, made at {:#x} in {name}",
+                    "  in a call of {name}{called}, made at {:#x} in {name}",
                     instruction.wrapping_sub(1)
                 );
             }
         }
-        if activation.serves_remotely() {
-            crate::error!("  in a call from another processor");
+        let remote = activation.remote_call();
+        if let Some((caller, word, object)) = remote.and_then(|call| call.question()) {
+            crate::error!(
+                "  in a call of {} on processor {}{}",
+                caller.process().name(),
+                caller.cpu(),
+                Called(Some((word, object)))
+            );
         }
     }
     trace::print_last(process, MOST_EVENTS);
+}
+
+/// What is called in a call, and of which object; nothing if that is not known.
+struct Called(Option<(CallWord, u64)>);
+
+impl Display for Called {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((word, object)) if word.method() < FIRST_UNIVERSAL_METHOD => {
+                write!(
+                    formatter,
+                    ": method {} of object {object:#x}",
+                    word.method()
+                )
+            }
+            Some((word, object)) => write!(
+                formatter,
+                ": universal method {:#x} of object {object:#x}",
+                word.method()
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What whoever serves the call of that depth has noted of it.
+fn called(activation: &Activation, depth: usize) -> Option<(CallWord, u64)> {
+    let running = current_dispatcher()?;
+    let innermost = depth + 1 == activation.depth();
+    let server = if innermost {
+        running
+    } else {
+        activation.caller(depth + 1)?
+    };
+    let note = server.slot_address(activation.slot(depth)?) + CALL_SLOT_NOTE;
+    // Its memory stays at least until this processor leaves the kernel.
+    set_current(server);
+    let (object, word_in) = (word(note), word(note + 8));
+    set_current(running);
+    let noted = CallWord(word_in?);
+    (noted.tag() == Operation::Call as u16).then_some((noted, object?))
 }
 
 /// Prints the callers by the chain of frame pointers; false if there is none.
