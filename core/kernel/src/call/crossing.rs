@@ -108,8 +108,8 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
 fn wait_for(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error> {
     if target.call_up()? {
         schedule::wait_for_start(frame, target)
-    } else if target.entries.call() != 0 {
-        // It became ready just now.
+    } else if target.entries.call() != 0 || !target.is_running() {
+        // It became ready just now, or has ended meanwhile.
         again(frame);
         Ok(())
     } else {
@@ -122,8 +122,12 @@ fn wait_for(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error
 #[cold]
 fn wait_for_end(frame: &mut CallFrame, name: ProcessId) -> Result<(), Error> {
     let target = process::ending(name).ok_or(Error::ServerDied)?;
-    target.await_end();
-    schedule::wait_for_start(frame, target)
+    if target.await_end() {
+        schedule::wait_for_start(frame, target)
+    } else {
+        again(frame);
+        Ok(())
+    }
 }
 
 /// Lets the caller make its call once more.

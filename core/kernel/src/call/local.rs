@@ -92,10 +92,11 @@ pub fn set_current(dispatcher: &'static Dispatcher) {
 /// Leaves every process: the kernel's own tables are loaded.
 pub(crate) fn clear_current() {
     let cpu = PerCpu::here();
+    kernel_space::load(kernel_space::root());
+    // Only now: others may free tables that no processor says it has loaded.
     cpu.current.store(core::ptr::null_mut(), Ordering::Relaxed);
     cpu.dispatcher_page.set(core::ptr::null_mut());
     cpu.svc_entry.set(0);
-    kernel_space::load(kernel_space::root());
 }
 
 /// The user's FS base, which becomes zero: it is no business of whatever runs next.

@@ -6,6 +6,7 @@
 mod dispatcher;
 mod entries;
 mod initial;
+mod life;
 mod load;
 mod supervisor;
 
@@ -24,11 +25,17 @@ pub use entries::Entries;
 pub use initial::{console_owner, start};
 pub use supervisor::{ended, post_mortem, tell_of_death};
 
+/// What the lock-free parts are made of; models put the model checker's in their place.
+mod primitives {
+    pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+}
+
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;
 use crate::object::{Share, Table};
 use crate::processor::PerCpu;
 use crate::{schedule, time, trace};
+use life::{Life, Stage};
 
 /// Processes at a time.
 pub const PROCESSES: usize = 1024;
@@ -47,14 +54,6 @@ static LAST: [AtomicPtr<Process>; PROCESSES] =
 /// Incarnation that the next process in a place gets; place 0 is the kernel's.
 static INCARNATIONS: [AtomicU32; PROCESSES] = [const { AtomicU32::new(1) }; PROCESSES];
 
-const STARTING: u32 = 0;
-const READY: u32 = 1;
-const ENDED: u32 = 2;
-/// It is empty until somebody calls it.
-const ON_CALL: u32 = 3;
-/// Somebody called it, and it is not ready yet.
-const CALLED: u32 = 4;
-
 /// One process. It is never freed, only emptied, so that references to it stay valid; a server that
 /// is started again is the same process in its next incarnation.
 pub struct Process {
@@ -63,7 +62,7 @@ pub struct Process {
     name: String,
     program: bool,
     root: AtomicU64,
-    state: AtomicU32,
+    life: Life,
     space: Mutex<AddressSpace>,
     /// Made at the first use, never freed; null before.
     dispatchers: [AtomicPtr<Dispatcher>; CPUS],
@@ -71,8 +70,6 @@ pub struct Process {
     making: AtomicU64,
     /// CPUs on which it has an activation, as bits.
     started: AtomicU64,
-    /// CPUs on which somebody waited once until it was ready or its end settled, as bits.
-    callers: AtomicU64,
     /// The only CPU on which it runs, plus one; zero if it runs on any.
     only: AtomicU32,
     /// Its resource domain.
@@ -101,8 +98,6 @@ pub struct Process {
     startup: Once<Frame>,
     /// It is told when others end.
     watches: AtomicBool,
-    /// It has ended, and it is not settled yet what comes after it.
-    ending: AtomicBool,
 }
 
 /// Offsets in a [`Process`] for the straight line of a call.
@@ -144,12 +139,11 @@ impl Process {
             name,
             program,
             root: AtomicU64::new(space.root()),
-            state: AtomicU32::new(STARTING),
+            life: Life::new(),
             space: Mutex::new(space),
             dispatchers: [const { AtomicPtr::new(null_mut()) }; CPUS],
             making: AtomicU64::new(0),
             started: AtomicU64::new(0),
-            callers: AtomicU64::new(0),
             only: AtomicU32::new(0),
             domain: AtomicU8::new(schedule::domain::DEFAULT),
             call_limit: AtomicU64::new(0),
@@ -164,7 +158,6 @@ impl Process {
             share: Share::new(program),
             startup: Once::new(),
             watches: AtomicBool::new(false),
-            ending: AtomicBool::new(false),
         }));
         let pointer = core::ptr::from_ref(process).cast_mut();
         if let Some(last) = LAST.get(place) {
@@ -330,21 +323,16 @@ impl Process {
 
     /// Says that it takes calls; of one that has ended it changes nothing.
     pub fn mark_ready(&self) {
-        if self.state.load(Ordering::Relaxed) == READY {
+        if self.life.is(Stage::Ready) {
             return;
         }
         self.was_ready.store(true, Ordering::Relaxed);
-        let change = |from| {
-            self.state
-                .compare_exchange(from, READY, Ordering::SeqCst, Ordering::Relaxed)
-                .is_ok()
-        };
-        if change(STARTING) {
+        if self.life.advance(Stage::Starting, Stage::Ready) {
             return;
         }
-        if self.is_coming() {
+        if self.life.is(Stage::Called) {
             self.entries.admit();
-            if change(CALLED) {
+            if self.life.advance(Stage::Called, Stage::Ready) {
                 self.wake_callers();
             }
         }
@@ -352,37 +340,29 @@ impl Process {
 
     /// Leaves it empty until somebody calls it.
     fn put_on_call(&self) {
-        self.state.store(ON_CALL, Ordering::SeqCst);
+        self.life.advance(Stage::Starting, Stage::OnCall);
     }
 
-    /// Whether it was called and is not ready yet.
+    /// Whether it was called and is not ready yet, or it is not settled yet what comes after its end.
     #[must_use]
-    pub fn is_coming(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == CALLED
+    pub fn is_changing(&self) -> bool {
+        self.life.is_changing()
     }
 
-    /// Starts it if it waits for a call; false if there is nothing to wait for.
+    /// Starts it if it waits for a call; false if there is nothing to wait for, else the running CPU is
+    /// woken when there is not any more.
     ///
     /// # Errors
     /// Why it could not be started, which ends it.
     pub fn call_up(&'static self) -> Result<bool, Error> {
-        let change =
-            self.state
-                .compare_exchange(ON_CALL, CALLED, Ordering::SeqCst, Ordering::SeqCst);
-        if change.is_ok()
+        if self.life.advance(Stage::OnCall, Stage::Called)
             && let Err(error) = initial::start_again(self)
         {
             crate::error!("{} could not be started: {error}", self.name);
             schedule::end_later(self, 0);
             return Err(error);
         }
-        if !self.is_coming() {
-            return Ok(false);
-        }
-        self.callers
-            .fetch_or(1 << PerCpu::number(), Ordering::SeqCst);
-        // It may have become ready in between.
-        Ok(self.is_coming())
+        Ok(self.is_changing() && self.life.wait_on(PerCpu::number()))
     }
 
     /// Sets where the kernel enters it; calls only when it is ready, if somebody waits for that.
@@ -390,7 +370,7 @@ impl Process {
     /// # Errors
     /// As [`Entries::set`].
     pub fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
-        if self.is_coming() {
+        if self.life.is(Stage::Called) {
             self.entries.set_and_hold(call, reflected, trap)
         } else {
             self.entries.set(call, reflected, trap)
@@ -399,10 +379,9 @@ impl Process {
 
     /// Ends it: nobody finds it any more. False if it had ended before.
     pub fn mark_ended(&self, status: u32) -> bool {
-        if self.state.swap(ENDED, Ordering::SeqCst) == ENDED {
+        if !self.life.end() {
             return false;
         }
-        self.ending.store(true, Ordering::SeqCst);
         crate::event!(ProcessEnd, status, self.id().raw());
         for dispatcher in self.made_dispatchers() {
             dispatcher.account().set_ended();
@@ -417,44 +396,48 @@ impl Process {
     /// Whether it has ended, and whoever is to be told has to wait until what comes after is settled.
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::SeqCst)
+        self.life.is(Stage::Ending)
     }
 
-    /// Whether who calls it waits: until it is ready, or until it is settled what comes after it.
-    #[must_use]
-    pub fn is_awaited(&self) -> bool {
-        self.is_coming() || self.is_ending()
+    /// Has the running CPU woken when that is settled; false if it is.
+    pub fn await_end(&self) -> bool {
+        self.life.wait_on(PerCpu::number())
     }
 
-    /// Has the running CPU woken when that is settled.
-    pub fn await_end(&self) {
-        self.callers
-            .fetch_or(1 << PerCpu::number(), Ordering::SeqCst);
-    }
-
-    /// Has all look again who wait for something of it. They stay noted: one that waits until its end
-    /// is settled sleeps on if the next incarnation is ready before that, and the other way round.
+    /// Has all look again who wait for something of it.
     fn wake_callers(&self) {
-        schedule::wake(self.callers.load(Ordering::SeqCst));
+        schedule::wake(self.life.waiting());
     }
 
-    /// Says that it was started again, or is not.
-    pub fn settle_end(&self) {
-        self.ending.store(false, Ordering::SeqCst);
+    /// Says that nothing comes after its end.
+    fn stay_ended(&self) {
+        self.life.advance(Stage::Ending, Stage::Ended);
         self.wake_callers();
+    }
+
+    /// Says that its next incarnation waits for a call.
+    fn await_call(&self) {
+        self.life.advance(Stage::Ending, Stage::OnCall);
+        self.wake_callers();
+    }
+
+    /// Whether it has begun to run and not ended.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.life.is(Stage::Starting) || self.life.is(Stage::Ready)
     }
 
     /// Whether it has neither said that it takes calls nor ended.
     #[must_use]
     pub fn is_starting(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == STARTING
+        self.life.is(Stage::Starting)
     }
 
     /// Whether it has ended. What is begun in the kernel after the answer no may still be done: its
     /// memory stays until every CPU has left the kernel once.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == ENDED
+        self.life.has_ended()
     }
 
     /// Notes that it has an activation on `cpu`, which stays so.
@@ -562,7 +545,7 @@ impl Process {
     /// When it is to be ready (monotonic ns); `u64::MAX` if it is, or may be whenever it likes.
     #[must_use]
     pub fn start_deadline(&self) -> u64 {
-        if self.is_starting() || self.is_coming() {
+        if self.is_starting() || self.life.is(Stage::Called) {
             self.start_deadline.load(Ordering::Relaxed)
         } else {
             u64::MAX
@@ -629,7 +612,7 @@ impl Process {
     }
 
     /// Makes its next incarnation, which has empty memory and has not run. Its last one was
-    /// released.
+    /// released, and still is ending.
     fn renew(&'static self) -> Result<(), Error> {
         let place = self.id().index() as usize;
         let slot = TABLE.get(place).ok_or(Error::Exhausted)?;
@@ -648,21 +631,21 @@ impl Process {
         for dispatcher in self.made_dispatchers() {
             dispatcher.renew()?;
         }
-        self.put_on_call();
         slot.store(core::ptr::from_ref(self).cast_mut(), Ordering::SeqCst);
         crate::event!(ProcessStart, 0, id.raw());
         Ok(())
     }
 }
 
-/// The process of that identity that has ended, if it is not settled yet what comes after it.
+/// The process of that identity, or one after it in its place, that has ended, if it is not settled yet
+/// what comes after: the place may have its next identity before others know of it.
 #[cold]
 #[must_use]
 pub fn ending(id: ProcessId) -> Option<&'static Process> {
     let pointer = LAST.get(id.index() as usize)?.load(Ordering::Acquire);
     // SAFETY: as in `find`.
     let process = unsafe { pointer.as_ref() }?;
-    (process.id() == id && process.is_ending()).then_some(process)
+    process.is_ending().then_some(process)
 }
 
 /// The identity of the next process in `place`; a place whose numbers are used up gets none.

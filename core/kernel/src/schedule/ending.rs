@@ -19,7 +19,7 @@ use crate::call::native::clear;
 use crate::call::{current_dispatcher, set_current};
 use crate::power::{self, ExitStatus};
 use crate::process::{Dispatcher, Process, post_mortem};
-use crate::processor::PerCpu;
+use crate::processor::{self, PerCpu};
 use crate::time;
 
 /// The first of the processes that some processor has not let go of yet; they are linked.
@@ -50,6 +50,8 @@ pub fn end_current(what: &str, status: u32) -> ! {
 pub(super) fn end(process: &'static Process, status: u32) {
     announce_end(process, status);
     if let Some(here) = cpu::here() {
+        // Even if it is another processor that ends it, and has not come to ask this one yet.
+        leave_process(here, process);
         let_go(here);
     }
 }
@@ -58,7 +60,10 @@ pub(super) fn end(process: &'static Process, status: u32) {
 /// doing now.
 pub fn end_later(process: &'static Process, status: u32) {
     announce_end(process, status);
-    cpu::ask(PerCpu::number(), Request::End);
+    let own = PerCpu::number();
+    cpu::ask(own, Request::End);
+    // Others wait for this one, which may be going back to a program that computes.
+    processor::wake(own);
 }
 
 fn announce_end(process: &'static Process, status: u32) {
@@ -79,30 +84,36 @@ fn announce_end(process: &'static Process, status: u32) {
     }
 }
 
+/// Takes the running activation out of `process`, which has ended, if it is there.
+fn leave_process(here: Here, process: &'static Process) {
+    let Some(running) = current_dispatcher() else {
+        return;
+    };
+    if !core::ptr::eq(running.process(), process) {
+        return;
+    }
+    running.abandon_objects();
+    // The tables that are loaded go away.
+    clear_current();
+    if let Some(activation) = current_activation()
+        && matches!(activation.state(), State::Running)
+    {
+        here.queue().account(activation, time::monotonic_ns());
+        activation.strand(process);
+    }
+}
+
 /// Lets go of all processes that this processor has not let go of yet.
 pub(super) fn let_go(here: Here) {
     let own = 1 << PerCpu::number();
     while let Some(process) = first_awaiting(own) {
-        if let Some(running) = current_dispatcher()
-            && core::ptr::eq(running.process(), process)
-        {
-            running.abandon_objects();
-            // The tables that are loaded go away.
-            clear_current();
-            if let Some(activation) = current_activation()
-                && matches!(activation.state(), State::Running)
-            {
-                here.queue().account(activation, time::monotonic_ns());
-                activation.strand(process);
-            }
-        }
+        leave_process(here, process);
         here.queue().forget(process);
         remote::abandon(process);
         if process.awaited.fetch_and(!own, Ordering::SeqCst) == own {
             unlink(process);
             process.release();
             crate::process::ended(process);
-            process.settle_end();
         }
     }
 }

@@ -282,7 +282,7 @@ fn is_ready(activation: &Activation, now: u64) -> bool {
             deadline,
             ..
         } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
-        State::Calling { target, .. } => !target.is_awaited() || activation.give_up() <= now,
+        State::Calling { target, .. } => !target.is_changing() || activation.give_up() <= now,
         State::Faulted { .. } => activation.page_deadline() <= now,
         State::Running | State::Ended => false,
     }

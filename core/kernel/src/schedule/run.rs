@@ -247,7 +247,7 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             set_current(dispatcher);
             let call = activation.call();
             if activation.give_up() != u64::MAX
-                && target.is_awaited()
+                && target.is_changing()
                 && limit::end_overdue(activation, dispatcher, call.rip, call.rsp)
             {
                 return false;

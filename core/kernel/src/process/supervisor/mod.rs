@@ -11,7 +11,6 @@ pub mod post_mortem;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use kiln_object::Error;
 use kiln_object::dispatcher::soft_interrupt::DEATH;
 use kiln_object::startup::{KernelInformation, Startup};
 use spin::{Mutex, Once};
@@ -77,16 +76,40 @@ fn services() -> &'static [Service] {
     })
 }
 
-/// Takes notice that `process` has ended and was released: starts it again if its policy wants that.
+/// Takes notice that `process` has ended and was released: starts it again if its policy wants that, and
+/// lets those go on who wait to be told.
 pub fn ended(process: &'static Process) {
     let services = services();
+    if !admits(process, services) {
+        return process.stay_ended();
+    }
+    if let Err(error) = process.renew() {
+        crate::error!("{} could not be started again: {error}", process.name());
+        process.release();
+        return process.stay_ended();
+    }
+    // Before anybody is told that it died, so that he finds the new one.
+    for other in services {
+        if let Some(block) = block(other.process) {
+            block.replace_peer(process.id());
+        }
+    }
+    process.await_call();
+    // Whoever calls it before it is ready waits. If this fails, it has ended once more.
+    if process.call_up().is_ok() {
+        crate::error!("{} was started again", process.name());
+    }
+}
+
+/// Whether `process`, which has ended, is to be started again.
+fn admits(process: &Process, services: &[Service]) -> bool {
     let same = |service: &&Service| core::ptr::eq(service.process, process);
     let Some(service) = services.iter().find(same) else {
-        return;
+        return false;
     };
     let Policy::Always { limit, window_ns } = service.policy else {
         crate::error!("{} is not started again", process.name());
-        return;
+        return false;
     };
     let now = time::monotonic_ns();
     let mut history = service.history.lock();
@@ -96,7 +119,7 @@ pub fn ended(process: &'static Process) {
             process.name(),
             limit.saturating_add(1),
         );
-        return;
+        return false;
     }
     let admitted = history.admit(now, limit, window_ns);
     drop(history);
@@ -106,28 +129,8 @@ pub fn ended(process: &'static Process) {
             process.name(),
             window_ns / 1_000_000,
         );
-        return;
     }
-    match process.renew().and_then(|()| start(process, services)) {
-        Ok(()) => crate::error!("{} was started again", process.name()),
-        Err(error) => {
-            crate::error!("{} could not be started again: {error}", process.name());
-            process.mark_ended(0);
-            process.release();
-        }
-    }
-}
-
-fn start(process: &'static Process, services: &[Service]) -> Result<(), Error> {
-    let id = process.id();
-    // First, so that nobody finds the old one who is told that it died.
-    for other in services {
-        if let Some(block) = block(other.process) {
-            block.replace_peer(id);
-        }
-    }
-    // Whoever calls it before it is ready waits.
-    process.call_up().map(|_| ())
+    admitted
 }
 
 fn block(process: &Process) -> Option<&Startup> {
