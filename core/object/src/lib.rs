@@ -26,6 +26,7 @@ pub mod marshal;
 pub mod message_ring;
 pub mod near;
 pub mod plain;
+pub mod primitives;
 pub mod process_record;
 pub mod program;
 #[cfg(not(kiln_freestanding))]
@@ -35,11 +36,6 @@ pub mod trace;
 mod wire;
 
 pub use count::Processor;
-/// What the lock-free parts are made of; models put the model checker's in their place.
-mod primitives {
-    pub use core::sync::atomic::{AtomicU64, Ordering};
-}
-
 pub use error::Error;
 pub use hand::Handed;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};

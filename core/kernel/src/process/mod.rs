@@ -17,18 +17,13 @@ use core::mem::offset_of;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
+use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights, primitives};
 use spin::{Mutex, Once};
 
 pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
 pub use entries::Entries;
 pub use initial::{console_owner, start};
 pub use supervisor::{ended, post_mortem, tell_of_death};
-
-/// What the lock-free parts are made of; models put the model checker's in their place.
-mod primitives {
-    pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-}
 
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;

@@ -1,12 +1,13 @@
 //! What others see of a processor: its requests, its mailbox, which dispatcher it runs.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::mailbox::{Full, Mailbox};
 use super::page_wait::PageWait;
 use super::queue::Queue;
 use super::remote::RemoteCall;
+use super::tickets::Tickets;
 use super::{ending, flush, remote};
 use crate::call::activation::Activation;
 use crate::process::{CPUS, Dispatcher, Process};
@@ -45,9 +46,7 @@ const MESSAGES: usize = 64;
 pub struct Cpu {
     requests: AtomicU32,
     mailbox: Mailbox<Message, MESSAGES>,
-    /// Flushes that were asked for and those that are done, counted.
-    pub(super) flushes_wanted: AtomicU64,
-    pub(super) flushes_done: AtomicU64,
+    pub(super) flushes: Tickets,
     /// The word in the processor's own block that names its running dispatcher; null before it runs.
     running: AtomicPtr<AtomicPtr<u8>>,
     own: Own,
@@ -74,8 +73,7 @@ pub(super) fn create(number: u32) {
     let cpu = alloc::boxed::Box::new(Cpu {
         requests: AtomicU32::new(0),
         mailbox: Mailbox::new(),
-        flushes_wanted: AtomicU64::new(0),
-        flushes_done: AtomicU64::new(0),
+        flushes: Tickets::new(),
         running: AtomicPtr::new(core::ptr::null_mut()),
         own: Own {
             queue: Queue::new(),

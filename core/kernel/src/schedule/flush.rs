@@ -13,12 +13,12 @@ use crate::processor::PerCpu;
 
 /// Drops what the running processor has cached of user space, and says so.
 pub(super) fn flush_here(cpu: &Cpu) {
-    let wanted = cpu.flushes_wanted.load(Ordering::Acquire);
-    // SAFETY: reloading CR3 with itself changes nothing but the TLB.
-    unsafe {
-        core::arch::asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
-    }
-    cpu.flushes_done.store(wanted, Ordering::Release);
+    cpu.flushes.answer(|| {
+        // SAFETY: reloading CR3 with itself changes nothing but the TLB.
+        unsafe {
+            core::arch::asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
+        }
+    });
 }
 
 /// Answers other processors' requests to flush; for whoever waits in the kernel.
@@ -44,7 +44,7 @@ pub fn flush_others(process: &Process, cpus: u64) {
             continue;
         };
         if let Some(ticket) = tickets.get_mut(number as usize) {
-            *ticket = cpu.flushes_wanted.fetch_add(1, Ordering::AcqRel) + 1;
+            *ticket = cpu.flushes.take();
             waiting |= 1 << number;
             cpu::ask(number, Request::Flush);
         }
@@ -52,11 +52,8 @@ pub fn flush_others(process: &Process, cpus: u64) {
     while waiting != 0 {
         for number in bits(waiting) {
             let done =
-                cpu::cpu(number).map_or(u64::MAX, |cpu| cpu.flushes_done.load(Ordering::Acquire));
-            if tickets
-                .get(number as usize)
-                .is_none_or(|ticket| done >= *ticket)
-            {
+                |ticket: &u64| cpu::cpu(number).is_none_or(|cpu| cpu.flushes.is_done(*ticket));
+            if tickets.get(number as usize).is_none_or(done) {
                 waiting &= !(1 << number);
             }
         }

@@ -5,9 +5,10 @@
 //! receiver may find the next slot still empty although a later one is full: it comes back when
 //! that sender announces its message.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::primitives::{AtomicU64, Ordering, UnsafeCell};
 
 struct Slot<T> {
     turn: AtomicU64,
@@ -38,15 +39,13 @@ impl<T: Copy, const N: usize> Default for Mailbox<T, N> {
 impl<T: Copy, const N: usize> Mailbox<T, N> {
     /// An empty one.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         const { assert!(N.is_power_of_two()) };
         Self {
-            slots: [const {
-                Slot {
-                    turn: AtomicU64::new(0),
-                    content: UnsafeCell::new(MaybeUninit::uninit()),
-                }
-            }; N],
+            slots: core::array::from_fn(|_| Slot {
+                turn: AtomicU64::new(0),
+                content: UnsafeCell::new(MaybeUninit::uninit()),
+            }),
             tail: AtomicU64::new(0),
             head: Cell::new(0),
         }
@@ -77,7 +76,8 @@ impl<T: Copy, const N: usize> Mailbox<T, N> {
                     Ok(_) => {
                         // SAFETY: the place was claimed by this sender, and the receiver does not
                         // look before the turn says that it is full.
-                        unsafe { (*slot.content.get()).write(message) };
+                        slot.content
+                            .with_mut(|content| unsafe { (*content).write(message) });
                         slot.turn.store(empty + 1, Ordering::Release);
                         return Ok(());
                     }
@@ -102,60 +102,11 @@ impl<T: Copy, const N: usize> Mailbox<T, N> {
             return None;
         }
         // SAFETY: the sender has filled the slot and no other will before the next turn.
-        let message = unsafe { (*slot.content.get()).assume_init() };
+        let message = slot
+            .content
+            .with(|content| unsafe { (*content).assume_init() });
         slot.turn.store(empty + 2, Ordering::Release);
         self.head.set(number + 1);
         Some(message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_is_an_answer_and_order_is_kept() {
-        let mailbox = Mailbox::<u32, 4>::new();
-        // SAFETY: there is one thread.
-        let receive = || unsafe { mailbox.receive() };
-        for round in 0..5 {
-            assert_eq!(receive(), None);
-            for message in 0..4 {
-                assert_eq!(mailbox.send(round * 10 + message), Ok(()));
-            }
-            assert_eq!(mailbox.send(99), Err(Full));
-            for message in 0..4 {
-                assert_eq!(receive(), Some(round * 10 + message));
-            }
-        }
-    }
-
-    #[test]
-    fn many_senders_lose_nothing() {
-        const SENDERS: u64 = 4;
-        const EACH: u64 = 20_000;
-        let mailbox = Mailbox::<(u64, u64), 8>::new();
-        std::thread::scope(|scope| {
-            for sender in 0..SENDERS {
-                let mailbox = &mailbox;
-                scope.spawn(move || {
-                    for number in 0..EACH {
-                        while mailbox.send((sender, number)).is_err() {
-                            std::thread::yield_now();
-                        }
-                    }
-                });
-            }
-            let mut next = [0; SENDERS as usize];
-            while next.iter().sum::<u64>() < SENDERS * EACH {
-                // SAFETY: only this thread receives.
-                if let Some((sender, number)) = unsafe { mailbox.receive() } {
-                    assert_eq!(next[sender as usize], number);
-                    next[sender as usize] += 1;
-                } else {
-                    std::thread::yield_now();
-                }
-            }
-        });
     }
 }

@@ -16,6 +16,12 @@ mod queue;
 pub mod remote;
 mod run;
 mod start;
+mod tickets;
+
+#[cfg(test)]
+mod tests;
+
+use kiln_object::primitives;
 
 pub use cpu::{Request, ask, is_told, set_told, wake};
 pub use ending::{end_current, end_later, exit_current, give_back_to_nobody};

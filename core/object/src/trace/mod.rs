@@ -7,12 +7,7 @@
 pub mod directory;
 pub mod ring;
 
-use crate::ProcessId;
-
-/// What the ring is made of; the model checker puts its own in place of these.
-mod primitives {
-    pub use core::sync::atomic::{AtomicU64, Ordering, fence};
-}
+use crate::{ProcessId, primitives};
 
 bitflags::bitflags! {
     /// Events that are asked for together, by name.

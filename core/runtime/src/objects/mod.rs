@@ -6,7 +6,6 @@
 mod death;
 #[cfg(not(kiln_kernel))]
 mod messages;
-mod primitives;
 mod slot;
 mod table;
 
@@ -21,7 +20,7 @@ use kiln_object::call::{FIRST_UNIVERSAL_METHOD, universal};
 use kiln_object::startup::Startup;
 use kiln_object::{
     Caller, Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, Processor, RawReference,
-    Reference, Reply, Rights,
+    Reference, Reply, Rights, primitives,
 };
 
 use crate::{SpinMutex, dispatcher, startup};

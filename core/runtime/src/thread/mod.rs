@@ -21,7 +21,6 @@ mod object;
 mod once;
 mod park;
 mod preemption;
-mod primitives;
 #[cfg(kiln_freestanding)]
 mod quick;
 mod ring;
@@ -40,6 +39,8 @@ mod timers;
 mod tests;
 
 use core::sync::atomic::Ordering::Relaxed;
+
+use kiln_object::primitives;
 
 pub use alarm::{Alarm, call_at, cancel};
 pub use barrier::Barrier;

@@ -1,8 +1,9 @@
-//! What a place of the object table is made of; the model checker puts its own in place of these.
+//! What the lock-free parts are made of; a model puts the model checker's in place of these.
 
-pub use core::sync::atomic::AtomicU64;
+pub use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 /// A cell whose contents are reached through a pointer, for as long as a closure runs.
+#[derive(Debug)]
 pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
 impl<T> UnsafeCell<T> {
