@@ -268,7 +268,7 @@ mod tests {
         let layout = |size, align| Layout::from_size_align(size, align).unwrap();
         let one = first.cut(layout(3, 1)).unwrap();
         let two = first.cut(layout(40, 16)).unwrap();
-        assert!(first.owns(one) && first.owns(two) && two.addr() % 16 == 0);
+        assert!(first.owns(one) && first.owns(two) && two.addr().is_multiple_of(16));
         assert!(two.addr() - one.addr() >= 3);
         assert!(!first.resize(one, layout(3, 1), 4), "another is behind it");
         assert!(first.resize(two, layout(40, 16), 80));
