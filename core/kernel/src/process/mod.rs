@@ -7,7 +7,9 @@ mod dispatcher;
 mod entries;
 mod initial;
 mod life;
+mod limits;
 mod load;
+mod roster;
 mod supervisor;
 
 use alloc::boxed::Box;
@@ -23,31 +25,20 @@ use spin::{Mutex, Once};
 pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
 pub use entries::Entries;
 pub use initial::{console_owner, start};
+pub(crate) use roster::TABLE;
+pub use roster::{PROCESSES, ending, find, for_each};
 pub use supervisor::{ended, post_mortem, tell_of_death};
 
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::Frame;
 use crate::object::{Share, Table};
 use crate::processor::PerCpu;
-use crate::{schedule, time, trace};
+use crate::{schedule, trace};
 use life::{Life, Stage};
-
-/// Processes at a time.
-pub const PROCESSES: usize = 1024;
+use limits::Limits;
 
 /// CPUs that a process can have dispatchers on.
 pub const CPUS: usize = 64;
-
-/// The living processes by their place.
-pub(crate) static TABLE: [AtomicPtr<Process>; PROCESSES] =
-    [const { AtomicPtr::new(null_mut()) }; PROCESSES];
-
-/// The process that is in each place, or was last.
-static LAST: [AtomicPtr<Process>; PROCESSES] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; PROCESSES];
-
-/// Incarnation that the next process in a place gets; place 0 is the kernel's.
-static INCARNATIONS: [AtomicU32; PROCESSES] = [const { AtomicU32::new(1) }; PROCESSES];
 
 /// One process. It is never freed, only emptied, so that references to it stay valid; a server that
 /// is started again is the same process in its next incarnation.
@@ -69,14 +60,7 @@ pub struct Process {
     only: AtomicU32,
     /// Its resource domain.
     domain: AtomicU8,
-    /// Processor time that one call that it serves may take, in ns; zero for any.
-    call_limit: AtomicU64,
-    /// Real time that a call that it serves may wait, in ns; zero for any.
-    answer_limit: AtomicU64,
-    /// Real time within which it is to be ready, in ns; zero for any.
-    start_limit: AtomicU64,
-    /// When it is to be ready (monotonic ns); `u64::MAX` for whenever it likes.
-    start_deadline: AtomicU64,
+    limits: Limits,
     /// This incarnation has been ready.
     was_ready: AtomicBool,
     /// CPUs that have not let go of it since it ended, as bits.
@@ -119,15 +103,7 @@ impl Process {
     /// # Errors
     /// `Exhausted` without a place or memory.
     pub fn create(name: String, program: bool) -> Result<&'static Process, Error> {
-        let place = (1..PROCESSES)
-            .find(|place| {
-                TABLE
-                    .get(*place)
-                    .is_some_and(|slot| slot.load(Ordering::Acquire).is_null())
-            })
-            .ok_or(Error::Exhausted)?;
-        let slot = TABLE.get(place).ok_or(Error::Exhausted)?;
-        let id = next_incarnation(place)?;
+        let id = roster::next_incarnation(roster::free_place()?)?;
         let space = AddressSpace::new(program)?;
         let process: &'static Process = Box::leak(Box::new(Process {
             id: AtomicU64::new(id.raw()),
@@ -141,10 +117,7 @@ impl Process {
             started: AtomicU64::new(0),
             only: AtomicU32::new(0),
             domain: AtomicU8::new(schedule::domain::DEFAULT),
-            call_limit: AtomicU64::new(0),
-            answer_limit: AtomicU64::new(0),
-            start_limit: AtomicU64::new(0),
-            start_deadline: AtomicU64::new(u64::MAX),
+            limits: Limits::default(),
             was_ready: AtomicBool::new(false),
             awaited: AtomicU64::new(0),
             next_ending: AtomicPtr::new(core::ptr::null_mut()),
@@ -154,11 +127,7 @@ impl Process {
             startup: Once::new(),
             watches: AtomicBool::new(false),
         }));
-        let pointer = core::ptr::from_ref(process).cast_mut();
-        if let Some(last) = LAST.get(place) {
-            last.store(pointer, Ordering::Release);
-        }
-        slot.store(pointer, Ordering::Release);
+        roster::enter(process);
         trace::enter_process(id, process.name());
         crate::event!(ProcessStart, 0, id.raw());
         Ok(process)
@@ -382,9 +351,7 @@ impl Process {
             dispatcher.account().set_ended();
         }
         crate::info!("{} ended with status {status}", self.name);
-        if let Some(slot) = TABLE.get(self.id().index() as usize) {
-            slot.store(core::ptr::null_mut(), Ordering::SeqCst);
-        }
+        roster::leave(self);
         true
     }
 
@@ -486,67 +453,6 @@ impl Process {
         self.domain.store(number, Ordering::Relaxed);
     }
 
-    /// Processor time that one call that it serves may take, in ns; zero for any.
-    #[must_use]
-    pub fn call_limit(&self) -> u64 {
-        self.call_limit.load(Ordering::Relaxed)
-    }
-
-    /// Limits the processor time of one call that it serves, in ns; zero takes the limit back. A call
-    /// that takes longer is answered with `TimedOut`, and the process is ended.
-    pub fn set_call_limit(&self, limit: u64) {
-        self.call_limit.store(limit, Ordering::Relaxed);
-        if limit != 0 {
-            schedule::watch_time(limit);
-        }
-    }
-
-    /// Real time that a call that it serves may wait, in ns; zero for any.
-    #[must_use]
-    pub fn answer_limit(&self) -> u64 {
-        self.answer_limit.load(Ordering::Relaxed)
-    }
-
-    /// Limits how long it may wait in one call, in ns of real time from the first wait on; zero takes the
-    /// limit back. A call in which it waits longer is answered with `TimedOut`, and the process is ended.
-    pub fn set_answer_limit(&self, limit: u64) {
-        self.answer_limit.store(limit, Ordering::Relaxed);
-    }
-
-    /// Real time within which it is to be ready, in ns; zero for any.
-    #[must_use]
-    pub fn start_limit(&self) -> u64 {
-        self.start_limit.load(Ordering::Relaxed)
-    }
-
-    /// Limits how long it may take until it is ready, in ns of real time; zero takes the limit back. One
-    /// that takes longer is ended.
-    pub fn set_start_limit(&self, limit: u64) {
-        self.start_limit.store(limit, Ordering::Relaxed);
-        if limit != 0 {
-            schedule::watch_time(limit);
-        }
-    }
-
-    /// Counts that time from now on.
-    fn begin_start(&self) {
-        let deadline = match self.start_limit() {
-            0 => u64::MAX,
-            limit => time::monotonic_ns().saturating_add(limit),
-        };
-        self.start_deadline.store(deadline, Ordering::Relaxed);
-    }
-
-    /// When it is to be ready (monotonic ns); `u64::MAX` if it is, or may be whenever it likes.
-    #[must_use]
-    pub fn start_deadline(&self) -> u64 {
-        if self.is_starting() || self.life.is(Stage::Called) {
-            self.start_deadline.load(Ordering::Relaxed)
-        } else {
-            u64::MAX
-        }
-    }
-
     /// Whether this incarnation of it has been ready.
     fn was_ready(&self) -> bool {
         self.was_ready.load(Ordering::Relaxed)
@@ -609,9 +515,7 @@ impl Process {
     /// Makes its next incarnation, which has empty memory and has not run. Its last one was
     /// released, and still is ending.
     fn renew(&'static self) -> Result<(), Error> {
-        let place = self.id().index() as usize;
-        let slot = TABLE.get(place).ok_or(Error::Exhausted)?;
-        let id = next_incarnation(place)?;
+        let id = roster::next_incarnation(self.id().index() as usize)?;
         let space = AddressSpace::new(self.program)?;
         {
             let mut place = self.space.lock();
@@ -626,51 +530,8 @@ impl Process {
         for dispatcher in self.made_dispatchers() {
             dispatcher.renew()?;
         }
-        slot.store(core::ptr::from_ref(self).cast_mut(), Ordering::SeqCst);
+        roster::enter(self);
         crate::event!(ProcessStart, 0, id.raw());
         Ok(())
     }
-}
-
-/// The process of that identity, or one after it in its place, that has ended, if it is not settled yet
-/// what comes after: the place may have its next identity before others know of it.
-#[cold]
-#[must_use]
-pub fn ending(id: ProcessId) -> Option<&'static Process> {
-    let pointer = LAST.get(id.index() as usize)?.load(Ordering::Acquire);
-    // SAFETY: as in `find`.
-    let process = unsafe { pointer.as_ref() }?;
-    process.is_ending().then_some(process)
-}
-
-/// The identity of the next process in `place`; a place whose numbers are used up gets none.
-fn next_incarnation(place: usize) -> Result<ProcessId, Error> {
-    let incarnation = INCARNATIONS
-        .get(place)
-        .ok_or(Error::Exhausted)?
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| {
-            number.checked_add(1)
-        })
-        .map_err(|_| Error::Exhausted)?;
-    Ok(ProcessId::new(place as u32, incarnation))
-}
-
-/// Does something with every process that lives, or has ended and may still run for a moment.
-pub fn for_each(mut each: impl FnMut(&'static Process)) {
-    for slot in &LAST {
-        // SAFETY: as in `find`.
-        if let Some(process) = unsafe { slot.load(Ordering::Acquire).as_ref() } {
-            each(process);
-        }
-    }
-}
-
-/// The living process of that identity.
-#[inline(always)]
-#[must_use]
-pub fn find(id: ProcessId) -> Option<&'static Process> {
-    let pointer = TABLE.get(id.index() as usize)?.load(Ordering::Acquire);
-    // SAFETY: the table holds pointers of leaked boxes only, which are never freed.
-    let process = unsafe { pointer.as_ref() }?;
-    (process.id() == id).then_some(process)
 }
