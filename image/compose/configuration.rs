@@ -64,6 +64,8 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
             program: false,
             on_call,
             in_kernel: home.home == Home::Kernel,
+            placed: false,
+            limited: manifest.home_policy(&home).has_limits(),
         });
     }
     for copy in manifest.personality.copies {
@@ -72,6 +74,7 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
             processes.push(Process {
                 name: copy.name.to_owned(),
                 hosted: vec![copy.name.to_owned()],
+                limited: Policy::of_copy(copy).has_limits(),
                 ..Process::default()
             });
         }
@@ -89,6 +92,12 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
         let words = format!("{}\0{}\0{}", domain.class, domain.share, domain.limit);
         record(key::DOMAIN, words.as_bytes());
     }
+    processes.push(Process {
+        name: personality.to_owned(),
+        program: true,
+        ..Process::default()
+    });
+    let mut placed = Vec::new();
     for placement in &manifest.placements {
         let process = placement.server.map_or(personality.to_owned(), |server| {
             let homes = homes(&manifest.servers, manifest.root.writable);
@@ -110,12 +119,11 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
                 format!("{process}\0{}", number + 1).as_bytes(),
             );
         }
+        placed.push(process);
     }
-    processes.push(Process {
-        name: personality.to_owned(),
-        program: true,
-        ..Process::default()
-    });
+    for process in &mut processes {
+        process.placed = placed.contains(&process.name);
+    }
     for (server, _) in &manifest.servers {
         grant(server.name, personality, server.granted);
     }

@@ -1,7 +1,7 @@
 //! The records of the image's processes: who is whose client, by places instead of names.
 
 use kiln_object::process_record::{
-    Client, Head, KERNEL, Name, ON_CALL, PROGRAM, ROOT, Server, padded,
+    Client, Head, KERNEL, LIMITED, Name, ON_CALL, PLACED, PROGRAM, ROOT, Server, padded,
 };
 use zerocopy::IntoBytes;
 
@@ -21,6 +21,10 @@ pub struct Process {
     pub on_call: bool,
     /// It lives in the kernel.
     pub in_kernel: bool,
+    /// Other records say where it runs.
+    pub placed: bool,
+    /// Other records say how long it may take.
+    pub limited: bool,
 }
 
 /// That a client, a process or a server, may bind to a server.
@@ -88,6 +92,8 @@ pub fn records(processes: &[Process], grants: &[Grant]) -> Vec<Vec<u8>> {
             (process.on_call, ON_CALL),
             (process.hosted.iter().any(|name| name == ROOT_SERVER), ROOT),
             (process.in_kernel, KERNEL),
+            (process.placed, PLACED),
+            (process.limited, LIMITED),
         ];
         let flags = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag);
         let head = Head {

@@ -21,6 +21,18 @@ pub struct Policy {
     pub start_limit_ms: Option<u64>,
 }
 
+impl Policy {
+    /// Whether it limits how long the server may take for anything.
+    pub fn has_limits(&self) -> bool {
+        let limits = [
+            self.call_limit_ms,
+            self.answer_limit_ms,
+            self.start_limit_ms,
+        ];
+        limits.iter().any(Option::is_some)
+    }
+}
+
 /// How often a server is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartLimit {

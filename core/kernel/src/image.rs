@@ -37,11 +37,11 @@ pub fn bytes() -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(start as *const u8, length() as usize) }
 }
 
-/// The image's table; `None` if it is damaged.
+/// The image's table; `None` if its head is damaged.
 #[must_use]
 pub fn table() -> Option<ImageTable<'static>> {
     let location = location()?;
     let start = usize::try_from(location.table_offset).ok()?;
     let end = start.checked_add(usize::try_from(location.table_bytes).ok()?)?;
-    ImageTable::parse(bytes().get(start..end)?).ok()
+    ImageTable::open(bytes().get(start..end)?).ok()
 }

@@ -29,6 +29,11 @@ pub const ROOT: u32 = 4;
 /// It lives in the kernel, and no component is for it.
 pub const KERNEL: u32 = 8;
 
+/// Other records say on which CPU or in which resource domain it runs.
+pub const PLACED: u32 = 16;
+/// Other records limit the time that it may take.
+pub const LIMITED: u32 = 32;
+
 /// How a record begins.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use zerocopy::FromZeros;
+
 use crate::{ObjectName, ProcessId, RawReference};
 
 /// First word of a [`Startup`] block.
@@ -32,7 +34,7 @@ pub enum InitialObject {
 /// Who has a place in a process's startup block, as of now.
 ///
 /// When a server is started again, the kernel puts the new incarnation here while the process runs.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, FromZeros)]
 #[repr(transparent)]
 pub struct Peer(AtomicU64);
 
@@ -56,7 +58,7 @@ impl Peer {
 }
 
 /// A server that this process may bind to.
-#[derive(Debug)]
+#[derive(Debug, FromZeros)]
 #[repr(C)]
 pub struct ServerEntry {
     /// The name in the manifest, zero-padded.
@@ -68,7 +70,7 @@ pub struct ServerEntry {
 }
 
 /// A process that may bind to a server in this one.
-#[derive(Debug)]
+#[derive(Debug, FromZeros)]
 #[repr(C)]
 pub struct ClientEntry {
     /// The client.
@@ -81,7 +83,7 @@ pub struct ClientEntry {
 
 /// The read-only block at [`STARTUP_BASE`](crate::layout::STARTUP_BASE), a page at most. The kernel
 /// changes the peers in it, nothing else, as long as the process lives.
-#[derive(Debug)]
+#[derive(Debug, FromZeros)]
 #[repr(C)]
 pub struct Startup {
     /// [`STARTUP_MAGIC`].
@@ -142,6 +144,13 @@ impl Startup {
             }; 16],
             command_line: [0; 512],
         }
+    }
+
+    /// Makes it one that tells nothing and names nobody.
+    pub fn clear(&mut self) {
+        self.zero();
+        self.magic = STARTUP_MAGIC;
+        self.cpus = 1;
     }
 
     /// The reference to an initial kernel object; `NONE` where the process was not given it.

@@ -200,6 +200,24 @@ impl<'a> ImageTable<'a> {
     /// # Errors
     /// The first fault found; nothing of a faulty table can be used.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TableError> {
+        let table = Self::open(bytes)?;
+        for record in table.segments.chunks_exact(SEGMENT_BYTES) {
+            SegmentRecord::read(record)
+                .ok_or(TableError::Truncated)??
+                .check(table.image_bytes)?;
+        }
+        for index in 0..table.len() {
+            table.read_component(index)?;
+        }
+        Ok(table)
+    }
+
+    /// As [`ImageTable::parse`] for a reader that is part of the image, and as good as its table: where
+    /// segments lie is not checked, and what is wrong with a component is found when it is asked for.
+    ///
+    /// # Errors
+    /// What is wrong with the head.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, TableError> {
         if !bytes.starts_with(&TABLE_MAGIC) {
             return Err(TableError::Magic);
         }
@@ -216,21 +234,12 @@ impl<'a> ImageTable<'a> {
             offset = offset.checked_add(length)?;
             Some(taken)
         };
-        let table = Self {
+        Ok(Self {
             components: part(word(12)?, COMPONENT_BYTES).ok_or(TableError::Truncated)?,
             segments: part(word(16)?, SEGMENT_BYTES).ok_or(TableError::Truncated)?,
             names: part(word(20)?, 1).ok_or(TableError::Truncated)?,
             image_bytes,
-        };
-        for record in table.segments.chunks_exact(SEGMENT_BYTES) {
-            SegmentRecord::read(record)
-                .ok_or(TableError::Truncated)??
-                .check(image_bytes)?;
-        }
-        for index in 0..table.len() {
-            table.read_component(index)?;
-        }
-        Ok(table)
+        })
     }
 
     /// Number of components.
@@ -269,6 +278,7 @@ impl<'a> ImageTable<'a> {
         self.components().find(|component| component.name == name)
     }
 
+    #[inline(never)]
     fn read_component(&self, index: usize) -> Result<Component<'a>, TableError> {
         let start = index
             .checked_mul(COMPONENT_BYTES)

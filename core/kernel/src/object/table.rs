@@ -130,6 +130,31 @@ impl Chunk {
         .with_generation(generation)
     }
 
+    /// As [`Chunk::new`] with no slot used, made where it stays.
+    fn boxed(generation: u32) -> Box<Self> {
+        let mut chunk = Box::<Self>::new_uninit();
+        let place = chunk.as_mut_ptr();
+        for number in 0..CHUNK_SLOTS {
+            // SAFETY: the slot is one of the chunk's, whose memory is there.
+            unsafe {
+                (&raw mut (*place).slots)
+                    .cast::<Slot>()
+                    .add(number)
+                    .write(Slot {
+                        live: AtomicU64::new(NOTHING),
+                        rights: AtomicU32::new(0),
+                        generation: Cell::new(generation),
+                        held: UnsafeCell::new(None),
+                    });
+            }
+        }
+        // SAFETY: as above; with this, all of the chunk is written.
+        unsafe {
+            (&raw mut (*place).used).write(Cell::new(0));
+            chunk.assume_init()
+        }
+    }
+
     const fn with_generation(self, generation: u32) -> Self {
         let mut place = 0;
         while place < CHUNK_SLOTS {
@@ -314,7 +339,7 @@ impl Table {
             let made = Box::new([const { AtomicPtr::new(no_chunk()) }; GROUP_CHUNKS]);
             group.store(Box::into_raw(made), Ordering::Release);
         }
-        let chunk = Box::into_raw(Box::new(Chunk::new(changes.generation, 0)));
+        let chunk = Box::into_raw(Chunk::boxed(changes.generation));
         // SAFETY: it is not the one for all, since one was just made.
         let group = unsafe { &*group.load(Ordering::Relaxed) };
         group[number % GROUP_CHUNKS].store(chunk, Ordering::Release);

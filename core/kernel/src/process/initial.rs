@@ -8,11 +8,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kiln_image_format::{Component, ImageTable, Kind};
+use kiln_image_format::{Component, ImageTable, Kind, Segments};
 use kiln_object::configuration::{Configuration, key};
 use kiln_object::home::Given;
 use kiln_object::layout::{MAIN_STACK_TOP, ROOT_BASE};
-use kiln_object::process_record::{KERNEL, ON_CALL, PROGRAM, ProcessRecord, ROOT};
+use kiln_object::process_record::{KERNEL, LIMITED, ON_CALL, PLACED, PROGRAM, ProcessRecord, ROOT};
 use kiln_object::startup::{
     ClientEntry, InitialObject, KernelInformation, Peer, ServerEntry, Startup,
 };
@@ -49,6 +49,7 @@ struct Image {
     records_bytes: &'static [u8],
     root: Cache,
     root_bytes: &'static [u8],
+    program: Option<Segments<'static>>,
     information: Frame,
     time: &'static KernelInformation,
     command_line: &'static [u8],
@@ -100,13 +101,22 @@ fn prepare() -> Result<(), Problem> {
     let physical = boot.image_start();
     let bytes = crate::image::bytes();
     let table = crate::image::table().ok_or(Problem::NoTable)?;
-    let blob = |kind| {
-        let segment = table.first(kind)?.segments.next()?;
+    let blob = |component: &Component<'_>| {
+        let segment = { component.segments }.next()?;
         let cache = Cache::new(physical + segment.image_offset, segment.file_bytes);
         Some((cache, segment.bytes(bytes)?))
     };
-    let (configuration, records) = blob(Kind::Config).ok_or(Problem::NoConfiguration)?;
-    let (root, root_bytes) = blob(Kind::Root).unwrap_or((Cache::new(physical, 0), &[]));
+    let (mut configuration, mut root, mut program) = (None, None, None);
+    for component in table.components() {
+        match component.kind {
+            Kind::Config => configuration = blob(&component),
+            Kind::Root => root = blob(&component),
+            Kind::Program => program = Some(component.segments),
+            _ => {}
+        }
+    }
+    let (configuration, records) = configuration.ok_or(Problem::NoConfiguration)?;
+    let (root, root_bytes) = root.unwrap_or((Cache::new(physical, 0), &[]));
     let (information, time) = information_page().ok_or(Problem::NoMemory)?;
     let image = Image {
         table,
@@ -116,6 +126,7 @@ fn prepare() -> Result<(), Problem> {
         records_bytes: records,
         root,
         root_bytes,
+        program,
         information,
         time,
         command_line: boot.command_line(),
@@ -132,9 +143,8 @@ fn prepare() -> Result<(), Problem> {
             .furnish(home, homes)
             .and_then(|()| match &home.component {
                 Some(component) => {
-                    image.limit(process);
+                    let cpu = image.rule(home);
                     process.begin_start();
-                    let cpu = image.first_cpu(process);
                     schedule::start_activation(process, cpu, entry(component))
                 }
                 None => Ok(()),
@@ -165,9 +175,9 @@ pub(super) fn start_again(process: &'static Process) -> Result<(), Error> {
     let home = homes.iter().find(same).ok_or(Error::NotFound)?;
     let component = home.component.as_ref().ok_or(Error::NotFound)?;
     image.furnish(home, homes)?;
-    image.limit(process);
+    let cpu = image.rule(home);
     process.begin_start();
-    schedule::start_activation_first(process, image.first_cpu(process), entry(component))
+    schedule::start_activation_first(process, cpu, entry(component))
 }
 
 /// Makes the page that tells all processes the time.
@@ -191,7 +201,6 @@ fn information_page() -> Option<(Frame, &'static KernelInformation)> {
 
 impl Image {
     fn create_all(&self) -> Result<Vec<Home>, Problem> {
-        self.define_domains();
         let mut homes = Vec::new();
         for value in self.records.values(key::PROCESS) {
             let record = ProcessRecord::parse(value).ok_or(Problem::NoConfiguration)?;
@@ -211,6 +220,9 @@ impl Image {
                 record,
             });
         }
+        if homes.iter().any(|home| home.record.is(PLACED)) {
+            self.define_domains();
+        }
         if homes.iter().any(|home| home.record.is(PROGRAM)) {
             Ok(homes)
         } else {
@@ -219,8 +231,9 @@ impl Image {
     }
 
     fn furnish(&self, home: &Home, all: &[Home]) -> Result<(), Error> {
-        let mut startup = self.startup(home, all);
-        self.give_to_all(&mut startup, home)?;
+        let startup = load::blank_startup(home.process)?;
+        self.fill(startup, home, all);
+        self.give_to_all(startup, home)?;
         match &home.component {
             Some(component) => self.furnish_process(home, component, startup),
             None => self.start_in_kernel(home, startup),
@@ -228,14 +241,14 @@ impl Image {
     }
 
     /// Starts the servers that live in the kernel.
-    fn start_in_kernel(&self, home: &Home, startup: Startup) -> Result<(), Error> {
+    fn start_in_kernel(&self, home: &Home, startup: &'static Startup) -> Result<(), Error> {
         let root = if home.serves_root() {
             self.root_bytes
         } else {
             &[]
         };
         let given = Given {
-            startup: load::startup(home.process, startup)?,
+            startup: load::show_startup(home.process, startup)?,
             configuration: self.records_bytes,
             information: self.time,
             root,
@@ -254,15 +267,12 @@ impl Image {
         &self,
         home: &Home,
         component: &Component<'_>,
-        mut startup: Startup,
+        startup: &'static mut Startup,
     ) -> Result<(), Error> {
         let process = home.process;
         // The program lies in the personality's process.
         let program = self
-            .table
-            .first(Kind::Program)
-            .map(|program| program.segments);
-        let program = program
+            .program
             .into_iter()
             .flatten()
             .take_while(|_| process.is_program());
@@ -273,39 +283,28 @@ impl Image {
             load::show(process, ROOT_BASE, self.root)?;
         }
         give(
-            &mut startup,
+            startup,
             process,
             InitialObject::AddressSpace,
             object::address_space(process),
         )?;
         give(
-            &mut startup,
+            startup,
             process,
             InitialObject::Process,
             object::process(process),
         )?;
         if process.is_program() {
-            give(
-                &mut startup,
-                process,
-                InitialObject::Console,
-                object::console(),
-            )?;
-            give(
-                &mut startup,
-                process,
-                InitialObject::Machine,
-                object::machine(),
-            )?;
-            give(&mut startup, process, InitialObject::Clock, object::clock())?;
+            give(startup, process, InitialObject::Console, object::console())?;
+            give(startup, process, InitialObject::Machine, object::machine())?;
+            give(startup, process, InitialObject::Clock, object::clock())?;
             CONSOLE_OWNER.store(process.id().raw(), Ordering::Release);
         }
-        load::startup(process, startup).map(|_| ())
+        load::show_startup(process, startup).map(|_| ())
     }
 
-    /// The start-up block of a home, without objects.
-    fn startup(&self, home: &Home, all: &[Home]) -> Startup {
-        let mut startup = Startup::new();
+    /// Fills in the start-up block of a home, but for objects.
+    fn fill(&self, startup: &mut Startup, home: &Home, all: &[Home]) {
         startup.process = home.process.id();
         startup.cpus = crate::firmware::machine().processors().len().max(1) as u64;
         startup.configuration_bytes = self.configuration.length();
@@ -323,8 +322,7 @@ impl Image {
         if home.serves_root() {
             startup.root_bytes = self.root.length();
         }
-        self.grant(&mut startup, home, all);
-        startup
+        self.grant(startup, home, all);
     }
 
     /// Gives the objects that every home has, in the kernel or not.
@@ -349,22 +347,31 @@ impl Image {
         })
     }
 
-    /// Puts the process into its domain, and limits the time that it takes for what others wait for.
-    fn limit(&self, process: &Process) {
+    /// Puts the process where the image says: into its domain, and on a CPU, which is answered; and
+    /// limits the time that it takes for what others wait for.
+    fn rule(&self, home: &Home) -> u32 {
+        let process = home.process;
+        if home.record.is(LIMITED) {
+            let limit = |key| u64::from(self.number_of(key, process).unwrap_or(0)) * 1_000_000;
+            process.set_call_limit(limit(key::CALL_LIMIT));
+            process.set_answer_limit(limit(key::ANSWER_LIMIT));
+            process.set_start_limit(limit(key::START_LIMIT));
+        }
+        if !home.record.is(PLACED) {
+            return 0;
+        }
+        let cpu = self.first_cpu(process);
         let name = process.name().as_bytes();
         if self
             .records
             .values(key::PINNED)
             .any(|pinned| pinned == name)
         {
-            process.pin(self.first_cpu(process));
+            process.pin(cpu);
         }
         let domain = self.number_of(key::IN_DOMAIN, process).unwrap_or(0);
         process.set_domain(u8::try_from(domain).unwrap_or(domain::DEFAULT));
-        let limit = |key| u64::from(self.number_of(key, process).unwrap_or(0)) * 1_000_000;
-        process.set_call_limit(limit(key::CALL_LIMIT));
-        process.set_answer_limit(limit(key::ANSWER_LIMIT));
-        process.set_start_limit(limit(key::START_LIMIT));
+        cpu
     }
 
     /// Tells the scheduler of the image's resource domains.

@@ -115,19 +115,31 @@ pub fn configuration(process: &Process, cache: Cache) -> Result<(), Error> {
     show(process, CONFIGURATION_BASE, cache)
 }
 
-/// Puts the start-up block in place: in the process's page for it, which all its incarnations have, and
-/// where the kernel sees it.
+/// The process's start-up block, cleared: in its page for it, which all its incarnations have.
 ///
 /// # Errors
 /// `Exhausted` without memory.
-pub fn startup(process: &Process, startup: Startup) -> Result<&'static Startup, Error> {
+pub fn blank_startup(process: &Process) -> Result<&'static mut Startup, Error> {
     let make = || frames::allocate_zeroed().ok_or(Error::Exhausted);
     let frame = *process.startup.try_call_once(make)?;
-    // SAFETY: the frame is the process's for good and a block fits a page. The process does not run,
-    // and the kernel changes blocks at the start and in the supervisor only, one at a time.
-    unsafe { frame.pointer().cast::<Startup>().write(startup) };
-    process.change(|space| space.pin(STARTUP_BASE, frame, Protection::READ))?;
-    // SAFETY: the block was just written, and what changes in it later is atomic, unless the process
-    // is started again, which none with servers in the kernel is.
-    Ok(unsafe { &*frame.pointer().cast::<Startup>() })
+    // SAFETY: the frame is the process's for good, a block fits a page, and zeroes are one. The process
+    // does not run, and the kernel changes blocks at the start and in the supervisor only, one at a
+    // time.
+    let startup = unsafe { &mut *frame.pointer().cast::<Startup>() };
+    startup.clear();
+    Ok(startup)
+}
+
+/// Puts the block, which is filled in, where the process sees it. What changes in it later is atomic,
+/// unless the process is started again, which none with servers in the kernel is.
+///
+/// # Errors
+/// What pinning answers.
+pub fn show_startup(
+    process: &Process,
+    startup: &'static Startup,
+) -> Result<&'static Startup, Error> {
+    let frame = process.startup.get().ok_or(Error::NotFound)?;
+    process.change(|space| space.pin(STARTUP_BASE, *frame, Protection::READ))?;
+    Ok(startup)
 }
