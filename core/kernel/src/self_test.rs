@@ -67,7 +67,7 @@ fn machine() -> bool {
     crate::info!("serial line {:?}", machine.isa_route(4));
     crate::info!(
         "power {:x?}",
-        crate::firmware::acpi_tables().map(|tables| *tables.power())
+        crate::firmware::acpi_tables().map(|tables| (tables.power(), tables.timer()))
     );
     for range in crate::boot::information().usable_memory() {
         crate::info!("memory {:#x} to {:#x}", range.start, range.end);

@@ -38,15 +38,21 @@ impl MemoryMap {
     /// Makes a map of a list, which is gone through twice.
     pub fn from_entries(entries: impl Iterator<Item = Entry> + Clone) -> Self {
         let mut map = Self::EMPTY;
-        for entry in entries.clone().filter(|entry| entry.kind == 1) {
-            let start = entry.start.checked_next_multiple_of(PAGE_BYTES);
-            let end = entry.start.saturating_add(entry.length) & !(PAGE_BYTES - 1);
-            if let Some(start) = start {
-                map.add(start, end);
+        for usable in [true, false] {
+            for entry in entries.clone() {
+                let start = entry.start;
+                let end = start.saturating_add(entry.length);
+                match (usable, entry.kind == 1) {
+                    (true, true) => {
+                        let end = end & !(PAGE_BYTES - 1);
+                        if let Some(start) = start.checked_next_multiple_of(PAGE_BYTES) {
+                            map.add(start, end);
+                        }
+                    }
+                    (false, false) => map.remove(start..end),
+                    _ => {}
+                }
             }
-        }
-        for entry in entries.filter(|entry| entry.kind != 1) {
-            map.remove(entry.start..entry.start.saturating_add(entry.length));
         }
         map
     }

@@ -30,6 +30,33 @@ pub enum Register {
     Memory(u64),
 }
 
+/// Bytes of the fixed table that are looked at.
+const FIXED_BYTES: usize = 276;
+
+/// A copy of the fixed table (FADT), as far as it matters: most of it is only needed to switch off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fixed {
+    bytes: [u8; FIXED_BYTES],
+    length: u32,
+}
+
+impl Fixed {
+    /// The port at an offset; zero is none.
+    fn port(&self, offset: u64) -> Option<u16> {
+        let port = self.u32(offset).ok()?;
+        u16::try_from(port).ok().filter(|port| *port != 0)
+    }
+}
+
+impl PhysicalMemory for Fixed {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), OutOfReach> {
+        let start = usize::try_from(address).map_err(|_| OutOfReach)?;
+        let end = start.checked_add(into.len()).ok_or(OutOfReach)?;
+        into.copy_from_slice(self.bytes.get(start..end).ok_or(OutOfReach)?);
+        Ok(())
+    }
+}
+
 /// What the fixed table says about switching off and resetting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PowerRegisters {
@@ -41,17 +68,15 @@ pub struct PowerRegisters {
     pub sleep_control: Option<Register>,
     /// Reset register and the value to write.
     pub reset: Option<(Register, u8)>,
-    /// The definition block with `\_S5`, if any.
-    definition: Option<(u64, u32)>,
-    /// The power management timer's port, if it has one.
-    pub timer: Option<u16>,
+    /// Where the definition block with `\_S5` should be.
+    definition: u64,
 }
 
 /// Where the tables are that matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tables {
     interrupt_controllers: Option<(u64, u32)>,
-    power: PowerRegisters,
+    fixed: Fixed,
 }
 
 fn table(memory: &impl PhysicalMemory, address: u64) -> Result<([u8; 4], Table), OutOfReach> {
@@ -127,7 +152,13 @@ impl Tables {
             return Err(OutOfReach);
         }
         let count = (u64::from(root.length - HEADER_BYTES) / width).min(MOST_TABLES);
-        let mut tables = Self::default();
+        let mut tables = Self {
+            interrupt_controllers: None,
+            fixed: Fixed {
+                bytes: [0; FIXED_BYTES],
+                length: 0,
+            },
+        };
         for index in 0..count {
             let entry = root.address + u64::from(HEADER_BYTES) + index * width;
             let address = if width == 8 {
@@ -140,7 +171,12 @@ impl Tables {
             };
             match &signature {
                 b"APIC" => tables.interrupt_controllers = Some((found.address, found.length)),
-                b"FACP" => tables.power = read_power(memory, found),
+                b"FACP" => {
+                    let length = found.length.min(FIXED_BYTES as u32);
+                    let bytes = tables.fixed.bytes.get_mut(..length as usize);
+                    memory.read(found.address, bytes.ok_or(OutOfReach)?)?;
+                    tables.fixed.length = length;
+                }
                 _ => {}
             }
         }
@@ -148,8 +184,13 @@ impl Tables {
     }
 
     /// Registers for switching off and resetting.
-    pub fn power(&self) -> &PowerRegisters {
-        &self.power
+    pub fn power(&self) -> PowerRegisters {
+        read_power(&self.fixed)
+    }
+
+    /// The power management timer's port, if it has one.
+    pub fn timer(&self) -> Option<u16> {
+        timer(&self.fixed)
     }
 
     /// Reads the MADT into `machine` (section 5.2.12).
@@ -212,38 +253,36 @@ fn register(memory: &impl PhysicalMemory, at: u64) -> Option<Register> {
 }
 
 /// Reads the FADT (section 5.2.9).
-fn read_power(memory: &impl PhysicalMemory, fixed: Table) -> PowerRegisters {
+fn read_power(fixed: &Fixed) -> PowerRegisters {
     let has = |end: u32| fixed.length >= end;
-    let word = |offset: u64| memory.u32(fixed.address + offset).unwrap_or(0);
-    let port = |offset: u64| u16::try_from(word(offset)).ok().filter(|port| *port != 0);
+    let word = |offset: u64| fixed.u32(offset).unwrap_or(0);
+    let port = |offset: u64| fixed.port(offset);
     let mut power = PowerRegisters::default();
     if has(76) {
         power.control_a = port(64);
         power.control_b = port(68);
     }
-    if has(80) && memory.u8(fixed.address + 91) == Ok(4) {
-        power.timer = port(76);
-    }
     if has(129) && word(112) & 1 << 10 != 0 {
-        let value = memory.u8(fixed.address + 128).unwrap_or(0);
-        power.reset = register(memory, fixed.address + 116).map(|found| (found, value));
+        let value = fixed.u8(128).unwrap_or(0);
+        power.reset = register(fixed, 116).map(|found| (found, value));
     }
     if has(256) && word(112) & 1 << 20 != 0 {
-        power.sleep_control = register(memory, fixed.address + 244);
+        power.sleep_control = register(fixed, 244);
     }
-    let mut definition = u64::from(word(40));
+    power.definition = u64::from(word(40));
     if has(148)
-        && let Ok(address) = memory.u64(fixed.address + 140)
+        && let Ok(address) = fixed.u64(140)
         && address != 0
     {
-        definition = address;
-    }
-    if let Ok((signature, found)) = table(memory, definition)
-        && &signature == b"DSDT"
-    {
-        power.definition = Some((found.address, found.length));
+        power.definition = address;
     }
     power
+}
+
+/// The power management timer's port, of four bytes (section 4.8.3.3).
+fn timer(fixed: &Fixed) -> Option<u16> {
+    let has = fixed.length >= 80 && fixed.u8(91) == Ok(4);
+    has.then(|| fixed.port(76))?
 }
 
 impl PowerRegisters {
@@ -252,10 +291,13 @@ impl PowerRegisters {
     /// The package is found by its encoding, `08 "_S5_" 12 length count value value`, not by
     /// interpreting the block (section 20.2).
     pub fn sleep_types(&self, memory: &impl PhysicalMemory) -> Option<(u8, u8)> {
-        let (address, length) = self.definition?;
-        let end = address.checked_add(u64::from(length))?;
+        let (signature, found) = table(memory, self.definition).ok()?;
+        if &signature != b"DSDT" {
+            return None;
+        }
+        let end = found.address.checked_add(u64::from(found.length))?;
         let mut window = [0; 512];
-        let mut at = address + u64::from(HEADER_BYTES);
+        let mut at = found.address + u64::from(HEADER_BYTES);
         while at + 4 <= end {
             // Windows overlap by three bytes, so that no name is cut in two.
             let size = (end - at).min(window.len() as u64);

@@ -109,7 +109,7 @@ fn power_registers_are_read() {
     let power = tables.power();
     assert_eq!(power.control_a, Some(0x604));
     assert_eq!(power.control_b, None);
-    assert_eq!(power.timer, Some(0x608));
+    assert_eq!(tables.timer(), Some(0x608));
     assert_eq!(power.reset, Some((Register::Port(0xcf9), 6)));
     assert_eq!(power.sleep_control, Some(Register::Memory(0xfe00_2000)));
     assert_eq!(power.sleep_types(&memory), None);

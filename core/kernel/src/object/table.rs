@@ -336,7 +336,13 @@ impl Table {
             .ok_or(Error::Exhausted)?;
         heap::ensure_room(payer.program)?;
         if group.load(Ordering::Relaxed) == no_group() {
-            let made = Box::new([const { AtomicPtr::new(no_chunk()) }; GROUP_CHUNKS]);
+            let mut made = Box::<Group>::new_uninit();
+            // SAFETY: an array of pointers that nobody changes, copied as a whole.
+            let made = unsafe {
+                made.as_mut_ptr()
+                    .copy_from_nonoverlapping(&raw const NO_GROUP, 1);
+                made.assume_init()
+            };
             group.store(Box::into_raw(made), Ordering::Release);
         }
         let chunk = Box::into_raw(Chunk::boxed(changes.generation));

@@ -78,45 +78,60 @@ fn leaf(number: u32, sub: u32) -> [u32; 4] {
 impl Features {
     /// Asks the running processor.
     fn ask() -> Self {
-        let [_, _, c1, d1] = leaf(1, 0);
-        let [_, b7, c7, _] = leaf(7, 0);
-        let [x, ..] = if c1 & 1 << 26 != 0 {
-            leaf(0xd, 1)
-        } else {
-            [0; 4]
-        };
-        let [_, _, _, d8] = leaf(0x8000_0001, 0);
-        let [_, _, _, d87] = leaf(0x8000_0007, 0);
+        let mut answers = [[0; 4]; LEAVES.len()];
+        for (answer, (number, sub)) in answers.iter_mut().zip(&LEAVES) {
+            *answer = leaf(*number, *sub);
+        }
         let mut found = Self::empty();
-        for (present, feature) in [
-            (b7 & 1 != 0, Self::FSGSBASE),
-            (b7 & 1 << 7 != 0, Self::SMEP),
-            (b7 & 1 << 20 != 0, Self::SMAP),
-            (c1 & 1 << 26 != 0, Self::XSAVE),
-            (x & 1 != 0, Self::XSAVEOPT),
-            (x & 1 << 1 != 0, Self::XSAVEC),
-            (x & 1 << 2 != 0, Self::XINUSE),
-            (c7 & 1 << 3 != 0 && c1 & 1 << 26 != 0, Self::PKU),
-            (c7 & 1 << 2 != 0, Self::UMIP),
-            (d8 & 1 << 20 != 0, Self::NX),
-            (d8 & 1 << 26 != 0, Self::HUGE_PAGES),
-            (c1 & 1 << 17 != 0, Self::PCID),
-            (b7 & 1 << 10 != 0, Self::INVPCID),
-            (b7 & 1 << 9 != 0, Self::ERMS),
-            (c1 & 1 << 21 != 0, Self::X2APIC),
-            (c1 & 1 << 24 != 0, Self::TSC_DEADLINE),
-            (d87 & 1 << 8 != 0, Self::INVARIANT_TSC),
-            (d8 & 1 << 27 != 0, Self::RDTSCP),
-            (c1 & 1 << 30 != 0, Self::RDRAND),
-            (b7 & 1 << 18 != 0, Self::RDSEED),
-            (c1 & 1 << 31 != 0, Self::HYPERVISOR),
-            (d1 & 1 << 13 != 0, Self::GLOBAL_PAGES),
-        ] {
-            found.set(feature, present);
+        for (leaf, register, bit, feature) in &PLACES {
+            let word = answers[usize::from(*leaf)][*register as usize];
+            found.set(*feature, word >> bit & 1 != 0);
+        }
+        if !found.contains(Self::XSAVE) {
+            found.remove(Self::XSAVEOPT | Self::XSAVEC | Self::XINUSE | Self::PKU);
         }
         found
     }
 }
+
+/// The leaves, with subleaves, that tell of features.
+const LEAVES: [(u32, u32); 5] = [(1, 0), (7, 0), (0xd, 1), (0x8000_0001, 0), (0x8000_0007, 0)];
+
+/// A register of a leaf's answer.
+#[derive(Clone, Copy)]
+enum Register {
+    Eax,
+    Ebx,
+    Ecx,
+    Edx,
+}
+
+/// Which of [`LEAVES`] tells of a feature, in which register and bit. Data, not code: it is gone through
+/// once.
+static PLACES: [(u8, Register, u8, Features); 22] = [
+    (0, Register::Ecx, 17, Features::PCID),
+    (0, Register::Ecx, 21, Features::X2APIC),
+    (0, Register::Ecx, 24, Features::TSC_DEADLINE),
+    (0, Register::Ecx, 26, Features::XSAVE),
+    (0, Register::Ecx, 30, Features::RDRAND),
+    (0, Register::Ecx, 31, Features::HYPERVISOR),
+    (0, Register::Edx, 13, Features::GLOBAL_PAGES),
+    (1, Register::Ebx, 0, Features::FSGSBASE),
+    (1, Register::Ebx, 7, Features::SMEP),
+    (1, Register::Ebx, 9, Features::ERMS),
+    (1, Register::Ebx, 10, Features::INVPCID),
+    (1, Register::Ebx, 18, Features::RDSEED),
+    (1, Register::Ebx, 20, Features::SMAP),
+    (1, Register::Ecx, 2, Features::UMIP),
+    (1, Register::Ecx, 3, Features::PKU),
+    (2, Register::Eax, 0, Features::XSAVEOPT),
+    (2, Register::Eax, 1, Features::XSAVEC),
+    (2, Register::Eax, 2, Features::XINUSE),
+    (3, Register::Edx, 20, Features::NX),
+    (3, Register::Edx, 26, Features::HUGE_PAGES),
+    (3, Register::Edx, 27, Features::RDTSCP),
+    (4, Register::Edx, 8, Features::INVARIANT_TSC),
+];
 
 static FEATURES: AtomicU32 = AtomicU32::new(0);
 static EXTENDED_STATE: AtomicU64 = AtomicU64::new(0);

@@ -128,7 +128,7 @@ static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 pub(super) fn begin() {
     if told().is_none() {
         let tables = crate::firmware::acpi_tables();
-        let power = tables.and_then(|tables| tables.power().timer);
+        let power = tables.and_then(|tables| tables.timer());
         *RUNNING.lock() = power
             .and_then(|port| start(Timer::Power(port), &mut counter))
             .or_else(|| start(Timer::interval(), &mut counter));

@@ -49,22 +49,37 @@ fn counts(ns: u64, rate: u64) -> u64 {
     u64::try_from((u128::from(ns) * u128::from(rate)) >> 32).unwrap_or(u64::MAX)
 }
 
-/// Prepares the running processor's timer; the boot processor finds out its rate.
+/// Prepares the running processor's timer.
 pub(crate) fn initialise() {
-    if features().contains(Features::TSC_DEADLINE) {
-        local_apic::prepare_timer(local_apic::TimerMode::Deadline);
-        if RATE.load(Ordering::Relaxed) == 0 {
-            let multiplier = u128::from(super::information().multiplier.max(1));
-            let inverse = u64::try_from((1_u128 << 64) / multiplier).unwrap_or(u64::MAX);
-            RATE.store(inverse, Ordering::Relaxed);
-        }
+    local_apic::prepare_timer(if features().contains(Features::TSC_DEADLINE) {
+        local_apic::TimerMode::Deadline
     } else {
-        local_apic::prepare_timer(local_apic::TimerMode::OneShot);
-        if RATE.load(Ordering::Relaxed) == 0 {
-            RATE.store(measure(), Ordering::Relaxed);
-        }
-    }
+        local_apic::TimerMode::OneShot
+    });
     table::register(table::TIMER, expired);
+}
+
+/// The timer's rate, found out when it is first set: many a program never waits. All processors' timers
+/// run alike, so it does not matter which finds it out, or whether two do.
+fn timer_rate() -> u64 {
+    let known = RATE.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let found = find_rate();
+    RATE.store(found, Ordering::Relaxed);
+    found
+}
+
+#[cold]
+#[inline(never)]
+fn find_rate() -> u64 {
+    if features().contains(Features::TSC_DEADLINE) {
+        let multiplier = u128::from(super::information().multiplier.max(1));
+        u64::try_from((1_u128 << 64) / multiplier).unwrap_or(u64::MAX)
+    } else {
+        measure()
+    }
 }
 
 /// Compares the timer with the clock; the timer is stopped afterwards.
@@ -111,8 +126,13 @@ pub fn on_expiry_for(user: User, hook: fn()) {
 /// Sets the hardware to a deadline.
 fn set(deadline_ns: u64) {
     let never = deadline_ns == u64::MAX;
-    let wait = deadline_ns.saturating_sub(super::monotonic_ns());
-    let wait = counts(wait, RATE.load(Ordering::Relaxed));
+    let wait = match never {
+        true => 0,
+        false => {
+            let rate = timer_rate();
+            counts(deadline_ns.saturating_sub(super::monotonic_ns()), rate)
+        }
+    };
     if features().contains(Features::TSC_DEADLINE) {
         let deadline = if never {
             0

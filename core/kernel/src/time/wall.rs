@@ -59,25 +59,38 @@ pub(super) fn read_ns() -> Option<u64> {
     seconds(registers()?)?.checked_mul(1_000_000_000)
 }
 
+/// Stands for what is no decimal number; greater than all that registers can hold.
+const NO_NUMBER: u64 = 1000;
+
+// Not inlined: this runs a few times at boot, and once compiled is enough.
+#[inline(never)]
+fn number(byte: u8, decimal: bool) -> u64 {
+    match decimal {
+        true if byte & 0x0f < 10 && byte >> 4 < 10 => {
+            u64::from(byte >> 4) * 10 + u64::from(byte & 0x0f)
+        }
+        true => NO_NUMBER,
+        false => u64::from(byte),
+    }
+}
+
 fn seconds(registers: Registers) -> Option<u64> {
     let decimal = registers.mode & 4 == 0;
-    let value = |byte: u8| match decimal {
-        true if byte & 0x0f < 10 && byte >> 4 < 10 => {
-            Some(u64::from(byte >> 4) * 10 + u64::from(byte & 0x0f))
-        }
-        true => None,
-        false => Some(u64::from(byte)),
-    };
-    let [second, minute, hour, day, month, year] = registers.time;
-    let afternoon = hour & 0x80 != 0;
-    let mut hours = value(hour & 0x7f)?;
+    let mut time = registers.time;
+    let [_, _, hour, ..] = &mut time;
+    let afternoon = *hour & 0x80 != 0;
+    *hour &= 0x7f;
+    // The century is often missing, and then no number perhaps.
+    let century = number(registers.century, decimal);
+    let [second, minute, mut hours, day, month, year] = time.map(|byte| number(byte, decimal));
     if registers.mode & 2 == 0 {
         hours = hours % 12 + if afternoon { 12 } else { 0 };
     }
-    let century = value(registers.century).filter(|century| (19..=21).contains(century));
-    let year = value(year)? + century.unwrap_or(20) * 100;
-    let (second, minute) = (value(second)?, value(minute)?);
-    let (day, month) = (value(day)?, value(month)?);
+    if hours == NO_NUMBER || year == NO_NUMBER {
+        return None;
+    }
+    let century = Some(century).filter(|century| (19..=21).contains(century));
+    let year = year + century.unwrap_or(20) * 100;
     let sane = second < 61 && minute < 60 && hours < 24 && (1..32).contains(&day) && year >= 1970;
     if !sane || !(1..13).contains(&month) {
         return None;

@@ -47,13 +47,12 @@ pub(crate) fn initialise(command_line: &[u8]) {
 
 /// The value of a word of the command line, empty if it has none.
 fn value<'a>(command_line: &'a [u8], name: &str) -> Option<&'a str> {
-    command_line
-        .split(|byte| *byte == b' ')
-        .filter_map(|word| core::str::from_utf8(word).ok())
-        .find_map(|word| match word.strip_prefix(name)? {
-            "" => Some(""),
-            rest => rest.strip_prefix('='),
-        })
+    command_line.split(|byte| *byte == b' ').find_map(|word| {
+        match word.strip_prefix(name.as_bytes())? {
+            [] => Some(""),
+            rest => core::str::from_utf8(rest.strip_prefix(b"=")?).ok(),
+        }
+    })
 }
 
 /// The groups that are asked for; `None` if tracing is not spoken of.
