@@ -251,31 +251,29 @@ impl Drop for Activation {
 impl Activation {
     /// An activation that will enter `home` at `entry`.
     #[must_use]
-    pub fn new(home: &'static Dispatcher, entry: Entry) -> Self {
-        Self {
-            home: Cell::new(home),
-            owner: Cell::new(home.process().id()),
-            used: Cell::new(0),
-            places: Default::default(),
-            state: Cell::new(State::New { entry }),
-            call: Cell::new(CallFrame::default()),
-            busy_ns: Cell::new(0),
-            since_ns: Cell::new(0),
-            context: Cell::default(),
-            watched: Default::default(),
-            timed_out: Cell::new(false),
-            give_up: Cell::new(u64::MAX),
-            remote: Cell::new(None),
-            domain: Cell::new(home.process().domain()),
-            for_calls: false,
-            page_wait: Cell::new(None),
-            answer: Cell::new(None),
+    pub fn new(home: &'static Dispatcher, entry: Entry) -> Box<Self> {
+        let mut made = Box::<Self>::new_uninit();
+        let place = made.as_mut_ptr();
+        // It is large and nearly all zero: it is made where it stays.
+        // SAFETY: zeroes are no activity, no caller, no memory and a number; what has no such value is
+        // written.
+        unsafe {
+            place.write_bytes(0, 1);
+            (&raw mut (*place).home).write(Cell::new(home));
+            (&raw mut (*place).owner).write(Cell::new(home.process().id()));
+            (&raw mut (*place).state).write(Cell::new(State::New { entry }));
+            (&raw mut (*place).give_up).write(Cell::new(u64::MAX));
+            (&raw mut (*place).remote).write(Cell::new(None));
+            (&raw mut (*place).page_wait).write(Cell::new(None));
+            (&raw mut (*place).answer).write(Cell::new(None));
+            (&raw mut (*place).domain).write(Cell::new(home.process().domain()));
+            made.assume_init()
         }
     }
 
     /// An activation for calls of other processors, which begin later.
     #[must_use]
-    pub fn for_calls(callee: &'static Dispatcher) -> Self {
+    pub fn for_calls(callee: &'static Dispatcher) -> Box<Self> {
         let nowhere = Entry {
             address: 0,
             stack: 0,

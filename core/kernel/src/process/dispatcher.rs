@@ -114,7 +114,7 @@ impl Dispatcher {
             frames::free(page);
             return Err(error);
         }
-        let dispatcher = Dispatcher {
+        let dispatcher = Box::new(Dispatcher {
             process_id: Cell::new(process.id()),
             root: Cell::new(process.root()),
             page: page.pointer(),
@@ -131,9 +131,8 @@ impl Dispatcher {
             timer: Cell::new(u64::MAX),
             account: Account::new(),
             waits: AtomicU64::new(0),
-        };
+        });
         dispatcher.sign();
-        let dispatcher = Box::new(dispatcher);
         trace::enter_dispatcher(&dispatcher);
         Ok(dispatcher)
     }

@@ -236,8 +236,7 @@ impl Queue {
     /// Has `call` served in `callee`, in the resource domain of that number, before all others.
     pub(super) fn serve(&self, callee: &'static Dispatcher, call: &'static RemoteCall, domain: u8) {
         let spare = self.spare.borrow_mut().pop();
-        let activation =
-            spare.unwrap_or_else(|| Box::leak(Box::new(Activation::for_calls(callee))));
+        let activation = spare.unwrap_or_else(|| Box::leak(Activation::for_calls(callee)));
         activation.begin_call(callee, call, domain);
         self.add(activation);
     }

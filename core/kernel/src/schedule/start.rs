@@ -100,7 +100,7 @@ fn start_by(
     }
     process.claim_cpu(number)?;
     let started = process.dispatcher(number).and_then(|home| {
-        let activation = Box::into_raw(Box::new(Activation::new(home, entry)));
+        let activation = Box::into_raw(Activation::new(home, entry));
         // SAFETY: it was just made, and is given back below only if nobody got it.
         let sent = cpu::post(number, message(unsafe { &*activation }));
         sent.map_err(|_| {
