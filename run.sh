@@ -42,7 +42,7 @@ usage() {
 ./run.sh test boot              images booted in QEMU
 ./run.sh test kvm               images booted under Linux's KVM, on a processor that QEMU emulates
 ./run.sh test NAME...           the booted tests whose names contain a NAME; `test --list` prints all names
-./run.sh attack [CALLS [SEED]]  several processes attack an image at once, on 1 and on 2 processors
+./run.sh attack [CALLS [SEED]]  several processes attack images at once, on 1, 2 and 4 processors
 ./run.sh bench [NAME...]        the figures, beside Linux's from the same QEMU
     --json                      one JSON object per line
     --save                      keep the figures as the baseline (bench/baseline.json)

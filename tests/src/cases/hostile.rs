@@ -7,10 +7,32 @@ use kiln_tests::places;
 
 use crate::Tests;
 
-/// Several processes that attack on `cpus` processors with so many calls in all, by a seed.
+/// What is attacked: processors, a word for the name, and where the servers are.
+const ATTACKED: [(u32, &str, &str); 5] = [
+    (1, "1", OWN),
+    (2, "2", OWN),
+    (4, "4", OWN),
+    (
+        2,
+        "pinned",
+        "name_space = { home = \"shared:files\" }\nimage_root = { home = \"shared:files\" }\n\
+         memory_fs = { home = \"own\", cpu = 1, pinned = true }",
+    ),
+    (
+        2,
+        "kernel",
+        "name_space = { home = \"kernel\" }\nimage_root = { home = \"kernel\" }\n\
+         memory_fs = { home = \"own\" }",
+    ),
+];
+
+const OWN: &str = "name_space = { home = \"own\" }\nimage_root = { home = \"own\" }\n\
+                   memory_fs = { home = \"own\" }";
+
+/// Several processes that attack `servers` on `cpus` processors with so many calls in all, by a seed.
 ///
 /// KILN_ATTACK_CALLS and KILN_ATTACK_SEED change what is asked, KILN_ATTACK_FROM where it begins.
-fn attack(cpus: u32) -> Result<(), String> {
+fn attack(cpus: u32, word: &str, servers: &str) -> Result<(), String> {
     let asked = |name: &str, otherwise: u64| match std::env::var(name) {
         Ok(text) => text.parse().map_err(|_| format!("{name} is {text:?}")),
         Err(_) => Ok(otherwise),
@@ -22,7 +44,7 @@ fn attack(cpus: u32) -> Result<(), String> {
     let from = asked("KILN_ATTACK_FROM", 1)?;
     // A fifth of what a slow host makes; a run of any length stops by itself.
     let limit = 240 + calls / 2_000;
-    let name = format!("attack-{cpus}");
+    let name = format!("attack-{word}");
     let known = places::made().join(format!("{name}-known"));
     std::fs::write(&known, "known bytes\n".repeat(1000)).map_err(|error| error.to_string())?;
     let text = format!(
@@ -30,8 +52,7 @@ fn attack(cpus: u32) -> Result<(), String> {
          drivers = [\"serial\", \"debug_console\"]\n\
          [program]\npath = \"/\"\nargs = [\"seed={seed}\", \"calls={calls}\", \"from={from}\"]\n\
          [root]\nfrom = [{{ files = [{{ from = {known:?}, to = \"/known\" }}] }}]\nwritable = true\n\
-         [servers]\nname_space = {{ home = \"own\" }}\nimage_root = {{ home = \"own\" }}\n\
-         memory_fs = {{ home = \"own\" }}\n\
+         [servers]\n{servers}\n\
          [machine]\nmemory = \"128M\"\ncpus = {cpus}\n"
     );
     let manifest = Written::new(&name, &text)?;
@@ -75,10 +96,10 @@ pub fn add(tests: &mut Tests) {
         // It ends with another status, and says why, if an attack got an answer that it must not.
         ensure(output.text().trim_end().ends_with(": ok"), || output.text())
     });
-    for cpus in [1, 2] {
+    for (cpus, word, servers) in ATTACKED {
         tests.add(
-            format!("hostile::several_processes_at_once_{cpus}"),
-            move || attack(cpus),
+            format!("hostile::several_processes_at_once_{word}"),
+            move || attack(cpus, word, servers),
         );
     }
 }
