@@ -227,6 +227,11 @@ pub trait Process {
     #[method(9, right = CONTROL)]
     fn wake(&self, cpu: u32) -> Result<(), Error>;
 
+    /// Says that the ring of one-way messages of the process's dispatcher on `cpu` has room again, after
+    /// somebody wanted some.
+    #[method(10, right = CONTROL)]
+    fn made_room(&self, cpu: u32) -> Result<(), Error>;
+
     /// Has the soft interrupt `DEATH` raised whenever a process has ended.
     #[method(20, right = CONTROL, idempotent)]
     fn watch_deaths(&self) -> Result<(), Error>;

@@ -18,8 +18,16 @@
 pub const MESSAGE_BYTES: usize = 4096;
 
 /// Status of a call that another processor serves: the first result word is the ticket with which to
-/// collect the answer. Nobody above the runtime sees it.
+/// collect the answer, and `r15` is as it was. Nobody above the runtime sees it.
 pub const PENDING: u16 = 0xfffe;
+
+/// Tag of a word with which the kernel says that the call is not over: it is pending ([`PENDING`]), or
+/// there was no room for it where it went (`Busy`). No callee can answer with a tag.
+///
+/// In the second case the caller's dispatcher is noted there, and
+/// [`RETRY`](crate::dispatcher::soft_interrupt::RETRY) will be raised when there may be room; all
+/// registers but `rax` are as they came, so that the call can be made again: see [`ReturnWord::call`].
+pub const UNFINISHED: u16 = 0xcb06;
 
 /// How many words a call carries in registers.
 pub const CALL_WORDS: usize = 6;
@@ -156,6 +164,38 @@ impl ReturnWord {
         (output as u64) << 16 | status as u64
     }
 
+    /// The word of the kernel for a call that is pending, with room for `output` bytes.
+    #[must_use]
+    pub const fn pending(output: u16) -> u64 {
+        (UNFINISHED as u64) << 48 | Self::answer(PENDING, output)
+    }
+
+    /// The word of the kernel for a call or a message that found no room.
+    #[must_use]
+    pub const fn no_room(call: CallWord) -> u64 {
+        let one_way = (call.tag() == Operation::Send as u16) as u64;
+        (UNFINISHED as u64) << 48
+            | one_way << 47
+            | (call.input() as u64) << 32
+            | Self::answer(crate::Error::Busy.code(), call.method())
+    }
+
+    /// Whether the call is not over.
+    #[must_use]
+    pub const fn is_unfinished(self) -> bool {
+        self.0 >> 48 == UNFINISHED as u64
+    }
+
+    /// The word with which to try again what found no room, with room for `output` bytes.
+    #[must_use]
+    pub const fn call(self, output: u16) -> CallWord {
+        let method = (self.0 >> 16) as u16;
+        if self.0 >> 47 & 1 != 0 {
+            return CallWord::one_way(method);
+        }
+        CallWord::new(method, (self.0 >> 32) as u16, output)
+    }
+
     /// Bytes that came out.
     #[must_use]
     pub const fn output(self) -> usize {
@@ -166,5 +206,25 @@ impl ReturnWord {
     #[must_use]
     pub const fn status(self) -> u16 {
         self.0 as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_found_no_room_can_be_tried_again() {
+        for call in [CallWord::new(0, 4096, 4096), CallWord::new(0xff05, 0, 64)] {
+            let answer = ReturnWord(ReturnWord::no_room(call));
+            assert!(answer.is_unfinished());
+            assert_eq!(answer.status(), crate::Error::Busy.code());
+            assert_eq!(answer.call(call.output() as u16), call);
+        }
+        let message = CallWord::one_way(7);
+        let answer = ReturnWord(ReturnWord::no_room(message));
+        assert_eq!(answer.call(0), message);
+        assert!(!ReturnWord(ReturnWord::answer(0xffff, 0xffff)).is_unfinished());
+        assert!(ReturnWord(ReturnWord::pending(8)).is_unfinished());
     }
 }

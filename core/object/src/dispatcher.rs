@@ -18,7 +18,7 @@ pub mod soft_interrupt {
     pub const CONSOLE_OUTPUT: u64 = 1 << 3;
     /// The ring of one-way messages is not empty.
     pub const MESSAGE: u64 = 1 << 4;
-    /// A process that answered `Busy` to this dispatcher may take a call again.
+    /// There may be room where a call or a message of this dispatcher found none.
     pub const RETRY: u64 = 1 << 5;
     /// A call that was posted to another CPU has its answer.
     pub const CALL_DONE: u64 = 1 << 6;

@@ -8,7 +8,7 @@
 use core::mem::offset_of;
 
 use super::call::CALL_WORDS;
-use super::primitives::{AtomicU64, Ordering};
+use super::primitives::{AtomicU64, Ordering, fence};
 
 /// Messages that can wait.
 pub const MESSAGES: usize = 32;
@@ -47,6 +47,8 @@ struct Place {
 pub struct MessageRing<const N: usize = MESSAGES> {
     /// Messages that were read.
     read: AtomicU64,
+    /// Not zero if somebody waits for room.
+    wanted: AtomicU64,
     places: [Place; N],
 }
 
@@ -71,12 +73,13 @@ pub mod offset {
     pub const WORDS: usize = CALLER + 24;
 }
 
-const _: () = assert!(8 + MESSAGES * 8 * (1 + WORDS) <= 4096);
+const _: () = assert!(16 + MESSAGES * 8 * (1 + WORDS) <= 4096);
 
 impl<const N: usize> Default for MessageRing<N> {
     fn default() -> Self {
         Self {
             read: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
             places: core::array::from_fn(|_| Place {
                 number: AtomicU64::new(0),
                 words: core::array::from_fn(|_| AtomicU64::new(0)),
@@ -119,6 +122,20 @@ impl<const N: usize> MessageRing<N> {
             .number
             .store(number.wrapping_add(1), Ordering::Release);
         Ok(())
+    }
+
+    /// Says that somebody waits for room. Who then finds that there still is none will be told of by
+    /// [`MessageRing::take_want`] after a later [`MessageRing::receive`].
+    pub fn want(&self) {
+        self.wanted.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether somebody has waited for room since the last time. The receiver asks when it has emptied
+    /// the ring, and may ask before.
+    pub fn take_want(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.wanted.load(Ordering::Relaxed) != 0 && self.wanted.swap(0, Ordering::Acquire) != 0
     }
 
     /// Whether there is a message; only a hint to anyone but the receiving thread.

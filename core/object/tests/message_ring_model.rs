@@ -5,7 +5,7 @@
 
 /// The model checker's, in place of the processor's.
 mod primitives {
-    pub use loom::sync::atomic::{AtomicU64, Ordering};
+    pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
 }
 mod call {
     pub const CALL_WORDS: usize = 1;
@@ -103,5 +103,32 @@ fn a_full_ring_takes_nothing_and_a_wrong_count_gives_nobody_room() {
         // What the process has not been sent it has not read.
         let ahead = AtomicU64::new(1);
         assert!(ring.send(&ahead, &message(0, 4)).is_err());
+    });
+}
+
+#[test]
+fn whoever_finds_no_room_is_told_of_some() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let shared = Arc::new(Shared {
+            ring: MessageRing::default(),
+            sent: AtomicU64::new(0),
+        });
+        assert_eq!(send(&shared, 0, 2), 2);
+        let receiver = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                while shared.ring.receive().is_some() {}
+                shared.ring.take_want()
+            })
+        };
+        let mut sent = send(&shared, 1, 1);
+        if sent == 0 {
+            shared.ring.want();
+            sent = send(&shared, 1, 1);
+        }
+        let told = receiver.join().unwrap();
+        assert!(sent == 1 || told, "it waits, and nobody tells it");
     });
 }

@@ -48,6 +48,8 @@ pub use root_image::root_image;
 pub use spin_lock::{RawSpinLock, SpinMutex, SpinMutexGuard};
 pub use start_information::{configuration, kernel_information, startup};
 pub use transport::Far;
+#[cfg(not(kiln_kernel))]
+pub use transport::TryFar;
 
 // The exported `memcpy` and its like must be in the link even though nothing names them.
 extern crate kiln_memory_functions as _;

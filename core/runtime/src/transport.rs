@@ -9,109 +9,310 @@ use core::ptr::{null, null_mut};
 #[cfg(not(kiln_kernel))]
 use kiln_interface::kernel::Process as _;
 #[cfg(not(kiln_kernel))]
-use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, PENDING, RETURN_WORDS, ReturnWord};
+use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
 #[cfg(not(kiln_kernel))]
-use kiln_object::dispatcher::soft_interrupt::CALL_DONE;
+use kiln_object::dispatcher::soft_interrupt::{CALL_DONE, RETRY};
 #[cfg(not(kiln_kernel))]
 use kiln_object::{Error, ObjectName, ProcessId, RawReference, Reply, Transport};
 
-/// Calls whatever process a reference names, through the kernel. For servers that live in the kernel
-/// itself, `kernel_home` has the same.
+/// Calls whatever process a reference names, through the kernel. A call or a message that finds no
+/// room where it goes (see [`TryFar`]) waits until there is some: the thread parks, and others run.
+///
+/// For servers that live in the kernel itself, `kernel_home` has the same.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Far;
 
+/// As [`Far`], but a call or a message that finds no room is answered with `Busy` at once: if all
+/// call slots of a server are taken, or a ring of messages is full, or as many calls are under way to
+/// other processors as can be.
 #[cfg(not(kiln_kernel))]
-impl Transport for Far {
-    #[inline(always)]
-    fn call(
-        &self,
-        reference: RawReference,
-        method: u16,
-        words: [u64; CALL_WORDS],
-        input: &[u8],
-        output: &mut [u8],
-    ) -> Result<Reply, Error> {
-        if input.len() > MESSAGE_BYTES || output.len() > MESSAGE_BYTES {
-            return Err(Error::TooLarge);
-        }
-        let word = CallWord::new(method, input.len() as u16, output.len() as u16);
-        let (answer, words) = cross(word, reference, words, input.as_ptr(), output.as_mut_ptr());
-        if answer.status() != 0 {
-            return unusual(answer, words, output);
-        }
-        reply(answer, words, output)
-    }
-
-    #[inline(always)]
-    fn send(
-        &self,
-        reference: RawReference,
-        method: u16,
-        words: [u64; CALL_WORDS],
-    ) -> Result<(), Error> {
-        let word = CallWord::one_way(method);
-        let (answer, _) = cross(word, reference, words, null(), null_mut());
-        match answer.status() {
-            0 => Ok(()),
-            _ => Err(failed(answer)),
-        }
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TryFar;
 
 #[cfg(not(kiln_kernel))]
-#[inline(always)]
-fn reply(answer: ReturnWord, words: [u64; RETURN_WORDS], output: &[u8]) -> Result<Reply, Error> {
-    if answer.output() > output.len() {
-        return Err(Error::BadAnswer);
-    }
-    Ok(Reply {
-        words,
-        output: answer.output(),
-    })
-}
+macro_rules! transport {
+    ($name:ident, $waits:literal) => {
+        impl Transport for $name {
+            #[inline(always)]
+            fn call(
+                &self,
+                reference: RawReference,
+                method: u16,
+                words: [u64; CALL_WORDS],
+                input: &[u8],
+                output: &mut [u8],
+            ) -> Result<Reply, Error> {
+                if input.len() > MESSAGE_BYTES || output.len() > MESSAGE_BYTES {
+                    return Err(Error::TooLarge);
+                }
+                let word = CallWord::new(method, input.len() as u16, output.len() as u16);
+                let (input, room) = (input.as_ptr(), output.len());
+                let mut crossed = cross(word, reference, words, input, output.as_mut_ptr());
+                if crossed.answer().status() != 0 {
+                    crossed = crossed.settle($waits, room);
+                    if crossed.answer().status() != 0 {
+                        return Err(crossed.error());
+                    }
+                }
+                if crossed.answer().output() > room {
+                    return Err(Error::BadAnswer);
+                }
+                Ok(Reply {
+                    words: crossed.words(),
+                    output: crossed.answer().output(),
+                })
+            }
 
-/// What an answer that is not good means: an error, or that another processor is at it.
-#[cfg(not(kiln_kernel))]
-#[cold]
-#[inline(never)]
-fn unusual(
-    answer: ReturnWord,
-    words: [u64; RETURN_WORDS],
-    output: &mut [u8],
-) -> Result<Reply, Error> {
-    if answer.status() != PENDING {
-        return Err(failed(answer));
-    }
-    let ticket = RawReference {
-        process: ProcessId::from_raw(words[0]),
-        object: ObjectName::BOOTSTRAP,
+            #[inline(always)]
+            fn send(
+                &self,
+                reference: RawReference,
+                method: u16,
+                words: [u64; CALL_WORDS],
+            ) -> Result<(), Error> {
+                let word = CallWord::one_way(method);
+                let mut crossed = cross(word, reference, words, null(), null_mut());
+                if crossed.answer().status() != 0 {
+                    crossed = crossed.settle($waits, 0);
+                    if crossed.answer().status() != 0 {
+                        return Err(crossed.error());
+                    }
+                }
+                Ok(())
+            }
+        }
     };
-    let word = CallWord::collect(output.len() as u16);
-    let mut collect = || {
-        let found = cross(word, ticket, [0; CALL_WORDS], null(), output.as_mut_ptr());
-        (found.0.status() != PENDING).then_some(found)
+}
+
+#[cfg(not(kiln_kernel))]
+transport!(Far, true);
+#[cfg(not(kiln_kernel))]
+transport!(TryFar, false);
+
+/// The registers after a crossing, in the order in which [`settle_registers`] pushes them: of one that
+/// is not over they are as they came, or say where to collect the answer.
+#[cfg(not(kiln_kernel))]
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Crossed {
+    rax: u64,
+    rdi: u64,
+    rsi: u64,
+    rdx: u64,
+    r8: u64,
+    r9: u64,
+    r10: u64,
+    r12: u64,
+    r13: u64,
+    r14: u64,
+    r15: u64,
+}
+
+/// A statement with the registers of the convention as an expression says, which answers them as it
+/// leaves them.
+#[cfg(not(kiln_kernel))]
+macro_rules! crossing {
+    ([$($instruction:literal),*], $from:expr $(, $operand:ident = $kind:ident $value:path)?
+     $(; $register:tt = $word:expr)*) => {{
+        let mut crossed: Crossed = $from;
+        // SAFETY: the kernel reads and writes only the two buffers, whose lengths are in the word,
+        // and every register that may change is declared or, for the two that cannot be, saved here.
+        // The red zone is not in use, since the statement does not claim `nostack`.
+        unsafe {
+            core::arch::asm!(
+                $($instruction,)*
+                $($operand = $kind $value,)?
+                $(in($register) $word,)*
+                inout("rax") crossed.rax,
+                inout("rdi") crossed.rdi,
+                inout("rsi") crossed.rsi,
+                inout("rdx") crossed.rdx,
+                inout("r8") crossed.r8,
+                inout("r9") crossed.r9,
+                inout("r10") crossed.r10,
+                inout("r12") crossed.r12,
+                inout("r13") crossed.r13,
+                inout("r14") crossed.r14,
+                inout("r15") crossed.r15,
+                clobber_abi("sysv64"),
+            );
+        }
+        crossed
+    }};
+}
+
+#[cfg(not(kiln_kernel))]
+impl Crossed {
+    #[inline(always)]
+    fn begin(
+        word: CallWord,
+        reference: RawReference,
+        words: [u64; CALL_WORDS],
+        input: *const u8,
+        output: *mut u8,
+    ) -> Self {
+        let [rdx, r8, r9, r10, r12, r13] = words;
+        Self {
+            rax: word.0,
+            rdi: reference.process.raw(),
+            rsi: reference.object.raw(),
+            rdx,
+            r8,
+            r9,
+            r10,
+            r12,
+            r13,
+            r14: input as u64,
+            r15: output as u64,
+        }
+    }
+
+    /// What an error leaves.
+    fn failed(error: Error) -> Self {
+        Self {
+            rax: ReturnWord::answer(error.code(), 0),
+            ..Self::begin(
+                CallWord(0),
+                RawReference::NONE,
+                [0; CALL_WORDS],
+                null(),
+                null_mut(),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn answer(&self) -> ReturnWord {
+        ReturnWord(self.rax)
+    }
+
+    #[inline(always)]
+    fn words(&self) -> [u64; RETURN_WORDS] {
+        [self.rdx, self.r8, self.r9, self.r10]
+    }
+
+    /// What went wrong; [`settle`] has been.
+    #[inline(always)]
+    fn error(&self) -> Error {
+        // SAFETY: `settle` leaves a status that is zero or the code of an error, and it is not zero
+        // where this is asked.
+        unsafe { core::mem::transmute::<u16, Error>(self.answer().status()) }
+    }
+
+    /// Whether there was no room.
+    fn found_no_room(&self) -> bool {
+        self.answer().is_unfinished() && self.answer().status() == Error::Busy.code()
+    }
+
+    /// Crosses with these registers and that word.
+    fn again(&self, word: CallWord) -> Self {
+        let reference = RawReference {
+            process: ProcessId::from_raw(self.rdi),
+            object: ObjectName::from_raw(self.rsi),
+        };
+        let words = [self.rdx, self.r8, self.r9, self.r10, self.r12, self.r13];
+        let (input, output) = (self.r14 as *const u8, self.r15 as *mut u8);
+        cross(word, reference, words, input, output)
+    }
+
+    /// [`settle`], for what has no good answer.
+    #[inline(always)]
+    fn settle(self, waits: bool, output: usize) -> Self {
+        crossing!(
+            ["call {settle}"], self, settle = sym settle_registers;
+            "r11" = u64::from(waits); "rcx" = output as u64
+        )
+    }
+}
+
+/// [`settle`] of the registers as they are, with `waits` in `r11` and the room for bytes in `rcx`: so
+/// it is one instruction wherever a call is made.
+#[cfg(not(kiln_kernel))]
+#[unsafe(naked)]
+extern "sysv64" fn settle_registers() {
+    core::arch::naked_asm!(
+        "push r15",
+        "push r14",
+        "push r13",
+        "push r12",
+        "push r10",
+        "push r9",
+        "push r8",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "push rax",
+        "mov rdi, rsp",
+        "mov esi, r11d",
+        "mov edx, ecx",
+        "call {settle}",
+        "pop rax",
+        "pop rdi",
+        "pop rsi",
+        "pop rdx",
+        "pop r8",
+        "pop r9",
+        "pop r10",
+        "pop r12",
+        "pop r13",
+        "pop r14",
+        "pop r15",
+        "ret",
+        settle = sym settle,
+    )
+}
+
+/// Ends a crossing that has no good answer: what is not over is seen to, and a status that is no error's
+/// replaced. There is room for `output` bytes.
+#[cfg(not(kiln_kernel))]
+extern "sysv64" fn settle(crossed: &mut Crossed, waits: u32, output: u32) {
+    let output = output as u16;
+    while crossed.answer().is_unfinished() {
+        *crossed = if !crossed.found_no_room() {
+            collect(crossed, output)
+        } else if waits != 0 {
+            try_until_there_is_room(crossed, output)
+        } else {
+            Crossed::failed(Error::Busy)
+        };
+    }
+    let status = crossed.answer().status();
+    if status != 0 && Error::from_code(status).is_none() {
+        *crossed = Crossed::failed(Error::BadAnswer);
+    }
+}
+
+/// Makes a call again whenever there may be room.
+#[cfg(not(kiln_kernel))]
+fn try_until_there_is_room(first: &Crossed, output: u16) -> Crossed {
+    let attempt = || {
+        let crossed = first.again(first.answer().call(output));
+        (!crossed.found_no_room()).then_some(crossed)
+    };
+    // The kernel itself stops a call that is served, which has no thread to park.
+    crate::thread::park_until(RETRY, attempt).unwrap_or_else(|| Crossed::failed(Error::Busy))
+}
+
+/// Waits for the answer of a call that another processor serves.
+#[cfg(not(kiln_kernel))]
+fn collect(pending: &Crossed, output: u16) -> Crossed {
+    let ticket = Crossed {
+        rdi: pending.rdx,
+        ..*pending
+    };
+    let attempt = || {
+        let crossed = ticket.again(CallWord::collect(output));
+        (!crossed.answer().is_unfinished()).then_some(crossed)
     };
     // A call that is served has no thread to park: it waits as a whole.
-    let found = crate::thread::park_until(CALL_DONE, &mut collect);
-    let (answer, words) = found.unwrap_or_else(|| {
+    crate::thread::park_until(CALL_DONE, attempt).unwrap_or_else(|| {
         loop {
-            if let Some(found) = collect() {
-                return found;
+            if let Some(crossed) = attempt() {
+                return crossed;
             }
             let _ = crate::process().wait(u64::MAX);
         }
-    });
-    match answer.status() {
-        0 => reply(answer, words, output),
-        _ => Err(failed(answer)),
-    }
-}
-
-#[cfg(not(kiln_kernel))]
-#[cold]
-#[inline(never)]
-fn failed(answer: ReturnWord) -> Error {
-    Error::from_code(answer.status()).unwrap_or(Error::BadAnswer)
+    })
 }
 
 /// The crossing itself, with the instruction that makes it.
@@ -126,35 +327,12 @@ macro_rules! cross_by {
             words: [u64; CALL_WORDS],
             input: *const u8,
             output: *mut u8,
-        ) -> (ReturnWord, [u64; RETURN_WORDS]) {
-            let answer: u64;
-            let [mut first, mut second, mut third, mut fourth, fifth, sixth] = words;
-            // SAFETY: the kernel reads and writes only the two buffers, whose lengths are in `word`,
-            // and every register that it may change is declared or, for the two that cannot be,
-            // saved here. The red zone is not in use, since the statement does not claim `nostack`.
-            unsafe {
-                core::arch::asm!(
-                    "push rbx",
-                    "push rbp",
-                    $instruction,
-                    "pop rbp",
-                    "pop rbx",
-                    $($operand = $kind $value,)?
-                    inout("rax") word.0 => answer,
-                    inout("rdi") reference.process.raw() => _,
-                    inout("rsi") reference.object.raw() => _,
-                    inout("rdx") first,
-                    inout("r8") second,
-                    inout("r9") third,
-                    inout("r10") fourth,
-                    inout("r12") fifth => _,
-                    inout("r13") sixth => _,
-                    inout("r14") input => _,
-                    inout("r15") output => _,
-                    clobber_abi("sysv64"),
-                );
-            }
-            (ReturnWord(answer), [first, second, third, fourth])
+        ) -> Crossed {
+            crossing!(
+                ["push rbx", "push rbp", $instruction, "pop rbp", "pop rbx"],
+                Crossed::begin(word, reference, words, input, output)
+                $(, $operand = $kind $value)?
+            )
         }
     };
 }
@@ -169,16 +347,16 @@ cross_by!("call {kernel}", kernel = sym crate::crossing_test::call);
 #[cfg(not(any(kiln_freestanding, test)))]
 #[inline(always)]
 fn cross(
-    _word: CallWord,
-    _reference: RawReference,
-    _words: [u64; CALL_WORDS],
-    _input: *const u8,
-    _output: *mut u8,
-) -> (ReturnWord, [u64; RETURN_WORDS]) {
-    (
-        ReturnWord(ReturnWord::answer(Error::Unsupported.code(), 0)),
-        [0; RETURN_WORDS],
-    )
+    word: CallWord,
+    reference: RawReference,
+    words: [u64; CALL_WORDS],
+    input: *const u8,
+    output: *mut u8,
+) -> Crossed {
+    Crossed {
+        rax: ReturnWord::answer(Error::Unsupported.code(), 0),
+        ..Crossed::begin(word, reference, words, input, output)
+    }
 }
 
 #[cfg(test)]

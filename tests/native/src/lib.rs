@@ -48,6 +48,7 @@ const TESTS: &[Test] = &[
     ("references are handed over", references::handed),
     ("calls are counted", references::counted),
     ("served calls wake threads", served::asked),
+    ("messages wait for room", served::sent),
     ("a fault ends a thread alone", faults::faults),
     ("a panic ends a thread alone", faults::panics),
     ("a page that comes parks its thread alone", paging::parked),

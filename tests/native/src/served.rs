@@ -1,15 +1,16 @@
 //! A server whose calls hand work to its threads: a served call wakes them and never waits.
 
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicU64;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use kiln_interface::interface;
 use kiln_interface::kernel::{FileCache, PagedFile as _, Process as _};
 use kiln_object::{Caller, Error, Reference};
 use kiln_runtime::thread::{self, Channel, Priority, Semaphore};
 use kiln_runtime::time::monotonic_ns;
-use kiln_runtime::{Far, bind_server, objects};
+use kiln_runtime::{Far, TryFar, bind_server, objects};
 
 use crate::pager;
 use crate::report::{check, failed};
@@ -58,7 +59,22 @@ pub trait Worker {
     /// Answers the bytes, each one more.
     #[method(9, right = READ)]
     fn echo(&self, bytes: &[u8], answer: &mut [u8]) -> Result<usize, Error>;
+
+    /// Notes that `sender` has sent its message of that number, from 0.
+    #[method(10, right = READ, oneway)]
+    fn note(&self, sender: u64, number: u64) -> Result<(), Error>;
+
+    /// How many messages came, all of a sender in their order; `BadAnswer` if not.
+    #[method(11, right = READ)]
+    fn noted(&self) -> Result<u64, Error>;
 }
+
+/// Threads that send messages.
+const SENDERS: u64 = 4;
+
+/// The next number of each sender, who begins again with 0.
+static NOTED: [AtomicU64; SENDERS as usize] = [const { AtomicU64::new(0) }; SENDERS as usize];
+static IN_ORDER: AtomicBool = AtomicBool::new(true);
 
 static WORK: Channel<u64> = Channel::new(16);
 static SUM: AtomicU64 = AtomicU64::new(0);
@@ -114,6 +130,21 @@ impl Worker for Server {
             *to = from.wrapping_add(1);
         }
         Ok(length)
+    }
+
+    fn note(&self, sender: u64, number: u64) -> Result<(), Error> {
+        let next = NOTED.get(sender as usize).ok_or(Error::BadArgument)?;
+        if next.swap(number + 1, SeqCst) != number && number != 0 {
+            IN_ORDER.store(false, SeqCst);
+        }
+        Ok(())
+    }
+
+    fn noted(&self) -> Result<u64, Error> {
+        if !IN_ORDER.load(SeqCst) {
+            return Err(Error::BadAnswer);
+        }
+        Ok(NOTED.iter().map(|number| number.load(SeqCst)).sum())
     }
 }
 
@@ -182,4 +213,38 @@ pub fn asked() {
         );
         thread::sleep_until(monotonic_ns() + 1_000_000);
     }
+}
+
+/// Sends a server more messages than its ring holds, from several threads: whoever finds no room waits,
+/// unless it asked not to.
+pub fn sent() {
+    const MESSAGES: u64 = 1000;
+    let reference = match bind_server::<dyn Worker>("native_server") {
+        Ok(reference) => reference,
+        Err(error) => failed(format_args!("no server: {error}")),
+    };
+    let asking = WorkerStub::new(reference, Far);
+    let threads: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let sending = WorkerStub::new(reference, Far);
+            start(Priority::Normal, move || {
+                (0..MESSAGES).all(|number| sending.note(sender, number).is_ok())
+            })
+        })
+        .collect();
+    for thread in threads {
+        check(thread.join(), format_args!("a message was not sent"));
+    }
+    while asking.noted() != Ok(SENDERS * MESSAGES) {
+        check(asking.noted().is_ok(), format_args!("out of order"));
+        // The server's thread needs a processor as well.
+        thread::sleep_until(monotonic_ns() + 100_000);
+    }
+    // It is no sender that is counted.
+    let trying = WorkerStub::new(reference, TryFar);
+    let found = (0..100_000).find_map(|number| trying.note(u64::MAX, number).err());
+    check(
+        found == Some(Error::Busy),
+        format_args!("{found:?} of a ring that was to be full"),
+    );
 }

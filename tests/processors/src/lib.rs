@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod calls;
+mod crowd;
 mod domains;
 mod mapping;
 mod remote;
@@ -50,6 +51,7 @@ fn main() {
         "unanswered" => domains::unanswered(rounds),
         "remote" => remote::run(rounds),
         "measure" => remote::measure(),
+        "crowd" => crowd::run(rounds),
         "scale" => scale::run(),
         _ => report::failed(format_args!("there is no test {name}")),
     }

@@ -166,6 +166,26 @@ pub fn add(tests: &mut Tests) {
             },
         ),
         (
+            "a_crowd_calls_a_server_from_2_processors",
+            Image {
+                args: &["crowd", "5"],
+                program: "cpu = 0",
+                load: "cpu = 1, pinned = true",
+                tables: "",
+                cpus: 2,
+            },
+        ),
+        (
+            "a_crowd_calls_a_server_from_4_processors",
+            Image {
+                args: &["crowd", "5"],
+                program: "cpu = 0",
+                load: "cpu = 1, pinned = true",
+                tables: "",
+                cpus: 4,
+            },
+        ),
+        (
             "calls_to_a_pinned_server",
             Image {
                 args: &["remote", "200"],

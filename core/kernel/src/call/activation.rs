@@ -17,6 +17,7 @@ use crate::interrupt::InterruptFrame;
 use crate::process::{Dispatcher, Process};
 use crate::schedule::page_wait::{KeptAnswer, PageWait};
 use crate::schedule::remote::RemoteCall;
+use crate::schedule::waiters::Room;
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
 pub const DEPTH: usize = 8;
@@ -68,6 +69,26 @@ pub const PLACE_BYTES: usize = size_of::<Place>();
 
 const _: () = assert!(PLACE_BYTES == 64);
 
+/// What a call waits for before it is made again.
+#[derive(Clone, Copy)]
+pub enum Until {
+    /// That process, which was called, is ready or has ended for good.
+    Ready(&'static Process),
+    /// There may be room for it.
+    Room(Room),
+}
+
+impl Until {
+    /// Whether it has waited long enough.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Ready(process) => !process.is_changing(),
+            Self::Room(room) => room.may_be(),
+        }
+    }
+}
+
 /// What an activation is doing while it does not run.
 #[derive(Clone, Copy)]
 pub enum State {
@@ -93,12 +114,12 @@ pub enum State {
         /// Its vector state.
         extended: Saved,
     },
-    /// It waits for a server that was called and is not ready yet.
+    /// It is to make its call once more.
     Calling {
         /// Who calls.
         dispatcher: &'static Dispatcher,
-        /// Who is called.
-        target: &'static Process,
+        /// When.
+        until: Until,
         /// The caller's thread pointer.
         thread_pointer: u64,
         /// The caller's vector state.
@@ -108,6 +129,8 @@ pub enum State {
     Called {
         /// The call.
         call: &'static RemoteCall,
+        /// Where there was no room for it, if it was tried before.
+        room: Option<Room>,
     },
     /// It was stopped in user mode, with the context that [`Activation::context`] keeps.
     Preempted {
@@ -295,7 +318,7 @@ impl Activation {
         self.watched[0].take();
         self.domain.set(domain);
         self.remote.set(Some(call));
-        self.state.set(State::Called { call });
+        self.state.set(State::Called { call, room: None });
     }
 
     /// Whether it is one for calls of other processors.
@@ -562,6 +585,37 @@ impl Activation {
     #[must_use]
     pub fn slot(&self, depth: usize) -> Option<u16> {
         Some(self.places.get(depth)?.record.get().slot)
+    }
+
+    /// Whether `process` began it or serves one of its calls, the innermost, which `running` serves,
+    /// included.
+    #[must_use]
+    pub fn is_in(&self, process: &Process, running: &Dispatcher) -> bool {
+        let is_its = |dispatcher: &Dispatcher| ptr::eq(dispatcher.process(), process);
+        is_its(running)
+            || (0..self.depth())
+                .filter_map(|depth| self.caller(depth))
+                .any(is_its)
+    }
+
+    /// Has every return to a caller that `server` may serve take the general way, `innermost` being who
+    /// serves the innermost call, or made none; the activation has used `busy` ns.
+    pub fn watch_returns_from(
+        &self,
+        server: &Dispatcher,
+        innermost: Option<&Dispatcher>,
+        busy: u64,
+    ) {
+        for depth in 0..self.depth() {
+            let serves = if depth + 1 == self.depth() {
+                innermost
+            } else {
+                self.caller(depth + 1)
+            };
+            if serves.is_none_or(|serves| ptr::eq(serves, server)) {
+                self.watch(depth, busy);
+            }
+        }
     }
 
     /// Says that the innermost caller is to be told that the time was over.

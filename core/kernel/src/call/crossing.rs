@@ -8,16 +8,16 @@ use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP
 use kiln_object::trace::directory::Counter;
 use kiln_object::{Error, ProcessId};
 
-use super::activation::Record;
+use super::activation::{Activation, Record};
 use super::entry::CallFrame;
 use super::local::{current_activation, set_thread_pointer, take_thread_pointer};
 use super::native::{answer_error, clear};
 use super::{current_dispatcher, run, set_current};
 use crate::home;
 use crate::memory::user_copy;
-use crate::process::{self, Process};
+use crate::process::{self, Dispatcher, Process};
 use crate::processor::PerCpu;
-use crate::schedule::{self, page_wait};
+use crate::schedule::{self, page_wait, waiters};
 
 /// Length of the instruction that made the call.
 const SYSCALL_BYTES: u64 = 2;
@@ -62,7 +62,10 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
         return run::remote::post(frame, word, caller, target, only);
     }
     let callee = target.dispatcher(cpu)?;
-    let slot = callee.take_slot()?;
+    let slot = match callee.take_slot() {
+        Err(Error::Busy) => return wait_for_slot(frame, caller, activation, callee),
+        slot => slot?,
+    };
     if word.input() != 0 && user_copy::copy_in(callee.input(slot, word.input()), frame.r14).is_err()
     {
         callee.free_slot(slot);
@@ -101,6 +104,20 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     frame.r14 = base + CALL_SLOT_INPUT;
     frame.r15 = base + CALL_SLOT_OUTPUT;
     Ok(())
+}
+
+/// Lets a caller wait that finds all slots of `callee` taken: by calls on this processor.
+#[cold]
+fn wait_for_slot(
+    frame: &mut CallFrame,
+    caller: &'static Dispatcher,
+    activation: &'static Activation,
+    callee: &'static Dispatcher,
+) -> Result<(), Error> {
+    let waiters = callee.waiters();
+    let noticed = waiters.note_caller(caller, activation, callee.process())?;
+    schedule::watch_returns_from(callee);
+    waiters::wait(frame, noticed)
 }
 
 /// A process that takes no calls is started if it waits for one, and the call made once it is ready.

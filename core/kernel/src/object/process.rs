@@ -121,6 +121,13 @@ impl ProcessInterface for Itself {
         Ok(())
     }
 
+    fn made_room(&self, cpu: u32) -> Result<(), Error> {
+        self.living()?;
+        let dispatcher = self.0.made_dispatcher(cpu).ok_or(Error::NotFound)?;
+        dispatcher.waiters().wake();
+        Ok(())
+    }
+
     fn watch_deaths(&self) -> Result<(), Error> {
         self.living()?;
         self.0.watch_deaths();

@@ -25,6 +25,7 @@ use crate::memory::DIRECT_MAP_BASE;
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::{self, Frame};
 use crate::memory::region::Backing;
+use crate::schedule::waiters::Waiters;
 use crate::trace::{self, Account};
 
 // A slot's pages share a page table: see `place`.
@@ -57,6 +58,8 @@ pub struct Dispatcher {
     ring: AtomicPtr<MessageRing>,
     /// Messages that were sent.
     sent: AtomicU64,
+    /// Who waits for a call slot of it or room in its ring.
+    waiters: Waiters,
     /// When its timer expires: monotonic ns; `u64::MAX` for never.
     pub timer: Cell<u64>,
     account: Account,
@@ -128,6 +131,7 @@ impl Dispatcher {
             inside: AtomicU64::new(0),
             ring: AtomicPtr::new(null_mut()),
             sent: AtomicU64::new(0),
+            waiters: Waiters::new(),
             timer: Cell::new(u64::MAX),
             account: Account::new(),
             waits: AtomicU64::new(0),
@@ -247,6 +251,19 @@ impl Dispatcher {
         ring.send(&self.sent, message).map_err(|_| Error::Busy)
     }
 
+    /// As [`Dispatcher::send`] to a ring that was full, once more after the sender was noted among the
+    /// waiters: if it still is, its process will say when there is room.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::send`].
+    pub fn send_again(&self, message: &Message) -> Result<(), Error> {
+        // SAFETY: as in `send`.
+        if let Some(ring) = unsafe { self.ring.load(Acquire).as_ref() } {
+            ring.want();
+        }
+        self.send(message)
+    }
+
     #[cold]
     fn make_ring(&self) -> Result<&MessageRing, Error> {
         let page = frames::allocate_zeroed().ok_or(Error::Exhausted)?;
@@ -330,10 +347,19 @@ impl Dispatcher {
         Ok(free ^ left)
     }
 
-    /// Gives the slot of that bit back.
+    /// Gives the slot of that bit back. The straight line does so in place: no return takes it while
+    /// somebody waits for a slot.
     #[inline(always)]
     pub fn free_slot(&self, slot: u16) {
         self.free.set(self.free.get() | slot);
+        self.waiters.wake();
+    }
+
+    /// Who waits for a call slot of it or room in its ring.
+    #[inline(always)]
+    #[must_use]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     /// The address of the slot of that bit.

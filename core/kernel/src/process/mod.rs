@@ -26,7 +26,7 @@ pub use dispatcher::{Dispatcher, offset as dispatcher_offset};
 pub use entries::Entries;
 pub use initial::{console_owner, start};
 pub(crate) use roster::TABLE;
-pub use roster::{PROCESSES, ending, find, for_each};
+pub use roster::{PROCESSES, at, ending, find, for_each};
 pub use supervisor::{ended, post_mortem, tell_of_death};
 
 use crate::memory::address_space::AddressSpace;
@@ -275,6 +275,13 @@ impl Process {
         };
         self.making.fetch_and(!bit, Ordering::Release);
         made
+    }
+
+    /// Its dispatcher on `cpu`, if that was made.
+    pub fn made_dispatcher(&self, cpu: u32) -> Option<&'static Dispatcher> {
+        let place = self.dispatchers.get(cpu as usize)?;
+        // SAFETY: as in `dispatcher`.
+        unsafe { place.load(Ordering::Acquire).as_ref() }
     }
 
     /// All its dispatchers that were made.

@@ -81,6 +81,13 @@ pub fn for_each(mut each: impl FnMut(&'static Process)) {
     }
 }
 
+/// The living process in that place of the table.
+#[must_use]
+pub fn at(place: usize) -> Option<&'static Process> {
+    // SAFETY: as in `find`.
+    unsafe { TABLE.get(place)?.load(Ordering::Acquire).as_ref() }
+}
+
 /// The living process of that identity.
 #[inline(always)]
 #[must_use]

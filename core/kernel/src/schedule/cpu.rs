@@ -1,13 +1,14 @@
 //! What others see of a processor: its requests, its mailbox, which dispatcher it runs.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 
 use super::mailbox::{Full, Mailbox};
 use super::page_wait::PageWait;
 use super::queue::Queue;
 use super::remote::RemoteCall;
 use super::tickets::Tickets;
+use super::waiters::Waiters;
 use super::{ending, flush, remote};
 use crate::call::activation::Activation;
 use crate::process::{CPUS, Dispatcher, Process};
@@ -46,6 +47,8 @@ const MESSAGES: usize = 64;
 pub struct Cpu {
     requests: AtomicU32,
     mailbox: Mailbox<Message, MESSAGES>,
+    /// Who waits for room in it.
+    waiters: Waiters,
     pub(super) flushes: Tickets,
     /// The word in the processor's own block that names its running dispatcher; null before it runs.
     running: AtomicPtr<AtomicPtr<u8>>,
@@ -73,6 +76,7 @@ pub(super) fn create(number: u32) {
     let cpu = alloc::boxed::Box::new(Cpu {
         requests: AtomicU32::new(0),
         mailbox: Mailbox::new(),
+        waiters: Waiters::new(),
         flushes: Tickets::new(),
         running: AtomicPtr::new(core::ptr::null_mut()),
         own: Own {
@@ -167,6 +171,9 @@ impl Here {
                     Message::Call(call) => remote::arrived(self, call),
                 }
             }
+            // The places are seen to be free before it is asked who waits for one.
+            fence(Ordering::SeqCst);
+            self.0.waiters.wake();
         }
         if asked(Request::End) {
             ending::let_go(self);
@@ -213,6 +220,11 @@ pub fn wake(cpus: u64) {
     for number in super::flush::bits(cpus) {
         ask(number, Request::Mail);
     }
+}
+
+/// Who waits for room in the mailbox of processor `number`.
+pub(super) fn waiters(number: u32) -> Option<&'static Waiters> {
+    cpu(number).map(|cpu| &cpu.waiters)
 }
 
 /// Leaves a message for processor `number`.

@@ -110,6 +110,10 @@ pub(super) fn let_go(here: Here) {
         leave_process(here, process);
         here.queue().forget(process);
         remote::abandon(process);
+        // Whoever waits for room there is told the same as other callers.
+        if let Some(dispatcher) = process.made_dispatcher(PerCpu::number()) {
+            dispatcher.waiters().wake();
+        }
         if process.awaited.fetch_and(!own, Ordering::SeqCst) == own {
             unlink(process);
             process.release();

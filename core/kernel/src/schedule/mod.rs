@@ -17,6 +17,7 @@ pub mod remote;
 mod run;
 mod start;
 mod tickets;
+pub mod waiters;
 
 #[cfg(test)]
 mod tests;
@@ -28,5 +29,7 @@ pub use ending::{end_current, end_later, exit_current, give_back_to_nobody};
 pub use flush::{answer_flushes, flush_others};
 pub use limit::watch as watch_time;
 pub use queue::{Timers, with_home_dispatchers, with_timers};
-pub use run::{after_interrupt, look_again, processor_time, wait, wait_for_start, woken};
+pub use run::{
+    after_interrupt, look_again, processor_time, wait, wait_for_start, watch_returns_from, woken,
+};
 pub use start::{enter, prepare, start, start_activation, start_activation_first};

@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 use super::cpu;
 use super::domain::{Class, Domain, Usages, domain, window_end};
 use super::remote::{self, RemoteCall};
+use super::waiters::Room;
 use crate::call::activation::{Activation, State};
 use crate::process::{Dispatcher, Process};
 
@@ -208,6 +209,14 @@ impl Queue {
         }
     }
 
+    /// Does something with each activation, the running one included.
+    pub(super) fn for_each(&self, action: impl Fn(&'static Activation)) {
+        self.activations
+            .borrow()
+            .iter()
+            .for_each(|activation| action(activation));
+    }
+
     /// Gives back what has ended.
     fn bury(&self) {
         self.activations.borrow_mut().retain(|activation| {
@@ -275,13 +284,14 @@ fn is_starved(activation: &Activation, now: u64) -> bool {
 fn is_ready(activation: &Activation, now: u64) -> bool {
     match activation.state() {
         State::Stranded { ended } => !ended.is_ending(),
-        State::New { .. } | State::Called { .. } | State::Preempted { .. } => true,
+        State::New { .. } | State::Preempted { .. } => true,
+        State::Called { room, .. } => room.is_none_or(Room::may_be),
         State::Waiting {
             dispatcher,
             deadline,
             ..
         } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
-        State::Calling { target, .. } => !target.is_changing() || activation.give_up() <= now,
+        State::Calling { until, .. } => until.is_over() || activation.give_up() <= now,
         State::Faulted { .. } => activation.page_deadline() <= now,
         State::Running | State::Ended => false,
     }

@@ -13,15 +13,17 @@ use alloc::boxed::Box;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-use kiln_object::call::{CallWord, MESSAGE_BYTES, PENDING, RETURN_WORDS, ReturnWord};
+use kiln_object::call::{CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::CALL_DONE;
 use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
 use kiln_object::{Error, ProcessId};
 
 use super::cpu::{self, Here, Message};
+use super::run;
+use super::waiters::{self, Waiters};
 use crate::call::activation::{Activation, Record, State};
 use crate::call::entry::CallFrame;
-use crate::call::local::{set_activation, set_thread_pointer};
+use crate::call::local::{current_activation, set_activation, set_thread_pointer};
 use crate::call::native::clear;
 use crate::call::{current_dispatcher, extended_state, set_current};
 use crate::memory::{Frame, frames, heap, user_copy};
@@ -81,25 +83,31 @@ impl RemoteCall {
     }
 }
 
-/// The places of each processor; null until its first such call.
-static CALLS: [AtomicPtr<[RemoteCall; PLACES]>; CPUS] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; CPUS];
+/// The places of one processor.
+struct Places {
+    calls: [RemoteCall; PLACES],
+    /// Who waits for one of them.
+    waiters: Waiters,
+}
 
-fn places(cpu: u32) -> Option<&'static [RemoteCall; PLACES]> {
+/// The places of each processor; null until its first such call.
+static CALLS: [AtomicPtr<Places>; CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; CPUS];
+
+fn places(cpu: u32) -> Option<&'static Places> {
     let pointer = CALLS.get(cpu as usize)?.load(Ordering::Acquire);
     // SAFETY: null, or a leaked box.
     unsafe { pointer.as_ref() }
 }
 
 /// The running processor's places, made at the first use.
-fn own_places() -> Result<&'static [RemoteCall; PLACES], Error> {
+fn own_places() -> Result<&'static Places, Error> {
     let cpu = PerCpu::number();
     if let Some(places) = places(cpu) {
         return Ok(places);
     }
     heap::ensure_room(false)?;
-    let made = Box::leak(Box::new(
-        [const {
+    let made = Box::leak(Box::new(Places {
+        calls: [const {
             RemoteCall {
                 state: AtomicU32::new(FREE),
                 question: Cell::new(None),
@@ -109,11 +117,37 @@ fn own_places() -> Result<&'static [RemoteCall; PLACES], Error> {
                 output: Cell::new(None),
             }
         }; PLACES],
-    ));
+        waiters: Waiters::new(),
+    }));
     if let Some(place) = CALLS.get(cpu as usize) {
         place.store(made, Ordering::Release);
     }
     Ok(made)
+}
+
+impl Places {
+    /// The first free place and its number, if there is one and `caller` may have it.
+    fn find(&self, caller: &Dispatcher) -> Option<(usize, &RemoteCall)> {
+        let mut own = 0;
+        for (number, place) in self.calls.iter().enumerate() {
+            if place.state.load(Ordering::SeqCst) == FREE {
+                return (own < PLACES_OF_ONE).then_some((number, place));
+            }
+            let question = place.question.get();
+            if question.is_some_and(|question| core::ptr::eq(question.caller, caller)) {
+                own += 1;
+            }
+        }
+        None
+    }
+}
+
+/// Leaves `place`, which is one of processor `cpu`, to whoever wants it.
+fn give_back(place: &RemoteCall, cpu: u32) {
+    place.state.store(FREE, Ordering::SeqCst);
+    if let Some(places) = places(cpu) {
+        places.waiters.wake();
+    }
 }
 
 fn page(place: &Cell<Option<Frame>>) -> Result<Frame, Error> {
@@ -141,10 +175,10 @@ unsafe fn bytes(place: &Cell<Option<Frame>>, length: usize) -> &mut [u8] {
 }
 
 /// Posts a call of the running dispatcher to `cpu`, the only one that runs `target`. Fills the frame with
-/// the answer that it is pending.
+/// the answer that it is pending, or that it found no room.
 ///
 /// # Errors
-/// `Busy` without a free place, or if the processor takes no message now; `BadBuffer`, `Exhausted`.
+/// `BadBuffer`, `Exhausted`; `Busy` if there can be no room before the caller goes on.
 pub fn post(
     frame: &mut CallFrame,
     word: CallWord,
@@ -152,23 +186,18 @@ pub fn post(
     target: &'static Process,
     cpu: u32,
 ) -> Result<(), Error> {
+    let activation = current_activation().ok_or(Error::BadMethod)?;
     let places = own_places()?;
-    let mut own = 0;
-    let mut free = None;
-    for (number, place) in places.iter().enumerate() {
-        if place.state.load(Ordering::Acquire) == FREE {
-            free = Some((number, place));
-            break;
+    let (number, place) = match places.find(caller) {
+        Some(found) => found,
+        None => {
+            let noticed = places.waiters.note_caller(caller, activation, target)?;
+            match places.find(caller) {
+                Some(found) => found,
+                None => return waiters::wait(frame, noticed),
+            }
         }
-        if place
-            .question
-            .get()
-            .is_some_and(|question| core::ptr::eq(question.caller, caller))
-        {
-            own += 1;
-        }
-    }
-    let (number, place) = free.filter(|_| own < PLACES_OF_ONE).ok_or(Error::Busy)?;
+    };
     if word.input() != 0 {
         page(&place.input)?;
         // SAFETY: the place is free, and only this processor takes it.
@@ -191,13 +220,25 @@ pub fn post(
     place.tell(caller);
     place.state.store(POSTED, Ordering::Release);
     if cpu::post(cpu, Message::Call(place)).is_err() {
-        place.state.store(FREE, Ordering::Release);
-        return Err(Error::Busy);
+        let noticed = cpu::waiters(cpu)
+            .ok_or(Error::Busy)
+            .and_then(|waiters| waiters.note_caller(caller, activation, target));
+        if cpu::post(cpu, Message::Call(place)).is_err() {
+            give_back(place, PerCpu::number());
+            return waiters::wait(frame, noticed?);
+        }
     }
-    clear(frame);
-    frame.rax = ReturnWord::answer(PENDING, 0);
-    frame.rdx = u64::from(PerCpu::number()) << 32 | number as u64;
+    let ticket = u64::from(PerCpu::number()) << 32 | number as u64;
+    answer_pending(frame, word, ticket);
     Ok(())
+}
+
+fn answer_pending(frame: &mut CallFrame, word: CallWord, ticket: u64) {
+    let output = frame.r15;
+    clear(frame);
+    frame.rax = ReturnWord::pending(word.output() as u16);
+    frame.rdx = ticket;
+    frame.r15 = output;
 }
 
 /// Answers the running process for the call with that ticket: with the answer, or that it is pending.
@@ -211,7 +252,7 @@ pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
     let place = u32::try_from(ticket >> 32)
         .ok()
         .and_then(places)
-        .and_then(|places| places.get(ticket as u32 as usize))
+        .and_then(|places| places.calls.get(ticket as u32 as usize))
         .ok_or(Error::BadReference)?;
     let is_own = || {
         // SAFETY: read only to compare, between two looks at the state: see below.
@@ -228,9 +269,7 @@ pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
         place.tell(dispatcher);
         state = place.state.load(Ordering::SeqCst);
         if state == POSTED {
-            clear(frame);
-            frame.rax = ReturnWord::answer(PENDING, 0);
-            frame.rdx = ticket;
+            answer_pending(frame, CallWord(frame.rax), ticket);
             return Ok(());
         }
     }
@@ -255,7 +294,7 @@ pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
         }
         (status, length) = (Error::BadBuffer.code(), 0);
     }
-    place.state.store(FREE, Ordering::Release);
+    give_back(place, (ticket >> 32) as u32);
     clear(frame);
     frame.rax = ReturnWord::answer(status, length as u16);
     [frame.rdx, frame.r8, frame.r9, frame.r10] = words;
@@ -265,7 +304,7 @@ pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
 /// Whether a call that `dispatcher`, one of the running processor's, has posted is under way.
 pub(super) fn has_posted(dispatcher: &Dispatcher) -> bool {
     places(PerCpu::number()).is_some_and(|places| {
-        places.iter().any(|place| {
+        places.calls.iter().any(|place| {
             place.state.load(Ordering::Acquire) == POSTED
                 && place
                     .question
@@ -280,7 +319,7 @@ pub(super) fn abandon(process: &Process) {
     let Some(places) = places(PerCpu::number()) else {
         return;
     };
-    for place in places {
+    for place in &places.calls {
         if place
             .question
             .get()
@@ -289,7 +328,7 @@ pub(super) fn abandon(process: &Process) {
             let exchange = |from, to| {
                 place
                     .state
-                    .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+                    .compare_exchange(from, to, Ordering::SeqCst, Ordering::Acquire)
             };
             if exchange(POSTED, ABANDONED).is_err() {
                 // Done, then, or free.
@@ -297,6 +336,7 @@ pub(super) fn abandon(process: &Process) {
             }
         }
     }
+    places.waiters.wake();
 }
 
 /// A call came: an activation will serve it.
@@ -308,8 +348,16 @@ pub(super) fn arrived(here: Here, call: &'static RemoteCall) {
     here.queue().serve(question.target, call, domain);
 }
 
+/// No slot of `callee` is free for `call`: it has its turn when there may be one.
+#[cold]
+fn wait_for_slot(activation: &Activation, call: &'static RemoteCall, callee: &'static Dispatcher) {
+    let room = Some(callee.waiters().note_stopped());
+    run::watch_returns_from(callee);
+    activation.set_state(State::Called { call, room });
+}
+
 /// Enters the callee with the call that `activation` was given; false if that is not possible: then the
-/// call is answered.
+/// call is answered, or waits for a slot.
 pub(super) fn enter(
     activation: &'static Activation,
     call: &'static RemoteCall,
@@ -324,8 +372,13 @@ pub(super) fn enter(
     let slot = match callee.take_slot() {
         Ok(slot) if entry != 0 => slot,
         Ok(slot) => {
+            // It ended, and was not started again yet.
             callee.free_slot(slot);
-            fail(activation, Error::Busy);
+            fail(activation, Error::ServerDied);
+            return false;
+        }
+        Err(Error::Busy) => {
+            wait_for_slot(activation, call, callee);
             return false;
         }
         Err(error) => {
@@ -410,7 +463,9 @@ fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
         .state
         .compare_exchange(POSTED, DONE, Ordering::SeqCst, Ordering::Acquire);
     if done.is_err() {
-        call.state.store(FREE, Ordering::Release);
+        if let Some(question) = call.question.get() {
+            give_back(call, question.caller.cpu());
+        }
         return;
     }
     // SAFETY: only `tell` stores there, and dispatchers are never freed. The caller's process lives, or

@@ -9,7 +9,7 @@ use super::cpu::{self, Here};
 use super::ending::unwind;
 use super::queue::Verdict;
 use super::{limit, page_wait, remote};
-use crate::call::activation::{Activation, Context, State};
+use crate::call::activation::{Activation, Context, State, Until};
 use crate::call::crossing::again;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
 use crate::call::extended_state;
@@ -67,6 +67,11 @@ pub fn wait(frame: &mut CallFrame, deadline: u64) {
 /// # Errors
 /// `Exhausted` without memory for its vector state.
 pub fn wait_for_start(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error> {
+    call_later(frame, Until::Ready(target))
+}
+
+/// Stops the caller until then; it makes its call again.
+pub(super) fn call_later(frame: &mut CallFrame, until: Until) -> Result<(), Error> {
     let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
         return Err(Error::BadMethod);
     };
@@ -81,7 +86,7 @@ pub fn wait_for_start(frame: &mut CallFrame, target: &'static Process) -> Result
     activation.set_call(*frame);
     activation.set_state(State::Calling {
         dispatcher,
-        target,
+        until,
         thread_pointer: take_thread_pointer(),
         extended,
     });
@@ -146,6 +151,23 @@ pub fn woken(dispatcher: &Dispatcher) {
         here.armed().set(turn);
         time::timer::arm(turn);
     }
+}
+
+/// Has all calls that `server` may serve on the running processor return in the general way.
+pub fn watch_returns_from(server: &Dispatcher) {
+    let Some(here) = cpu::here() else { return };
+    let now = time::monotonic_ns();
+    here.queue().for_each(|activation| {
+        let (innermost, busy) = match activation.state() {
+            State::Running => (current_dispatcher(), activation.busy(now)),
+            State::Waiting { dispatcher, .. }
+            | State::Calling { dispatcher, .. }
+            | State::Faulted { dispatcher, .. }
+            | State::Preempted { dispatcher } => (Some(dispatcher), activation.busy_so_far()),
+            _ => (None, activation.busy_so_far()),
+        };
+        activation.watch_returns_from(server, innermost, busy);
+    });
 }
 
 /// Another activation of this processor can go on: finds out when it does.
@@ -240,14 +262,14 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
         }
         State::Calling {
             dispatcher,
-            target,
+            until,
             thread_pointer,
             extended,
         } => {
             set_current(dispatcher);
             let call = activation.call();
             if activation.give_up() != u64::MAX
-                && target.is_changing()
+                && !until.is_over()
                 && limit::end_overdue(activation, dispatcher, call.rip, call.rsp)
             {
                 return false;
@@ -257,7 +279,7 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             *frame = call;
             again(frame);
         }
-        State::Called { call } => {
+        State::Called { call, .. } => {
             if !remote::enter(activation, call, frame) {
                 return false;
             }

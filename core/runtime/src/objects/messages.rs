@@ -6,9 +6,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use kiln_interface::kernel::Process as _;
 use kiln_object::dispatcher::soft_interrupt::MESSAGE;
 use kiln_object::layout::message_ring;
-use kiln_object::message_ring::{Message, MessageRing};
+use kiln_object::message_ring::{MESSAGES, Message, MessageRing};
 use kiln_object::{ObjectName, ProcessId};
 
 use super::{OBJECTS, Request};
@@ -39,15 +40,29 @@ fn empty(cpu: u32) {
     // the page stays; all of it is atomics.
     let ring = unsafe { &*(message_ring(cpu) as *const MessageRing) };
     let bit = 1 << cpu;
+    let mut taken = 0_usize;
     loop {
         while let Some(message) = ring.receive() {
+            taken += 1;
+            if taken.is_multiple_of(MESSAGES / 2) {
+                tell_of_room(ring, cpu);
+            }
             deliver(&message);
         }
+        tell_of_room(ring, cpu);
         EMPTYING.fetch_and(!bit, Ordering::SeqCst);
         // Who said meanwhile that there are more has left them to this thread.
         if !ring.has_message() || EMPTYING.fetch_or(bit, Ordering::SeqCst) & bit != 0 {
             return;
         }
+    }
+}
+
+/// Has the kernel tell those who wait for room in the ring, if there are any.
+fn tell_of_room(ring: &MessageRing, cpu: u32) {
+    if ring.take_want() {
+        // The dispatcher is there, as it got messages.
+        let _ = crate::process().made_room(cpu);
     }
 }
 

@@ -8,7 +8,7 @@ use kiln_object::call::CallWord;
 use kiln_object::message_ring::MESSAGES;
 use kiln_object::{Caller, Error, ObjectName, ProcessId, RawReference, Rights, Transport};
 use kiln_runtime::thread::yield_now;
-use kiln_runtime::{Far, SpinMutex, objects, startup};
+use kiln_runtime::{Far, SpinMutex, TryFar, objects, startup};
 
 use super::{MARK, own, server};
 use crate::registers::Registers;
@@ -53,7 +53,7 @@ pub fn all() {
             process: this,
             object,
         };
-        Far.send(reference, method, [word, 2, 3, 4, 5, 6])
+        TryFar.send(reference, method, [word, 2, 3, 4, 5, 6])
     };
     let stale = ObjectName::new(reference.object.slot(), reference.object.generation() + 1);
     expect(send(reference.object, 2, 100), Ok(()));

@@ -27,4 +27,8 @@ pub trait Load {
     /// Answers the bytes in as the bytes out.
     #[method(4, right = READ)]
     fn echo(&self, input: &[u8], output: &mut [u8]) -> Result<usize, Error>;
+
+    /// Waits in the call, which has no right to, for so many nanoseconds: others come meanwhile.
+    #[method(6, right = WRITE)]
+    fn rest(&self, time: u64) -> Result<(), Error>;
 }

@@ -52,6 +52,14 @@ impl Load for LoadServer {
         }
     }
 
+    fn rest(&self, time: u64) -> Result<(), Error> {
+        let end = time::monotonic_ns().saturating_add(time);
+        while time::monotonic_ns() < end {
+            kiln_runtime::process().wait(end)?;
+        }
+        Ok(())
+    }
+
     fn echo(&self, input: &[u8], output: &mut [u8]) -> Result<usize, Error> {
         let place = output.get_mut(..input.len()).ok_or(Error::TooLarge)?;
         place.copy_from_slice(input);

@@ -15,17 +15,59 @@ use kiln_object::{Error, ProcessId};
 
 use super::current_dispatcher;
 use super::entry::CallFrame;
+use super::local::current_activation;
 use super::native::{answer_error, clear};
-use crate::process;
+use crate::process::{self, Dispatcher, Process};
+use crate::processor::PerCpu;
+use crate::schedule::{self, waiters};
 use crate::{home, soft_interrupt};
 
-/// Runs the method now if the receiver lives in the kernel, which has no ring and needs none.
-fn serve_at_once(frame: &mut CallFrame, target: ProcessId, method: u16) -> bool {
-    let (Some(sender), Some(receiver)) = (current_dispatcher(), process::find(target)) else {
-        return false;
+/// What becomes of a message that there was no room for at first.
+enum Sent {
+    /// It is sent.
+    Now,
+    /// The sender tries again, or another goes on in its place, as the frame says.
+    Later,
+}
+
+/// The receiver has no ring, has not begun, or its ring is full. `frame` is the sender's as it came.
+#[cold]
+fn not_now(
+    frame: &mut CallFrame,
+    message: &Message,
+    sender: &'static Dispatcher,
+    target: ProcessId,
+) -> Result<Sent, Error> {
+    let receiver = process::find(target).ok_or(Error::ServerDied)?;
+    let word = CallWord::new(message.method, 0, 0);
+    // What lives in the kernel has no ring and needs none.
+    if home::is_in_kernel(receiver) {
+        return home::call(sender.process(), receiver, frame, word).map(|()| Sent::Now);
+    }
+    let Some(cpu) = where_to(receiver, PerCpu::number()) else {
+        if receiver.call_up()? {
+            schedule::wait_for_start(frame, receiver)?;
+            return Ok(Sent::Later);
+        }
+        return Err(Error::Busy);
     };
-    let word = CallWord::new(method, 0, 0);
-    home::call(sender.process(), receiver, frame, word).is_ok()
+    let activation = current_activation().ok_or(Error::BadMethod)?;
+    let dispatcher = receiver.dispatcher(cpu)?;
+    let noticed = dispatcher
+        .waiters()
+        .note_caller(sender, activation, receiver)?;
+    match dispatcher.send_again(message) {
+        Err(Error::Busy) if receiver.lives_as(target) => {
+            waiters::wait(frame, noticed)?;
+            Ok(Sent::Later)
+        }
+        Err(Error::Busy) => Err(Error::ServerDied),
+        Err(error) => Err(error),
+        Ok(()) => {
+            soft_interrupt::raise(dispatcher, MESSAGE);
+            Ok(Sent::Now)
+        }
+    }
 }
 
 /// Sends one.
@@ -41,20 +83,19 @@ pub(super) fn call(frame: &mut CallFrame, method: u16) {
             frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
         ],
     };
-    match send(ProcessId::from_raw(frame.rdi), &message) {
-        Ok(()) => {
+    let target = ProcessId::from_raw(frame.rdi);
+    let sent = match send(target, &message) {
+        Ok(()) => Ok(Sent::Now),
+        Err(Error::Busy) => not_now(frame, &message, sender, target),
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(Sent::Now) => {
             clear(frame);
             frame.rax = ReturnWord::answer(0, 0);
         }
-        Err(error) => {
-            let target = ProcessId::from_raw(frame.rdi);
-            if error == Error::Busy && serve_at_once(frame, target, method) {
-                clear(frame);
-                frame.rax = ReturnWord::answer(0, 0);
-            } else {
-                answer_error(frame, error);
-            }
-        }
+        Ok(Sent::Later) => {}
+        Err(error) => answer_error(frame, error),
     }
 }
 
@@ -72,15 +113,8 @@ pub fn send(target: ProcessId, message: &Message) -> Result<(), Error> {
             Error::ServerDied
         });
     };
-    let cpus = receiver.started_cpus();
-    let own = crate::processor::PerCpu::here().cpu_number.get();
-    let cpu = if cpus >> own & 1 != 0 {
-        own
-    } else if cpus != 0 {
-        cpus.trailing_zeros()
-    } else {
-        return Err(Error::Busy);
-    };
+    let own = PerCpu::here().cpu_number.get();
+    let cpu = where_to(receiver, own).ok_or(Error::Busy)?;
     let dispatcher = receiver.dispatcher(cpu)?;
     dispatcher.send(message)?;
     crate::event!(
@@ -96,4 +130,17 @@ pub fn send(target: ProcessId, message: &Message) -> Result<(), Error> {
         soft_interrupt::raise(dispatcher, MESSAGE);
     }
     Ok(())
+}
+
+/// On which processor a message of processor `own` reaches `receiver`; on none before that has begun.
+#[inline(always)]
+fn where_to(receiver: &Process, own: u32) -> Option<u32> {
+    let cpus = receiver.started_cpus();
+    if cpus >> own & 1 != 0 {
+        Some(own)
+    } else if cpus != 0 {
+        Some(cpus.trailing_zeros())
+    } else {
+        None
+    }
 }

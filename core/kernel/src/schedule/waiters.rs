@@ -1,0 +1,181 @@
+//! Who waits for room: in a server, in a ring of messages, in a mailbox, among places for calls.
+//!
+//! Whoever finds no room is noted, and then looks once more; whoever makes room then looks whether
+//! somebody is noted. So one of the two sees the other, and no wake-up is lost. Noted are processes
+//! and processors, not threads, so there is always room for one more, one that has ended costs
+//! nothing, and some are woken for nothing.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use kiln_object::Error;
+use kiln_object::dispatcher::soft_interrupt::RETRY;
+use spin::Mutex;
+
+use super::cpu;
+use super::flush::bits;
+use crate::call::activation::{Activation, Until};
+use crate::call::entry::CallFrame;
+use crate::process::{self, Dispatcher, PROCESSES, Process};
+use crate::processor::PerCpu;
+use crate::soft_interrupt;
+
+/// Those that wait for room in one place.
+pub struct Waiters {
+    /// Whether anybody is noted.
+    any: AtomicBool,
+    /// How often room was made for somebody.
+    wakes: AtomicU64,
+    noted: Mutex<Noted>,
+}
+
+/// Processes by their place in the table, and processors.
+#[derive(Clone, Copy)]
+struct Noted {
+    processes: [u64; PROCESSES / 64],
+    /// Processors on which their dispatchers are told.
+    told: u64,
+    /// Processors with activations that were stopped.
+    stopped: u64,
+}
+
+const NOBODY: Noted = Noted {
+    processes: [0; PROCESSES / 64],
+    told: 0,
+    stopped: 0,
+};
+
+/// A place where there was no room.
+#[derive(Clone, Copy)]
+pub struct Room {
+    waiters: &'static Waiters,
+    wakes: u64,
+}
+
+impl Room {
+    /// Whether there may be room now.
+    pub fn may_be(self) -> bool {
+        self.waiters.wakes.load(Ordering::Acquire) != self.wakes
+    }
+}
+
+/// How somebody waits.
+#[derive(Clone, Copy)]
+pub enum Noticed {
+    /// Its runtime parks the thread until `RETRY`.
+    Told,
+    /// Its activation is stopped: it serves a call, and has no thread to park.
+    Stopped(Room),
+}
+
+impl Default for Waiters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Waiters {
+    /// With nobody.
+    pub const fn new() -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            wakes: AtomicU64::new(0),
+            noted: Mutex::new(NOBODY),
+        }
+    }
+
+    fn note(&'static self, change: impl FnOnce(&mut Noted)) -> Room {
+        let mut noted = self.noted.lock();
+        change(&mut noted);
+        // What the caller looks at next, it looks at after this.
+        self.any.store(true, Ordering::SeqCst);
+        Room {
+            waiters: self,
+            wakes: self.wakes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Notes an activation of the running processor, which will be stopped.
+    pub(super) fn note_stopped(&'static self) -> Room {
+        let bit = 1 << PerCpu::number();
+        self.note(|noted| noted.stopped |= bit)
+    }
+
+    /// Notes `caller`, which runs and finds no room for what goes to `target`. Afterwards it is to look
+    /// once more, and if there still is none to [`wait`].
+    ///
+    /// # Errors
+    /// `Busy` if the target cannot make room before this call is over.
+    pub fn note_caller(
+        &'static self,
+        caller: &'static Dispatcher,
+        activation: &Activation,
+        target: &Process,
+    ) -> Result<Noticed, Error> {
+        if activation.depth() != 0 {
+            if activation.is_in(target, caller) {
+                return Err(Error::Busy);
+            }
+            return Ok(Noticed::Stopped(self.note_stopped()));
+        }
+        let index = caller.process().id().index() as usize;
+        self.note(|noted| {
+            if let Some(word) = noted.processes.get_mut(index / 64) {
+                *word |= 1 << (index % 64);
+            }
+            noted.told |= 1 << caller.cpu();
+        });
+        Ok(Noticed::Told)
+    }
+
+    /// Tells all who are noted that there may be room. What made it was stored before, in the one order
+    /// of all such accesses.
+    #[inline(always)]
+    pub fn wake(&self) {
+        if self.any.load(Ordering::SeqCst) {
+            self.wake_all();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_all(&self) {
+        let noted = {
+            let mut noted = self.noted.lock();
+            self.any.store(false, Ordering::Relaxed);
+            self.wakes.fetch_add(1, Ordering::Release);
+            core::mem::replace(&mut *noted, NOBODY)
+        };
+        for (place, word) in noted.processes.iter().enumerate() {
+            for bit in bits(*word) {
+                let Some(process) = process::at(place * 64 + bit as usize) else {
+                    continue;
+                };
+                for number in bits(noted.told) {
+                    if let Some(dispatcher) = process.made_dispatcher(number) {
+                        soft_interrupt::raise(dispatcher, RETRY);
+                    }
+                }
+            }
+        }
+        let own = 1 << PerCpu::number();
+        if noted.stopped & own != 0 {
+            super::run::look_again();
+        }
+        cpu::wake(noted.stopped & !own);
+    }
+}
+
+/// Lets the caller wait as [`Waiters::note_caller`] found: `again` is its call as it came.
+///
+/// # Errors
+/// `Exhausted` without memory for its vector state.
+pub fn wait(frame: &mut CallFrame, noticed: Noticed) -> Result<(), Error> {
+    use kiln_object::call::{CallWord, ReturnWord};
+    match noticed {
+        Noticed::Told => {
+            frame.rax = ReturnWord::no_room(CallWord(frame.rax));
+            Ok(())
+        }
+        Noticed::Stopped(room) => super::run::call_later(frame, Until::Room(room)),
+    }
+}
