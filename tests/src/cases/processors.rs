@@ -171,8 +171,8 @@ pub fn add(tests: &mut Tests) {
                 args: &["crowd", "5"],
                 program: "cpu = 0",
                 load: "cpu = 1, pinned = true",
-                tables: "",
                 cpus: 2,
+                ..Image::default()
             },
         ),
         (
@@ -181,8 +181,8 @@ pub fn add(tests: &mut Tests) {
                 args: &["crowd", "5"],
                 program: "cpu = 0",
                 load: "cpu = 1, pinned = true",
-                tables: "",
                 cpus: 4,
+                ..Image::default()
             },
         ),
         (
