@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,60 @@ static void result(const char *what, const void *address)
 static void number(const char *what, long value)
 {
     printf("%s: %s\n", what, value < 0 ? strerrorname_np(errno) : "done");
+}
+
+static sigjmp_buf before;
+
+static void beyond(int signal, siginfo_t *information, void *context)
+{
+    (void)context;
+    printf("signal %d, code %d\n", signal, information->si_code);
+    siglongjmp(before, 1);
+}
+
+/* Two shared mappings of a file of 8 bytes, and what is read and written, are the same. */
+static void share(const char *what, int file)
+{
+    int both = PROT_READ | PROT_WRITE;
+    char buffer[8] = "";
+    number("make it longer", ftruncate(file, 5 * 4096 + 100));
+    char *first = mmap(0, 6 * 4096, both, MAP_SHARED, file, 0);
+    char *second = mmap(0, 4096, both, MAP_SHARED, file, 4096);
+    result(what, first);
+    result("and its second page", second);
+    printf("it begins with %.8s and ends with %d\n", first, first[5 * 4096 + 99]);
+    second[1] = 's';
+    first[10] = 't';
+    memcpy(first + 3 * 4096 - 3, "across", 6);
+    number("write behind", pwrite(file, "uv", 2, 11));
+    number("write far behind", pwrite(file, "wxyz", 4, 2 * 4096 - 2));
+    printf("first %.3s %c, second %.2s\n", first + 10, first[4097], second + 4094);
+    number("read", pread(file, buffer, 6, 3 * 4096 - 3));
+    printf("across a page %.6s\n", buffer);
+    number("synchronise", msync(first, 6 * 4096, MS_SYNC));
+    char *copy = mmap(0, 4096, both, MAP_PRIVATE, file, 0);
+    copy[11] = 'P';
+    printf("a copy %.3s, the file %.3s\n", copy + 10, first + 10);
+    number("grow by a write", pwrite(file, "end", 3, 6 * 4096 - 3));
+    printf("the end is %.3s\n", first + 6 * 4096 - 3);
+    number("cut it off", ftruncate(file, 4096 + 2));
+    struct sigaction action = { .sa_sigaction = beyond, .sa_flags = SA_SIGINFO }, old;
+    sigaction(SIGBUS, &action, &old);
+    if (!sigsetjmp(before, 1))
+        printf("behind the end %d\n", first[2 * 4096]);
+    number("write there", pwrite(file, first + 2 * 4096, 1, 0));
+    sigaction(SIGBUS, &old, 0);
+    printf("left %.1s, then %d\n", second + 1, second[2]);
+    number("make it longer", ftruncate(file, 3 * 4096));
+    printf("zero again %d %d\n", first[4096 + 100], first[2 * 4096]);
+    number("make it read-only", mprotect(first, 4096, PROT_READ));
+    number("and writable", mprotect(first, 4096, both));
+    first[0] = 'F';
+    number("read", pread(file, buffer, 1, 0));
+    printf("it begins with %c\n", buffer[0]);
+    number("unmap", munmap(first, 6 * 4096));
+    number("unmap", munmap(second, 4096));
+    number("unmap", munmap(copy, 4096));
 }
 
 int main(int argc, char **argv)
@@ -85,6 +140,19 @@ int main(int argc, char **argv)
         printf("mapped %.8s, behind its end %d\n", private, private[8]);
         number("read it", pread(written, buffer, 3, 0));
         printf("not written %.3s\n", buffer);
+        share("a file", written);
+        char *left = mmap(0, 3 * 4096, both, MAP_SHARED, written, 0);
+        close(written);
+        number("unlink", unlink(argv[1]));
+        left[4096] = 'u';
+        printf("without a name %.3s %c\n", left + 10, left[4096]);
+        number("forget it", munmap(left, 3 * 4096));
+        int reader = open("/proc/self/exe", O_RDONLY);
+        result("write to what is read", mmap(0, 4096, both, MAP_SHARED, reader, 0));
     }
+    int nameless = memfd_create("nameless", 0);
+    number("without a name", nameless);
+    number("write it", write(nameless, "abcdefgh", 8));
+    share("a nameless file", nameless);
     return 0;
 }

@@ -16,6 +16,8 @@ mod budget;
 mod change;
 mod copy_up;
 mod directory;
+#[cfg(kiln_freestanding)]
+mod kernel_file;
 mod listing;
 mod lower;
 mod node;
@@ -27,7 +29,8 @@ mod server;
 mod tree;
 
 pub use lower::{Lower, LowerServer};
-pub use server::MemoryServer;
+pub use pages::{KeepFile, Kept};
+pub use server::{MemoryPager, MemoryServer};
 pub use tree::{Clock, MemoryTree};
 
 #[cfg(kiln_freestanding)]
@@ -56,7 +59,9 @@ fn main() {
     let clock: Clock = || i64::try_from(time::wall_clock_ns()).unwrap_or(i64::MAX);
     match MemoryTree::new(lower, limit, clock, process.raw()) {
         Ok(tree) => {
+            let tree = tree.with_mapping(kernel_file::make);
             let server = MemoryServer::new(tree, objects::export);
+            kernel_file::serve(server.pager());
             objects::serve(Arc::new(FileTreeDispatch(server)));
         }
         Err(error) => panic!("the root to lie over cannot be read: {error}"),

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use kiln_file_server::{take_attributes, write_attributes};
 use kiln_interface::file::{File, change};
 use kiln_interface::kernel::FileCache;
-use kiln_object::{Caller, Error, Reference};
+use kiln_object::{Caller, Error, Reference, Rights};
 
 use crate::node::{Body, Node};
 use crate::tree::MemoryTree;
@@ -34,7 +34,12 @@ impl File for OpenFile {
             } else {
                 offset
             };
-            let written = pages.write(offset, bytes)? as u64;
+            let mut written = pages.write(offset, bytes);
+            if written == Err(Error::NoSpace) {
+                self.tree.forget_unmapped();
+                written = pages.write(offset, bytes);
+            }
+            let written = written? as u64;
             (written, offset.saturating_add(written))
         };
         if written > 0 {
@@ -55,9 +60,12 @@ impl File for OpenFile {
             .set_attributes(&take_attributes(attributes)?, fields, self.tree.now())
     }
 
-    fn pages(&self, _caller: Caller) -> Result<(Reference<dyn FileCache>, u64), Error> {
-        // The heap's pages are nobody else's to map.
-        Err(Error::Unsupported)
+    fn pages(&self, caller: Caller) -> Result<(Reference<dyn FileCache>, u64), Error> {
+        let mut rights = Rights::READ | Rights::MAP;
+        if self.writable {
+            rights |= Rights::WRITE;
+        }
+        self.tree.share(&self.node, caller.0, rights)
     }
 
     fn read_directory(&self, cookie: u64, answer: &mut [u8]) -> Result<usize, Error> {

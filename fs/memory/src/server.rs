@@ -7,6 +7,7 @@ use kiln_file_server::{
 };
 use kiln_interface::FourWords;
 use kiln_interface::file::{FileDispatch, FileTree, Opened, change, kind, open};
+use kiln_interface::kernel::Pager;
 use kiln_object::{Error, ProcessId, Reference, Rights};
 
 use crate::change::Stopped;
@@ -18,6 +19,15 @@ use crate::tree::{Leaf, MemoryTree};
 pub struct MemoryServer {
     tree: Arc<MemoryTree>,
     export: Export,
+}
+
+/// The tree as a pager: the keys are the tree's own.
+pub struct MemoryPager(Arc<MemoryTree>);
+
+impl Pager for MemoryPager {
+    fn fill(&self, key: u64, offset: u64) -> Result<(), Error> {
+        self.0.fill(key, offset)
+    }
 }
 
 /// The final link as `follow` says.
@@ -36,6 +46,12 @@ impl MemoryServer {
             tree: Arc::new(tree),
             export,
         }
+    }
+
+    /// What brings the pages of files that are mapped.
+    #[must_use]
+    pub fn pager(&self) -> MemoryPager {
+        MemoryPager(Arc::clone(&self.tree))
     }
 
     fn try_open(

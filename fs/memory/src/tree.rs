@@ -1,8 +1,8 @@
 //! The tree: lookups across both layers, and what all operations share.
 //!
 //! Locks, in the order in which they are taken: `structure` (held for reading by walks, for writing
-//! by whatever changes names), a directory's names, `lower_links`, a node's pages or metadata. The
-//! lower tree is asked with at most `structure` held; it never asks back. Names found by a walk hold
+//! by whatever changes names), a directory's names, `lower_links`, a node's pages or metadata,
+//! `mapped` (in which no node that others have is looked into). The lower tree is asked with at most `structure` held; it never asks back. Names found by a walk hold
 //! as long as `structure` does.
 
 use alloc::boxed::Box;
@@ -14,14 +14,15 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kiln_file_server::{Entry, Final, Place, Stop, Tree, walk};
 use kiln_interface::FourWords;
 use kiln_interface::file::{Attributes, kind};
-use kiln_object::Error;
+use kiln_interface::kernel::FileCache;
+use kiln_object::{Error, ProcessId, Reference, Rights};
 use spin::{Mutex, RwLock};
 
 use crate::budget::Budget;
 use crate::directory::{Directory, Known, Named};
 use crate::lower::{Lower, LowerFile, join};
 use crate::node::{Body, Metadata, Node};
-use crate::pages::PAGE;
+use crate::pages::{KeepFile, PAGE};
 
 /// Tells the wall-clock time, ns since 1970.
 pub type Clock = fn() -> i64;
@@ -38,6 +39,12 @@ pub struct MemoryTree {
     /// What happened to lower files with several names, by number.
     pub(crate) lower_links: Mutex<BTreeMap<u64, LowerLinks>>,
     clock: Clock,
+    /// Makes files of the kernel's; without it no file can be mapped.
+    keep_file: Option<KeepFile>,
+    /// The files of which the kernel has pages, by their keys: they stay while somebody maps them, whether
+    /// they have a name or not.
+    mapped: Mutex<BTreeMap<u64, Arc<Node>>>,
+    next_key: AtomicU64,
     /// The number of this tree: over a lower tree it is that tree's, since both are one to see.
     number: u64,
     next_number: AtomicU64,
@@ -113,10 +120,66 @@ impl MemoryTree {
             budget,
             structure: RwLock::new(()),
             lower_links: Mutex::default(),
+            keep_file: None,
+            mapped: Mutex::default(),
+            next_key: AtomicU64::new(1),
             clock,
             number,
             next_number: AtomicU64::new(FIRST_NUMBER + 1),
         })
+    }
+
+    /// Lets files be mapped: `keep_file` makes the files of the kernel's that their pages move to.
+    #[must_use]
+    pub fn with_mapping(mut self, keep_file: KeepFile) -> Self {
+        self.keep_file = Some(keep_file);
+        self
+    }
+
+    /// A reference for `owner` to the pages of `node`, to be mapped with `rights`, and their bytes.
+    ///
+    /// # Errors
+    /// `Unsupported` where nothing can be mapped; the kernel's.
+    pub(crate) fn share(
+        &self,
+        node: &Arc<Node>,
+        owner: ProcessId,
+        rights: Rights,
+    ) -> Result<(Reference<dyn FileCache>, u64), Error> {
+        let keep_file = self.keep_file.ok_or(Error::Unsupported)?;
+        self.forget_unmapped();
+        let key = self.next_key.fetch_add(1, Relaxed);
+        let mut pages = node.pages()?.lock();
+        let keep = |length| {
+            let kept = keep_file(length, key)?;
+            self.mapped.lock().insert(key, Arc::clone(node));
+            Ok(kept)
+        };
+        let reference = pages.share(keep, owner, rights)?;
+        Ok((reference, pages.length()))
+    }
+
+    /// Brings a page of the file with that key.
+    ///
+    /// # Errors
+    /// `NotFound`; why the page cannot come.
+    pub(crate) fn fill(&self, key: u64, offset: u64) -> Result<(), Error> {
+        let node = self.mapped.lock().get(&key).map(Arc::clone);
+        node.ok_or(Error::NotFound)?.pages()?.lock().fill(offset)
+    }
+
+    /// Lets go of files that have neither a name nor are open nor mapped.
+    pub(crate) fn forget_unmapped(&self) {
+        let mut gone = Vec::new();
+        self.mapped.lock().retain(|_, node| {
+            let is_needed = Arc::strong_count(node) > 1
+                || gone.try_reserve(1).is_err()
+                || node.pages().is_ok_and(|pages| pages.lock().has_users());
+            if !is_needed {
+                gone.push(Arc::clone(node));
+            }
+            is_needed
+        });
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -167,6 +230,7 @@ impl MemoryTree {
     }
 
     pub(crate) fn statistics(&self) -> FourWords {
+        self.forget_unmapped();
         let page = PAGE as u64;
         let blocks = (self.budget.limit() / page, self.budget.free() / page);
         // Each free page could hold a node or two; that is as exact as it gets.

@@ -18,7 +18,8 @@ pub mod extended;
 pub mod file_system;
 #[cfg(test)]
 mod image_tests;
-pub mod memory_file;
+pub mod kept_file;
+mod memory_file;
 mod mounts;
 pub mod name;
 pub mod object;

@@ -93,7 +93,7 @@ impl Drop for HeldPages {
 }
 
 /// A server that is gone has forgotten the reference already: nothing is left to do about it.
-fn give_back<I: ?Sized>(reference: Reference<I>) {
+pub(super) fn give_back<I: ?Sized>(reference: Reference<I>) {
     #[cfg(not(test))]
     let _ = kiln_runtime::release(reference);
     #[cfg(test)]

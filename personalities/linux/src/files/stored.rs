@@ -1,8 +1,8 @@
 //! Files and directories that a server keeps.
 //!
-//! A file whose server gives its pages is read from a window; any other is read and written by
-//! calls of at most a message each. Pages are asked for once, at the first read that they could
-//! serve better than calls.
+//! A file that does not change and whose server gives its pages is read from a window; any other is read
+//! and written by calls of at most a message each. Pages are asked for once, at the first read that they
+//! could serve better than calls.
 
 use alloc::sync::Arc;
 use core::mem::size_of;
@@ -154,7 +154,9 @@ impl Object for Stored {
             return Err(Errno::EISDIR);
         }
         let mut reading = self.reading.lock();
-        let by_window = self.length > SMALL_BYTES && (reading.again || into.room() > MESSAGE_BYTES);
+        let by_window = self.mode & Opened::FIXED != 0
+            && self.length > SMALL_BYTES
+            && (reading.again || into.room() > MESSAGE_BYTES);
         reading.again = true;
         if by_window {
             self.learn_pages(&mut reading)?;

@@ -104,16 +104,18 @@ pub fn mmap(call: &Call<'_>) -> Answer {
     let start = match source {
         MapSource::Zero => anonymous(place, length, protection, populate)?,
         MapSource::Pages(cache, _) => {
-            if shared && protection.contains(Protection::WRITE) {
-                return Err(Errno::ENODEV);
-            }
+            let how = if shared {
+                populate | MapFlags::SHARED
+            } else {
+                populate
+            };
             put(place, length, |address, placement| {
                 kiln_runtime::address_space().map_file(
                     cache,
                     offset,
                     address,
                     length,
-                    protection_and_flags(protection, placement | populate),
+                    protection_and_flags(protection, placement | how),
                 )
             })?
         }

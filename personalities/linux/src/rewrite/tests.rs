@@ -2,7 +2,7 @@ use alloc::vec;
 use core::cell::RefCell;
 use std::boxed::Box;
 
-use kiln_interface::kernel::FileCache;
+use kiln_interface::kernel::{FileCache, PagedFile};
 use kiln_object::{Error, Reference};
 use proptest::prelude::*;
 
@@ -165,6 +165,9 @@ impl AddressSpace for Space {
         assert!(bytes.len() <= 16);
         self.patches.borrow_mut().push((address, bytes.to_vec()));
         Ok(())
+    }
+    fn create_file(&self, _: u64, _: u64, _: u64) -> Result<Reference<dyn PagedFile>, Error> {
+        Err(Error::Unsupported)
     }
     fn region(&self, _: u64) -> Result<((u64, u64), (u64, u64)), Error> {
         Err(Error::NotFound)

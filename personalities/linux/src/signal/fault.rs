@@ -54,7 +54,7 @@ fn information(trap: &TrapFrame) -> Information {
         3 => Information::kernel(abi::SIGTRAP),
         6 => Information::fault(abi::SIGILL, ILL_ILLOPN, rip),
         14 => match trap.cause.load(Relaxed) {
-            fault_cause::BEYOND_END | fault_cause::NO_MEMORY => {
+            fault_cause::BEYOND_END | fault_cause::NO_MEMORY | fault_cause::NOT_BROUGHT => {
                 Information::fault(abi::SIGBUS, BUS_ADRERR, address)
             }
             fault_cause::PROTECTION => Information::fault(abi::SIGSEGV, SEGV_ACCERR, address),
@@ -78,6 +78,7 @@ fn report(trap: &TrapFrame, signal: u32) {
             fault_cause::PROTECTION => "the mapping does not allow the access",
             fault_cause::BEYOND_END => "the mapped file ends before it",
             fault_cause::NO_MEMORY => "the machine has no memory left",
+            fault_cause::NOT_BROUGHT => "the file's server did not bring the page",
             _ => "nothing is mapped there",
         };
         kiln_runtime::log_line!(
