@@ -227,6 +227,10 @@ pub fn add(tests: &mut Tests) {
             b"",
         )
     });
+    tests.add("python::shared_mappings", || {
+        let words = ["/usr/bin/python3", &script("shared.py")];
+        same(&with_scripts("python3"), &words, b"")
+    });
     tests.add("python::four_processors", || {
         let run = with_scripts("python3").options(&["--cpus", "4", "--machine", "q35"]);
         same(

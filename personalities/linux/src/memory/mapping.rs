@@ -210,7 +210,7 @@ fn anonymous(
     })
 }
 
-/// A private mapping of a file that has no pages: memory with a copy of the bytes.
+/// A mapping of a file that has no pages: memory with a copy of the bytes.
 fn copied(
     place: Place,
     length: u64,

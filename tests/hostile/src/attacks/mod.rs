@@ -8,6 +8,7 @@ mod instructions;
 mod memory;
 mod messages;
 mod names;
+mod paging;
 
 use kiln_interface::file::FileTree;
 use kiln_interface::kernel::{AddressSpace as _, MapFlags, Random as _};
@@ -26,12 +27,13 @@ use crate::server::Command;
 pub const MARK: u64 = 0xa77a_0000_a77a_0001;
 
 /// The attacks by what they are about; the command line's word `only=NAME` chooses.
-const GROUPS: [(&str, fn()); 8] = [
+const GROUPS: [(&str, fn()); 9] = [
     ("messages", messages::all),
     ("names", names::all),
     ("buffers", buffers::all),
     ("crossing", crossing::all),
     ("memory", memory::all),
+    ("paging", paging::all),
     ("instructions", instructions::all),
     ("ends", ends::all),
     ("exhaustion", exhaustion::all),
