@@ -299,6 +299,16 @@ pub static FIGURES: &[Figure] = &[
         "first touch of an anonymous page, 64 KiB from the last one touched",
     ),
     call("fault.anon.next", None, "the same, the next page each time"),
+    alone(
+        "fault.pager",
+        None,
+        "first touch of a page that the memory file server has to bring: the thread is parked until it is there",
+    ),
+    alone(
+        "fault.file",
+        None,
+        "first touch of a page of a file that is kept there, and that others have touched",
+    ),
     call(
         "memory.mmap_munmap",
         None,

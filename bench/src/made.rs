@@ -164,6 +164,21 @@ pub fn native_image(program: &Path) -> Result<PathBuf, String> {
     build("native", &manifest)
 }
 
+/// The same with a server that keeps what is written.
+///
+/// # Errors
+/// As [`native_image`].
+pub fn native_image_with_files(program: &Path) -> Result<PathBuf, String> {
+    let manifest = least_manifest("native", program);
+    let manifest = manifest.replacen("\"linux\"", "\"bench_native\"", 1);
+    let manifest = manifest.replacen(
+        "[servers]\n",
+        "[servers]\nmemory_fs = { home = \"own\" }\n",
+        1,
+    );
+    build("native_files", &manifest)
+}
+
 /// The image of the component that uses all processors: which of its tests, and keys of the server that
 /// it calls.
 ///

@@ -262,6 +262,12 @@ fn native(
         measured.kiln.insert(name, event_of(call, &quiet, &traced));
     }
     measured.kiln.take_least(quiet);
+    let seen = machines.count(&made::native_image_with_files(&made::calls()?)?)?;
+    let mut faults = Values::default();
+    faults.read(&String::from_utf8_lossy(&seen.console));
+    for name in ["fault.pager", "fault.file"] {
+        measured.kiln.insert(name, faults.get(name));
+    }
     for (name, home) in [
         ("call.home.shared", "shared:servers"),
         ("call.home.kernel", "kernel"),

@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod calls;
+mod faults;
 mod near;
 mod threads;
 
@@ -44,6 +45,7 @@ fn main() {
     report("call.kernel", least(|| process().ready().is_ok()));
     calls::measure();
     threads::measure();
+    faults::measure();
     report(trace_figure(), mark());
     let _ = machine().power_off(0);
 }
