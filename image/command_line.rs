@@ -126,6 +126,9 @@ pub struct Run {
     /// Wait for a debugger before the first instruction
     #[arg(long)]
     pub gdb: bool,
+    /// End a server after so many milliseconds, to see what goes on
+    #[arg(long, value_name = "SERVER@MS")]
+    pub end: Vec<String>,
     /// The program and its arguments; with a manifest, more arguments
     #[arg(last = true, value_name = "PROGRAM ARGS")]
     pub words: Vec<String>,

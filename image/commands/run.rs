@@ -52,6 +52,7 @@ pub(super) fn launch(
         })
     });
     let timeout = timeout.transpose()?;
+    check_ends(&asked.end)?;
     if let Some(path) = &asked.manifest
         && super::inspect::is_elf(path)?
     {
@@ -85,6 +86,7 @@ pub(super) fn launch(
         cpus: manifest.machine.cpus,
         timeout,
         strace: asked.strace,
+        ends: asked.end.clone(),
         console: console(onlooker.as_deref()),
         entropy: manifest.drivers.contains(&Driver::VirtioRng),
         debugger: debugger.as_ref().map(|debugger| debugger.socket.clone()),
@@ -97,6 +99,23 @@ pub(super) fn launch(
     };
     let status = run_machine(|file| image.write_to(file), &settings, watch, progress)?;
     Ok(status)
+}
+
+/// Refuses what the kernel would not understand.
+fn check_ends(ends: &[String]) -> Result<(), Error> {
+    let makes_sense = |end: &&String| {
+        let parts = end.rsplit_once('@');
+        parts.is_some_and(|(server, ms)| {
+            !server.is_empty() && !server.contains(char::is_whitespace) && ms.parse::<u32>().is_ok()
+        })
+    };
+    match ends.iter().find(|end| !makes_sense(end)) {
+        None => Ok(()),
+        Some(end) => Err(Error::usage(
+            format!("--end cannot be {end}"),
+            "give a server and a number of milliseconds, such as image_root@500",
+        )),
+    }
 }
 
 fn console(onlooker: Option<&dyn Onlooker>) -> Console {
@@ -139,6 +158,7 @@ fn run_image(
         cpus: machine.cpus,
         timeout,
         strace: asked.strace,
+        ends: asked.end.clone(),
         console: console(onlooker.as_deref()),
         entropy: false,
         debugger: None,

@@ -89,7 +89,10 @@ pub fn run(
         memory: memory.as_ref().map(GuestMemory::path),
         words: watch
             .as_ref()
-            .map_or_else(Vec::new, |watch| watch.command_words()),
+            .map_or_else(Vec::new, |watch| watch.command_words())
+            .into_iter()
+            .chain(settings.ends.iter().map(|end| format!("end={end}")))
+            .collect(),
         console: &ends,
     };
     let arguments = qemu::arguments(settings, accelerator, &surroundings);

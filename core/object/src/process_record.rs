@@ -20,6 +20,13 @@ pub fn padded(name: &[u8]) -> Name {
     padded
 }
 
+/// A name without its padding.
+#[must_use]
+pub fn trim(name: &Name) -> &[u8] {
+    let end = name.iter().position(|byte| *byte == 0);
+    name.get(..end.unwrap_or(name.len())).unwrap_or_default()
+}
+
 /// The process runs the program, and the machine ends with it.
 pub const PROGRAM: u32 = 1;
 /// It is started by the first call to it.
@@ -109,9 +116,7 @@ impl<'a> ProcessRecord<'a> {
     /// The process's name.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        let end = self.head.name.iter().position(|byte| *byte == 0);
-        let name = self.head.name.get(..end.unwrap_or(0)).unwrap_or_default();
-        core::str::from_utf8(name).unwrap_or_default()
+        core::str::from_utf8(trim(&self.head.name)).unwrap_or_default()
     }
 
     /// Whether it has the flag.

@@ -17,6 +17,7 @@ mod memory;
 mod native;
 mod processors;
 mod streams;
+mod survival;
 mod tool;
 mod trace;
 
@@ -30,6 +31,7 @@ pub fn add(tests: &mut Tests) {
     events::add(tests);
     interruption::add(tests);
     streams::add(tests);
+    survival::add(tests);
     busybox::add(tests);
     debian::add(tests);
     memory::add(tests);

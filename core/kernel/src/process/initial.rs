@@ -12,7 +12,9 @@ use kiln_image_format::{Component, ImageTable, Kind, Segments};
 use kiln_object::configuration::{Configuration, key};
 use kiln_object::home::Given;
 use kiln_object::layout::{MAIN_STACK_TOP, ROOT_BASE};
-use kiln_object::process_record::{KERNEL, LIMITED, ON_CALL, PLACED, PROGRAM, ProcessRecord, ROOT};
+use kiln_object::process_record::{
+    self, KERNEL, LIMITED, Name, ON_CALL, PLACED, PROGRAM, ProcessRecord, ROOT,
+};
 use kiln_object::startup::{
     ClientEntry, InitialObject, KernelInformation, Peer, ServerEntry, Startup,
 };
@@ -133,6 +135,7 @@ fn prepare() -> Result<(), Problem> {
     };
     let homes = image.create_all()?;
     let (image, homes) = STARTED.call_once(|| (image, homes));
+    supervisor::prepare_drill(image.command_line, |name| server(homes, name));
     for home in homes {
         let process = home.process;
         if home.record.is(ON_CALL) {
@@ -153,6 +156,16 @@ fn prepare() -> Result<(), Problem> {
     }
     object::announce_input();
     Ok(())
+}
+
+/// The process in which the server `name` lives, unless that is the kernel or the program's.
+fn server(homes: &[Home], name: &str) -> Option<&'static Process> {
+    let is_there = |home: &&Home| {
+        let mut hosted = home.record.hosted.iter();
+        let named = |hosted: &Name| process_record::trim(hosted) == name.as_bytes();
+        home.component.is_some() && !home.record.is(PROGRAM) && hosted.any(named)
+    };
+    homes.iter().find(is_there).map(|home| home.process)
 }
 
 /// The image's configuration, and its processes.

@@ -15,7 +15,7 @@ use crate::processor::{Features, PerCpu, features};
 const TSC_DEADLINE: u32 = 0x6e0;
 
 /// Number of [`User`]s.
-pub const USERS: usize = 5;
+pub const USERS: usize = 6;
 
 /// Who waits for a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum User {
     Process = 3,
     /// A soft interrupt that could not be delivered yet.
     SoftInterrupt = 4,
+    /// Ends that the command line asks for.
+    Drill = 5,
 }
 
 static HOOKS: [AtomicPtr<()>; USERS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; USERS];

@@ -4,6 +4,7 @@
 //! of the old one. The startup blocks of all processes are rewritten before anyone else runs, so that
 //! whoever is told that the server died finds the new one by its name.
 
+mod drill;
 mod history;
 mod policy;
 pub mod post_mortem;
@@ -14,6 +15,8 @@ use core::sync::atomic::Ordering;
 use kiln_object::dispatcher::soft_interrupt::DEATH;
 use kiln_object::startup::{KernelInformation, Startup};
 use spin::{Mutex, Once};
+
+pub(super) use drill::prepare as prepare_drill;
 
 use super::{Process, initial};
 use crate::memory::heap;

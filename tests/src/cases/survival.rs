@@ -1,0 +1,127 @@
+//! A Linux program goes on while servers of its image are ended.
+
+use kiln_tests::compile::{self, Linkage};
+use kiln_tests::expect::ensure;
+use kiln_tests::image::Run;
+use kiln_tests::places;
+
+use super::c_programs::in_image;
+use crate::Tests;
+
+/// When the program stops looking, in ms of its clock. Servers end after it has got what it holds, be the
+/// host busy, and well before this.
+const END: &str = "4000";
+
+/// What the program finds when all is well, in its order.
+const ASKED: [&str; 7] = [
+    "held in the image",
+    "held in memory",
+    "mapped",
+    "opened anew in the image",
+    "opened anew in memory",
+    "written anew",
+    "read anew",
+];
+
+/// Ends servers while the program runs; it finds what is not said here to work.
+fn survive(
+    name: &str,
+    linkage: Linkage,
+    options: &[&str],
+    differs: &[(&str, &str)],
+    log: &[&str],
+) -> Result<(), String> {
+    let program = compile::c("survivor", linkage)?;
+    let data = places::made().join("survival").join(name);
+    let write = |name: &str, bytes: &[u8]| {
+        let path = data.join(name);
+        std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    std::fs::create_dir_all(&data).map_err(|error| error.to_string())?;
+    write("held", b"held here\n")?;
+    write("other", b"other one\n")?;
+    write("mapped", &[b'm'; 65536])?;
+    let mut run = Run::new().options(options);
+    for name in ["held", "other", "mapped"] {
+        run = run.file(&data.join(name), &format!("/data/{name}"));
+    }
+    let output = in_image(&run, &program, &[END])?.expect_status(0)?;
+    let found = |asked: &str| {
+        let differs = differs.iter().find(|(what, _)| *what == asked);
+        differs.map_or("works", |(_, found)| found)
+    };
+    let mut expected: String = ASKED
+        .iter()
+        .map(|asked| format!("{asked}: {}\n", found(asked)))
+        .collect();
+    expected.push_str("other errors: 0\n");
+    let output = output.expect_text(&expected)?;
+    for line in log {
+        ensure(output.err.contains(line), || {
+            format!("no {line:?} in {}", output.err)
+        })?;
+    }
+    Ok(())
+}
+
+/// Adds the tests.
+pub fn add(tests: &mut Tests) {
+    let image = [("held in the image", "EIO")];
+    // What was written is gone with the server that kept it.
+    let memory = [
+        ("held in memory", "EIO"),
+        ("opened anew in memory", "ENOENT"),
+    ];
+    for (server, differs) in [
+        ("image_root", &image[..]),
+        ("memory_fs", &memory),
+        ("name_space", &[]),
+    ] {
+        let differs = differs.to_vec();
+        for cpus in ["1", "2"] {
+            let differs = differs.clone();
+            tests.add(format!("survival::{server}_ends_{cpus}"), move || {
+                let end = format!("{server}@2000");
+                let again = format!("{server} was started again");
+                survive(
+                    &format!("{server}-{cpus}"),
+                    Linkage::Static,
+                    &["--cpus", cpus, "--end", &end],
+                    &differs,
+                    &[&again],
+                )
+            });
+        }
+    }
+    tests.add(
+        "survival::two_servers_end_under_a_dynamic_program",
+        move || {
+            let end = ["--end", "image_root@2000", "--end", "memory_fs@2500"];
+            let differs = [&image[..], &memory].concat();
+            let again = ["image_root was started", "memory_fs was started"];
+            survive("both", Linkage::Dynamic, &end, &differs, &again)
+        },
+    );
+    tests.add("survival::a_server_that_ends_too_often_stays_ended", || {
+        let end = ["2000", "2300", "2600", "2900"].map(|time| format!("image_root@{time}"));
+        let options: Vec<&str> = end.iter().flat_map(|end| ["--end", end]).collect();
+        let differs = [
+            ("held in the image", "EIO"),
+            ("opened anew in the image", "EIO"),
+            // Whether the name is taken there cannot be known.
+            ("written anew", "EIO"),
+            ("read anew", "EIO"),
+        ];
+        let stays = ["image_root was started again 3 times in 10000 ms: it stays ended"];
+        survive("often", Linkage::Static, &options, &differs, &stays)
+    });
+    tests.add("survival::what_cannot_be_ended_is_said", || {
+        let output = Run::new()
+            .options(&["--end", "image_root"])
+            .run(&["/bin/true"])?;
+        let output = output.expect_status(125)?;
+        ensure(output.err.contains("such as image_root@500"), || {
+            output.err.clone()
+        })
+    });
+}
