@@ -47,16 +47,29 @@ pub fn exception(frame: &mut InterruptFrame) {
                 crate::event!(FaultDone, 0);
                 return;
             }
-            Err(WAITS) => match wait_for_page(frame, address, in_copy.is_some()) {
-                Ok(()) => return,
-                Err(cause) => cause,
-            },
             Err(cause) => cause,
         }
     } else {
         fault_cause::NONE
     };
-    crate::event!(FaultDone, 1);
+    unresolved(frame, address, in_copy, cause);
+}
+
+/// Sees to an exception that is not over with a page that was made present.
+#[cold]
+#[inline(never)]
+fn unresolved(frame: &mut InterruptFrame, address: u64, in_copy: Option<u64>, cause: u64) {
+    let mut cause = cause;
+    if cause == WAITS {
+        // While it waits it is not in the fault.
+        crate::event!(FaultDone, 0);
+        match wait_for_page(frame, address, in_copy.is_some()) {
+            Ok(()) => return,
+            Err(other) => cause = other,
+        }
+    } else {
+        crate::event!(FaultDone, 1);
+    }
     match in_copy {
         Some(fixup) => frame.rip = fixup,
         None if cause == fault_cause::NO_MEMORY => out_of_memory(),
@@ -66,8 +79,6 @@ pub fn exception(frame: &mut InterruptFrame) {
 
 /// Sees to a touch of a page that a server has to bring: has the thread parked, lets the activation wait,
 /// or notes for a copy of the kernel what it would wait for and answers [`WAITS`].
-#[cold]
-#[inline(never)]
 fn wait_for_page(frame: &mut InterruptFrame, address: u64, in_copy: bool) -> Result<(), u64> {
     let Some(dispatcher) = current_dispatcher() else {
         return Err(fault_cause::UNMAPPED);

@@ -11,7 +11,7 @@ use crate::memory::PAGE_BYTES;
 use crate::memory::cache::Cache;
 use crate::memory::frames::{self, Frame};
 use crate::memory::page_table::{self, OWNED, PRESENT, WRITABLE};
-use crate::memory::region::Backing;
+use crate::memory::region::{Backing, Region};
 
 /// Pages of a file that one read fault maps at most, around the touched one.
 pub(super) const FAULT_AROUND: u64 = 16;
@@ -90,31 +90,41 @@ impl AddressSpace {
         if !allowed {
             return Err(fault_cause::PROTECTION);
         }
+        if !matches!(region.backing, Backing::Anonymous) {
+            let region = *region;
+            return self.resolve_view(start, region, page, access);
+        }
         let protection = region.protection;
         let purpose = self.purpose(page);
+        let mut slot = self
+            .tables
+            .slot_made_for(page, purpose)
+            .map_err(|_| fault_cause::NO_MEMORY)?;
+        if slot.get() & PRESENT != 0 {
+            return Ok(());
+        }
+        let frame = frames::allocate_zeroed_for(purpose).ok_or(fault_cause::NO_MEMORY)?;
+        slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
+        self.resident_pages += 1;
+        Ok(())
+    }
+
+    /// The same in a region that shows something; what it does not need stays out of the way of the rest.
+    #[inline(never)]
+    fn resolve_view(
+        &mut self,
+        start: u64,
+        region: Region,
+        page: u64,
+        access: Access,
+    ) -> Result<(), u64> {
         match region.backing {
-            Backing::Pinned => Err(fault_cause::PROTECTION),
-            Backing::Anonymous => {
-                let mut slot = self
-                    .tables
-                    .slot_made_for(page, purpose)
-                    .map_err(|_| fault_cause::NO_MEMORY)?;
-                if slot.get() & PRESENT != 0 {
-                    return Ok(());
-                }
-                let frame = frames::allocate_zeroed_for(purpose).ok_or(fault_cause::NO_MEMORY)?;
-                slot.set(frame.physical() | rights(protection) | PRESENT | OWNED);
-                self.resident_pages += 1;
-                Ok(())
-            }
+            Backing::Pinned | Backing::Anonymous => Err(fault_cause::PROTECTION),
             Backing::File { cache, offset } => {
-                let end = region.end;
-                self.resolve_file((start, end), page, access, protection, cache, offset)
+                let range = (start, region.end);
+                self.resolve_file(range, page, access, region.protection, cache, offset)
             }
-            Backing::Paged { .. } => {
-                let region = *region;
-                self.resolve_paged(start, region, page, access)
-            }
+            Backing::Paged { .. } => self.resolve_paged(start, region, page, access),
         }
     }
 
