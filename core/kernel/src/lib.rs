@@ -35,6 +35,7 @@ pub mod random;
 pub mod schedule;
 #[cfg(feature = "self-test")]
 mod self_test;
+pub mod set_once;
 pub mod soft_interrupt;
 mod start;
 pub mod time;

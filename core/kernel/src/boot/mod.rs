@@ -10,8 +10,8 @@ pub mod protocol;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::set_once::SetOnce;
 use memory_map::MemoryMap;
-use spin::Once;
 
 /// Size of the boot processor's stack in bytes; it stays that processor's kernel stack.
 pub const BOOT_STACK_BYTES: usize = 32 * 1024;
@@ -98,6 +98,12 @@ impl BootInformation {
         self.memory.ranges()
     }
 
+    /// The physical end of that memory.
+    #[inline(never)]
+    pub fn memory_end(&self) -> u64 {
+        self.usable_memory().last().map_or(0, |range| range.end)
+    }
+
     /// What the loader was told to pass on.
     pub fn command_line(&self) -> &[u8] {
         self.command_line.as_bytes()
@@ -114,7 +120,7 @@ impl BootInformation {
     }
 }
 
-static INFORMATION: Once<BootInformation> = Once::new();
+static INFORMATION: SetOnce<BootInformation> = SetOnce::new();
 static MOVED_BY: AtomicU64 = AtomicU64::new(0);
 
 /// What the loader handed over.
@@ -127,7 +133,7 @@ pub fn information() -> &'static BootInformation {
 
 /// Whether there is an [`information`] yet.
 pub fn is_initialised() -> bool {
-    INFORMATION.is_completed()
+    INFORMATION.is_set()
 }
 
 /// Physical address of something in the kernel's own image.
@@ -155,5 +161,5 @@ pub(crate) fn initialise(
     image_end: u64,
 ) -> Result<&'static BootInformation, protocol::HandOverError> {
     let boot = protocol::read(memory, protocol, information, image_start()..image_end)?;
-    Ok(INFORMATION.call_once(|| boot))
+    Ok(INFORMATION.set(boot))
 }

@@ -12,7 +12,9 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use output::{Fed, LAST_PATIENCE, Output};
 use ring::Ring;
-use spin::{Mutex, Once};
+use spin::Mutex;
+
+use crate::set_once::SetOnce;
 
 /// A device that can be the console. Nothing here waits.
 pub trait ConsoleDevice: Sync {
@@ -39,7 +41,7 @@ pub trait ConsoleDevice: Sync {
 /// Bytes that can wait for a reader.
 pub const RING_BYTES: usize = 1024;
 
-static DEVICE: Once<&'static dyn ConsoleDevice> = Once::new();
+static DEVICE: SetOnce<&'static dyn ConsoleDevice> = SetOnce::new();
 static OUTPUT: Output = Output::new();
 static INPUT: Mutex<Ring<RING_BYTES>> = Mutex::new(Ring::new());
 static WITHHELD: AtomicBool = AtomicBool::new(false);
@@ -50,12 +52,12 @@ static TELL: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Makes a device the console; the first one stays.
 pub fn register(device: &'static dyn ConsoleDevice) {
-    DEVICE.call_once(|| device);
+    DEVICE.set(device);
 }
 
 /// Whether there is a console.
 pub fn is_present() -> bool {
-    DEVICE.is_completed()
+    DEVICE.is_set()
 }
 
 /// Takes bytes to be sent; returns how many, which is all unless very many wait already. Without a

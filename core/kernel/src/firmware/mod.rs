@@ -7,7 +7,7 @@ pub mod acpi;
 pub mod mp_table;
 pub mod physical;
 
-use spin::Once;
+use crate::set_once::SetOnce;
 
 pub use physical::{DirectMap, OutOfReach, PhysicalMemory};
 
@@ -116,8 +116,8 @@ impl Default for Machine {
     }
 }
 
-static MACHINE: Once<Machine> = Once::new();
-static TABLES: Once<acpi::Tables> = Once::new();
+static MACHINE: SetOnce<Machine> = SetOnce::new();
+static TABLES: SetOnce<acpi::Tables> = SetOnce::new();
 
 /// Reads the tables. `root_pointer` is where the loader says ACPI's root pointer is.
 pub(crate) fn initialise(memory: &impl PhysicalMemory, root_pointer: Option<u64>) {
@@ -132,12 +132,12 @@ pub(crate) fn initialise(memory: &impl PhysicalMemory, root_pointer: Option<u64>
     if let Some(tables) = tables {
         // A table that ends early has told what it could.
         let _ = tables.read_interrupt_controllers(memory, &mut machine);
-        TABLES.call_once(|| tables);
+        TABLES.set(tables);
     }
     if machine.processors().is_empty() {
         let _ = mp_table::read(memory, &mut machine);
     }
-    MACHINE.call_once(|| machine);
+    MACHINE.set(machine);
 }
 
 /// The machine's processors and interrupt controllers.

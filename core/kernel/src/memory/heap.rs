@@ -47,7 +47,7 @@ const REQUEST_BYTES: usize = insertion_bytes(REGIONS_AT_ONCE, REGIONS);
 ///
 /// # Errors
 /// `Exhausted` if they could.
-#[inline]
+#[inline(never)]
 pub fn ensure_room(program: bool) -> Result<(), Error> {
     // The heap grows while there are pages, by single ones if need be.
     if growth(program) >= 2 * GROWTH_PAGES {

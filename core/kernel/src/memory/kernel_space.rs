@@ -117,12 +117,7 @@ fn sections() -> [(u64, u64, u64); 3] {
 /// Maps all memory, and at least the first 4 GiB for the devices there, with the largest pages.
 fn map_directly(root: frames::Frame, boot: &BootInformation) {
     const GIB: u64 = 1 << 30;
-    let top = boot
-        .usable_memory()
-        .map(|range| range.end)
-        .max()
-        .unwrap_or(0)
-        .max(4 * GIB);
+    let top = boot.memory_end().max(4 * GIB);
     let gigabyte_pages = features().contains(Features::HUGE_PAGES);
     let entries = top.div_ceil(GIB).min(512);
     let table = |entry: u64| page_table::frame_of(entry).pointer().cast::<u64>();
@@ -135,6 +130,7 @@ fn map_directly(root: frames::Frame, boot: &BootInformation) {
             .add(slot)
             .write(upper.physical() | PRESENT | WRITABLE);
         for gigabyte in 0..entries {
+            // Volatile, so that the loops stay short: they run once.
             let entry = if gigabyte_pages {
                 (gigabyte * GIB) | rights
             } else {
@@ -144,7 +140,7 @@ fn map_directly(root: frames::Frame, boot: &BootInformation) {
                         .pointer()
                         .cast::<u64>()
                         .add(page as usize)
-                        .write((gigabyte * GIB + page * (2 << 20)) | rights);
+                        .write_volatile((gigabyte * GIB + page * (2 << 20)) | rights);
                 }
                 lower.physical() | PRESENT | WRITABLE
             };
@@ -152,7 +148,7 @@ fn map_directly(root: frames::Frame, boot: &BootInformation) {
                 .pointer()
                 .cast::<u64>()
                 .add(gigabyte as usize)
-                .write(entry);
+                .write_volatile(entry);
         }
     }
 }

@@ -40,8 +40,7 @@ pub const fn direct(physical: u64) -> u64 {
 /// machine whose memory ends before the image does, and with it the kernel's own data, is turned
 /// off with a message.
 pub fn initialise(boot: &BootInformation, image_end: u64) {
-    let memory_end = boot.usable_memory().map(|range| range.end).max();
-    if memory_end.is_none_or(|end| end <= image_end) {
+    if boot.memory_end() <= image_end {
         crate::error!(
             "too little memory: the image and the kernel's data end at {} KiB",
             image_end.div_ceil(1024)

@@ -19,7 +19,6 @@ use kiln_object::startup::{
     ClientEntry, InitialObject, KernelInformation, Peer, ServerEntry, Startup,
 };
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Rights};
-use spin::Once;
 use zerocopy::byteorder::little_endian::U32;
 
 use super::{Process, load, supervisor};
@@ -32,6 +31,7 @@ use crate::power::{self, ExitStatus};
 use crate::processor::PerCpu;
 use crate::schedule;
 use crate::schedule::domain::{self, Class, Domain};
+use crate::set_once::SetOnce;
 
 /// Raw identity of the process that is told about console input.
 static CONSOLE_OWNER: AtomicU64 = AtomicU64::new(0);
@@ -58,7 +58,7 @@ struct Image {
 }
 
 /// What was started, so that it can be again.
-static STARTED: Once<(Image, Vec<Home>)> = Once::new();
+static STARTED: SetOnce<(Image, Vec<Home>)> = SetOnce::new();
 
 /// Starts the servers and the program, and runs them; what is wrong with the image ends the
 /// machine with a message.
@@ -134,7 +134,7 @@ fn prepare() -> Result<(), Problem> {
         command_line: boot.command_line(),
     };
     let homes = image.create_all()?;
-    let (image, homes) = STARTED.call_once(|| (image, homes));
+    let (image, homes) = STARTED.set((image, homes));
     supervisor::prepare_drill(image.command_line, |name| server(homes, name));
     for home in homes {
         let process = home.process;
@@ -322,12 +322,10 @@ impl Image {
         startup.cpus = crate::firmware::machine().processors().len().max(1) as u64;
         startup.configuration_bytes = self.configuration.length();
         startup.memory_bytes = frames::total_bytes();
-        for (to, from) in startup
-            .command_line
-            .iter_mut()
-            .zip(self.command_line.iter().take(511))
-        {
-            *to = *from;
+        let length = self.command_line.len().min(startup.command_line.len() - 1);
+        let place = startup.command_line.get_mut(..length);
+        if let Some((to, from)) = place.zip(self.command_line.get(..length)) {
+            to.copy_from_slice(from);
         }
         for (to, name) in startup.hosted.iter_mut().zip(home.record.hosted) {
             *to = *name;

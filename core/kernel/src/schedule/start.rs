@@ -102,7 +102,16 @@ fn start_by(
     let started = process.dispatcher(number).and_then(|home| {
         let activation = Box::into_raw(Activation::new(home, entry));
         // SAFETY: it was just made, and is given back below only if nobody got it.
-        let sent = cpu::post(number, message(unsafe { &*activation }));
+        let reference = unsafe { &*activation };
+        // Before anything runs the boot processor fills its queue itself, in the same order.
+        if let Some(here) = cpu::here()
+            && PREPARED.load(Ordering::Relaxed) == 0
+            && PerCpu::number() == number
+        {
+            here.queue().add(reference);
+            return Ok(());
+        }
+        let sent = cpu::post(number, message(reference));
         sent.map_err(|_| {
             // SAFETY: as above.
             drop(unsafe { Box::from_raw(activation) });

@@ -28,6 +28,8 @@ pub(super) fn counter_frequency_hz() -> u64 {
 }
 
 /// What CPUID says: leaf 0x15, a hypervisor's leaf 0x4000_0010, leaf 0x16.
+// Not inlined: this runs a few times at boot, and once compiled is enough.
+#[inline(never)]
 fn told() -> Option<u64> {
     let highest = __cpuid(0).eax;
     if highest >= 0x15 {
@@ -188,6 +190,8 @@ impl Running {
     }
 }
 
+// Not inlined: this runs a few times at boot, and once compiled is enough.
+#[inline(never)]
 fn frequency((elapsed, counts): (u64, u64), timer: Timer) -> Option<u64> {
     let frequency = u128::from(elapsed) * u128::from(timer.hz()) / u128::from(counts.max(1));
     u64::try_from(frequency).ok()

@@ -30,6 +30,8 @@ static SHARED: Shared = Shared {
 };
 
 /// The machine registers for the wall clock and the system time, if KVM offers them.
+// Not inlined: this runs a few times at boot, and once compiled is enough.
+#[inline(never)]
 fn registers() -> Option<(u32, u32)> {
     if __cpuid(1).ecx & 1 << 31 == 0 {
         return None;

@@ -12,7 +12,9 @@ mod wall;
 use core::arch::x86_64::_rdtsc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kiln_object::startup::KernelInformation;
-use spin::{Mutex, Once};
+use spin::Mutex;
+
+use crate::set_once::SetOnce;
 
 /// How to make time out of the time stamp counter.
 ///
@@ -80,14 +82,14 @@ pub fn wall_clock_ns() -> u64 {
 }
 
 /// The page that tells all processes, once there is one.
-static PUBLISHED: Once<&'static KernelInformation> = Once::new();
+static PUBLISHED: SetOnce<&'static KernelInformation> = SetOnce::new();
 
 /// One writer at a time: the page's version is a sequence lock.
 static PUBLISHING: Mutex<()> = Mutex::new(());
 
 /// Keeps `page` true from now on.
 pub fn publish(page: &'static KernelInformation) {
-    PUBLISHED.call_once(|| page);
+    PUBLISHED.set(page);
     write_page();
 }
 

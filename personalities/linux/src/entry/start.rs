@@ -2,23 +2,21 @@
 
 use core::sync::atomic::Ordering;
 
-use kiln_object::configuration::key;
-
 use super::{OBSERVED, TRACING, direct};
 use crate::{load, process};
 
 /// Sets the library up and starts the program.
 fn start() -> ! {
-    let tracing = kiln_runtime::configuration().is_set(key::TRACE_SYSTEM_CALLS);
-    TRACING.store(tracing, Ordering::Relaxed);
-    let observed = tracing || kiln_runtime::trace::is_on();
+    let wanted = load::Wanted::read();
+    TRACING.store(wanted.traced, Ordering::Relaxed);
+    let observed = wanted.traced || kiln_runtime::trace::is_on();
     OBSERVED.store(observed, Ordering::Relaxed);
     direct::initialise(observed);
     if let Err(error) = set_entries() {
         kiln_runtime::log_line!("the kernel does not take the library's entries: {error}");
         process::exit_image(70);
     }
-    load::run_first_program()
+    load::run_first_program(wanted)
 }
 
 #[cfg(kiln_freestanding)]

@@ -125,29 +125,61 @@ impl Failure {
     }
 }
 
-/// Starts what the configuration names; ends the image if that cannot be.
-pub fn run_first_program() -> ! {
-    let startup = kiln_runtime::startup();
-    LINUX.terminal.initialise(startup.command_line());
-    let mut path = None;
-    let mut laid_out = None;
-    let mut directory = &b"/"[..];
-    let room = startup.configuration_bytes as usize;
-    let mut arguments = Strings::with_room(room);
-    let mut environment = Strings::with_room(room);
-    for record in kiln_runtime::configuration().records() {
-        if record.is(key::PROGRAM_ARGUMENT) {
-            arguments.push(record.value);
-        } else if record.is(key::PROGRAM_ENVIRONMENT) {
-            environment.push(record.value);
-        } else if record.is(key::PROGRAM_PATH) {
-            path = Some(record.value);
-        } else if record.is(key::PROGRAM_DIRECTORY) {
-            directory = record.value;
-        } else if record.is(key::PROGRAM_LAID_OUT) {
-            laid_out = Some(record.value);
+/// What the configuration says of the program.
+pub struct Wanted {
+    path: Option<&'static [u8]>,
+    laid_out: Option<&'static [u8]>,
+    directory: &'static [u8],
+    arguments: Strings,
+    environment: Strings,
+    /// System calls are to be reported.
+    pub traced: bool,
+}
+
+impl Wanted {
+    /// Reads the configuration, once from end to end.
+    pub fn read() -> Self {
+        let room = kiln_runtime::startup().configuration_bytes as usize;
+        let mut wanted = Self {
+            path: None,
+            laid_out: None,
+            directory: b"/",
+            arguments: Strings::with_room(room),
+            environment: Strings::with_room(room),
+            traced: false,
+        };
+        for record in kiln_runtime::configuration().records() {
+            if record.is(key::PROGRAM_ARGUMENT) {
+                wanted.arguments.push(record.value);
+            } else if record.is(key::PROGRAM_ENVIRONMENT) {
+                wanted.environment.push(record.value);
+            } else if record.is(key::PROGRAM_PATH) {
+                wanted.path = Some(record.value);
+            } else if record.is(key::PROGRAM_DIRECTORY) {
+                wanted.directory = record.value;
+            } else if record.is(key::PROGRAM_LAID_OUT) {
+                wanted.laid_out = Some(record.value);
+            } else if record.is(key::TRACE_SYSTEM_CALLS) {
+                wanted.traced = record.value == b"1";
+            }
         }
+        wanted
     }
+}
+
+/// Starts what the configuration names; ends the image if that cannot be.
+pub fn run_first_program(wanted: Wanted) -> ! {
+    let Wanted {
+        path,
+        laid_out,
+        directory,
+        mut arguments,
+        environment,
+        traced: _,
+    } = wanted;
+    LINUX
+        .terminal
+        .initialise(kiln_runtime::startup().command_line());
     if let Err(errno) = files::initialise(open_files(), &LINUX.terminal, directory) {
         kiln_runtime::log_line!(
             "working directory {}: {errno}",

@@ -35,11 +35,20 @@ impl Names {
 
     /// Names a range.
     pub fn insert(&mut self, range: Range, text: &[u8]) {
-        self.remove(range);
+        let above_all = |last: &Name| last.range.end() <= range.start;
+        let last = self.names.last().is_none_or(above_all);
+        if !last {
+            self.remove(range);
+        }
         if range.length > 0 {
-            let text = text.into();
-            self.names
-                .insert(self.place(range.start), Name { range, text });
+            let name = Name {
+                range,
+                text: text.into(),
+            };
+            match last {
+                true => self.names.push(name),
+                false => self.names.insert(self.place(range.start), name),
+            }
         }
     }
 

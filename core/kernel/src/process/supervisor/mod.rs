@@ -20,6 +20,7 @@ pub(super) use drill::prepare as prepare_drill;
 
 use super::{Process, initial};
 use crate::memory::heap;
+use crate::set_once::SetOnce;
 use crate::{soft_interrupt, time};
 use history::History;
 use policy::Policy;
@@ -34,11 +35,11 @@ struct Service {
 static SERVICES: Once<Vec<Service>> = Once::new();
 
 /// Where deaths are counted for all to see.
-static INFORMATION: Once<&'static KernelInformation> = Once::new();
+static INFORMATION: SetOnce<&'static KernelInformation> = SetOnce::new();
 
 /// Counts deaths in `information` from now on.
 pub(super) fn publish(information: &'static KernelInformation) {
-    INFORMATION.call_once(|| information);
+    INFORMATION.set(information);
 }
 
 /// Tells all who want to know that a process has ended, which nobody finds any more.

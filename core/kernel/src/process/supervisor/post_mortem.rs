@@ -84,6 +84,9 @@ pub fn exit(status: u32) {
     let process = dispatcher.process();
     let trap = &dispatcher.page().trap;
     let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+    if process.is_program() && load(&trap.active) == 0 {
+        return;
+    }
     let frame = interrupted(trap);
     let concerns = !process.is_program() || is_system(frame.rip);
     if load(&trap.active) != 0 && frame.vector < EXCEPTIONS && concerns {
