@@ -23,6 +23,8 @@ pub fn padded(name: &[u8]) -> Name {
 /// A name without its padding.
 #[must_use]
 pub fn trim(name: &Name) -> &[u8] {
+    // A slice, so that the loop stays one: this runs once for each name.
+    let name: &[u8] = core::hint::black_box(name);
     let end = name.iter().position(|byte| *byte == 0);
     name.get(..end.unwrap_or(name.len())).unwrap_or_default()
 }
@@ -116,9 +118,7 @@ impl<'a> ProcessRecord<'a> {
     /// The process's name.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        // Of a slice, so that the loop is one: this runs once for each process.
-        let padded: &[u8] = core::hint::black_box(&self.head.name);
-        core::str::from_utf8(trim(padded)).unwrap_or_default()
+        core::str::from_utf8(trim(&self.head.name)).unwrap_or_default()
     }
 
     /// Whether it has the flag.
