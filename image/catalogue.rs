@@ -274,6 +274,8 @@ pub static PERSONALITIES: &[Personality] = &[
             faulty("faulty_limited", Some((2, 3_600_000))),
             faulty("faulty_never", None),
             faulty("faulty_stranger", WITHOUT_LIMIT),
+            // It is at work on all processors.
+            faulty("faulty_wide", WITHOUT_LIMIT),
             // Started again, these do not get ready.
             Copy {
                 start_limit: Some(300),

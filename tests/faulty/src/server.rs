@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kiln_interface::kernel::Process as _;
 use kiln_object::call::CALL_WORDS;
 use kiln_object::{Caller, Error, ProcessId, Reference, Rights, Transport};
-use kiln_runtime::{Far, bind_server, objects, process, startup, time};
+use kiln_runtime::{Far, bind_server, objects, process, startup, thread, time};
 
 use crate::failures::{self, Failure};
 use crate::interface::{Faulty, FaultyDispatch, FaultyStub, Item, ItemDispatch};
@@ -20,11 +20,35 @@ pub fn main() {
         2.. if is_called("faulty_stuck") => failures::fail(Failure::Wait as u32),
         _ => {}
     }
+    if is_called("faulty_wide") {
+        work_everywhere();
+    }
     objects::serve(Arc::new(FaultyDispatch(Server)));
     objects::on_death(|_| {
         DEATHS.fetch_add(1, Relaxed);
     });
 }
+
+/// Has a thread at work on every processor.
+fn work_everywhere() {
+    let cpus = startup().cpus as usize;
+    // With fewer processors or threads than wanted it ends just so.
+    let _ = thread::use_cpus(cpus);
+    for _ in 0..cpus {
+        let _ = thread::spawn(thread::Priority::Normal, || {
+            loop {
+                let start = time::monotonic_ns();
+                while time::monotonic_ns() < start + WORK_NS {
+                    core::hint::spin_loop();
+                }
+                thread::sleep_until(start + 10 * WORK_NS);
+            }
+        });
+    }
+}
+
+/// For how long such a thread computes at a time, in ns.
+const WORK_NS: u64 = 20_000;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static ITEMS: AtomicU64 = AtomicU64::new(0);

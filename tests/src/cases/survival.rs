@@ -1,4 +1,4 @@
-//! A Linux program goes on while servers of its image are ended.
+//! A Linux program goes on while servers of its image are ended, and gets nothing by forged names.
 
 use kiln_tests::compile::{self, Linkage};
 use kiln_tests::expect::ensure;
@@ -115,6 +115,29 @@ pub fn add(tests: &mut Tests) {
         let stays = ["image_root was started again 3 times in 10000 ms: it stays ended"];
         survive("often", Linkage::Static, &options, &differs, &stays)
     });
+    // Who calls by itself, by names that are not its own, gets nothing, also when others come in the places
+    // of servers that were there.
+    for (name, options, words) in [
+        ("1", &["--cpus", "1"][..], &[][..]),
+        ("2", &["--cpus", "2"], &[]),
+        (
+            "ended",
+            &["--end", "image_root@2000", "--end", "memory_fs@2000"],
+            &["2500"],
+        ),
+    ] {
+        tests.add(
+            format!("survival::forged_calls_are_refused_{name}"),
+            move || {
+                let program = compile::c("forger", Linkage::Static)?;
+                let output = in_image(&Run::new().options(options), &program, words)?;
+                output
+                    .expect_text("own few, works, 0 not refused\n")?
+                    .expect_status(0)?;
+                Ok(())
+            },
+        );
+    }
     tests.add("survival::what_cannot_be_ended_is_said", || {
         let output = Run::new()
             .options(&["--end", "image_root"])

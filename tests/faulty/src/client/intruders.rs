@@ -2,7 +2,7 @@
 
 use kiln_object::call::universal;
 use kiln_object::{Error, Interface, ObjectName, RawReference, Reference, Rights};
-use kiln_runtime::{Far, bind_server, grant, release};
+use kiln_runtime::{Far, bind_server, grant, release, take_back};
 
 use super::report::{expect, good};
 use super::{error, me, process_of, server};
@@ -113,6 +113,52 @@ pub fn rights() {
     expect(server("faulty_server").revoke_all(me().0), Ok(()));
     let _ = server("faulty_server").revoke_all(stranger);
     let _ = server("faulty_server").revoke_all(process_of("faulty_second"));
+    expect(server("faulty_server").items(), Ok(0));
+}
+
+/// A reference that goes from one process to another, and on to a third with fewer rights.
+pub fn given_on() {
+    let (second, third) = ("faulty_second", "faulty_stranger");
+    let item = good(server("faulty_server").make(me()));
+    let given = good(grant(
+        item,
+        process_of(second),
+        Rights::READ | Rights::WRITE | Rights::GRANT,
+    ));
+    expect(attempt(second, given.raw(), 2, [77, 0]), 0);
+    let words = [
+        process_of(third).raw(),
+        u64::from((Rights::READ | Rights::CONTROL).bits()),
+    ];
+    let grant_method = u32::from(universal::GRANT);
+    let (status, name) = good(server(second).try_call(given, grant_method, words[0], words[1]));
+    expect(status, 0);
+    let on = RawReference {
+        object: ObjectName::from_raw(name),
+        ..given.raw()
+    };
+    // It may read what the second has written, and nothing else.
+    let read = server(third).try_call(Reference::new(on), 1, 0, 0);
+    expect(read, Ok((0, 77)));
+    expect(attempt(third, on, 2, [5, 0]), code(Error::Denied));
+    expect(attempt(third, on, 3, [5, 0]), code(Error::Denied));
+    // Neither of the others can use it, nor can this process take back what it did not give.
+    expect(attempt(second, on, 1, [0, 0]), code(Error::BadReference));
+    expect(
+        ItemStub::new(Reference::new(on), Far).number(),
+        Err(Error::BadReference),
+    );
+    // Who gave it takes it back; the second keeps its own until that is taken back.
+    let back = [process_of(third).raw(), on.object.raw()];
+    let answer = attempt(second, given.raw(), universal::TAKE_BACK, back);
+    expect(answer, 0);
+    expect(attempt(third, on, 1, [0, 0]), code(Error::BadReference));
+    expect(attempt(second, given.raw(), 1, [0, 0]), 0);
+    expect(take_back(item, process_of(second), given), Ok(()));
+    let answer = attempt(second, given.raw(), 1, [0, 0]);
+    expect(answer, code(Error::BadReference));
+    expect(ItemStub::new(item, Far).number(), Ok(77));
+    expect(release(item), Ok(()));
     expect(server("faulty_server").items(), Ok(0));
 }
 

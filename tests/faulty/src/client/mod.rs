@@ -17,7 +17,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 21] = [
+const CHECKS: [(&str, &str, Check); 23] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -96,6 +96,11 @@ const CHECKS: [(&str, &str, Check); 21] = [
     ),
     (
         "rights",
+        "a third process uses what it is given until it is taken back",
+        intruders::given_on,
+    ),
+    (
+        "rights",
         "who was not granted a server gets nothing of it",
         intruders::without_a_grant,
     ),
@@ -103,6 +108,11 @@ const CHECKS: [(&str, &str, Check); 21] = [
         "leak",
         "a thousand restarts leave nothing behind",
         restarts::leaks,
+    ),
+    (
+        "wide",
+        "nor do those of a server on all processors",
+        restarts::leaks_of_many_processors,
     ),
     (
         "restart",

@@ -3,7 +3,7 @@
 use kiln_object::{Error, RawReference, Reference};
 use kiln_runtime::{Far, bind_server, startup};
 
-use super::report::{expect, good, line};
+use super::report::{expect, good, line, number};
 use super::{error, me, process_of, server};
 use crate::failures::Failure;
 use crate::interface::{Faulty, Item as _, ItemStub};
@@ -62,8 +62,17 @@ pub fn tried_again() {
 
 /// Thousand restarts cost nothing in the end.
 pub fn leaks() {
+    restart_often("faulty_server", 1000);
+}
+
+/// So do those of a server that is at work on all processors when it ends.
+pub fn leaks_of_many_processors() {
+    restart_often("faulty_wide", number("rounds").unwrap_or(200));
+}
+
+fn restart_often(name: &str, rounds: u64) {
     let round = |failure: Failure| {
-        let died = server("faulty_server").fail(failure as u32);
+        let died = server(name).fail(failure as u32);
         expect(died, Err(Error::ServerDied));
     };
     // What is made once and kept.
@@ -77,7 +86,7 @@ pub fn leaks() {
             .load(core::sync::atomic::Ordering::Relaxed)
     };
     let before = free();
-    for number in 0..1000 {
+    for number in 0..rounds {
         round(if number % 2 == 0 {
             Failure::Exit
         } else {
