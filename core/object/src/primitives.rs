@@ -2,6 +2,12 @@
 
 pub use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
+/// Stores `value`, after all before it, and is a full fence: in one instruction.
+#[inline(always)]
+pub fn announce(word: &AtomicU64, value: u64) {
+    word.swap(value, Ordering::SeqCst);
+}
+
 /// A cell whose contents are reached through a pointer, for as long as a closure runs.
 #[derive(Debug)]
 pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);

@@ -76,7 +76,7 @@ unsafe extern "sysv64" fn serve(
             core::slice::from_raw_parts_mut(output, word.output()),
         )
     };
-    let answer = objects::dispatch(Request {
+    let answer = objects::dispatch_served(Request {
         caller: ProcessId::from_raw(caller),
         name: ObjectName::from_raw(object),
         method: word.method(),

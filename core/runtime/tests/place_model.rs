@@ -8,7 +8,14 @@ extern crate alloc;
 /// The model checker's, in place of the processor's.
 mod primitives {
     pub use loom::cell::UnsafeCell;
-    pub use loom::sync::atomic::AtomicU64;
+    use loom::sync::atomic::Ordering::{Release, SeqCst};
+    pub use loom::sync::atomic::{AtomicU64, fence};
+
+    /// The one instruction of the processor, in the checker's terms.
+    pub fn announce(word: &AtomicU64, value: u64) {
+        word.store(value, Release);
+        fence(SeqCst);
+    }
 }
 #[allow(dead_code, unreachable_pub)]
 #[path = "../src/objects/slot.rs"]
@@ -19,7 +26,7 @@ use std::sync::Arc;
 use kiln_object::{Dispatch, Incoming, Outgoing, ProcessId, Reply, Rights};
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-use slot::{Contents, Recycle, Slot};
+use slot::{Contents, Counted, Presence, Recycle, Served, Slot};
 
 const OWNER: ProcessId = ProcessId::new(3, 1);
 
@@ -37,6 +44,8 @@ impl Dispatch for Object {
 
 struct Place {
     slot: Slot,
+    /// Of calls that are served.
+    words: [AtomicU64; 2],
     recycled: AtomicU64,
 }
 
@@ -44,7 +53,8 @@ impl Place {
     fn new() -> loom::sync::Arc<Self> {
         let state = primitives::AtomicU64::new(Slot::FIRST_STATE);
         let place = Self {
-            slot: Slot::new(state, primitives::UnsafeCell::new(None)),
+            slot: Slot::new(state, AtomicU64::new(0), primitives::UnsafeCell::new(None)),
+            words: [AtomicU64::new(0), AtomicU64::new(0)],
             recycled: AtomicU64::new(0),
         };
         let generation = place.fill();
@@ -62,8 +72,8 @@ impl Place {
     }
 
     /// A call: whatever it finds has the number of its name, from beginning to end.
-    fn call(&self, generation: u32) -> bool {
-        let Some(inside) = self.slot.enter(generation, OWNER, self) else {
+    fn call(&self, generation: u32, presence: impl Presence) -> bool {
+        let Some(inside) = self.slot.enter(generation, OWNER, self, presence) else {
             return false;
         };
         assert_eq!(
@@ -77,14 +87,24 @@ impl Place {
         true
     }
 
-    fn release(&self, generation: u32) -> bool {
+    fn release(&self, generation: u32, presence: impl Presence) -> bool {
         self.slot
-            .enter(generation, OWNER, self)
+            .enter(generation, OWNER, self, presence)
             .is_some_and(|inside| inside.close())
+    }
+
+    fn word(&self, number: usize) -> Served<'_> {
+        Served(&self.words[number])
     }
 }
 
 impl Recycle for Place {
+    fn is_served(&self, slot: &Slot) -> bool {
+        self.words
+            .iter()
+            .any(|word| word.load(Ordering::Acquire) == slot.address())
+    }
+
     fn recycle(&self, _slot: &Slot, payer: ProcessId, owner: ProcessId) {
         assert_eq!((payer, owner), (OWNER, OWNER));
         self.recycled.fetch_add(1, Ordering::AcqRel);
@@ -104,13 +124,13 @@ fn an_object_goes_once_and_never_under_a_call() {
         let place = Place::new();
         let caller = {
             let place = place.clone();
-            thread::spawn(move || place.call(1))
+            thread::spawn(move || place.call(1, place.word(0)))
         };
         let other = {
             let place = place.clone();
-            thread::spawn(move || place.release(1))
+            thread::spawn(move || place.release(1, place.word(1)))
         };
-        let released_here = place.release(1);
+        let released_here = place.release(1, Counted);
         let released_there = other.join().expect("it holds");
         caller.join().expect("it holds");
         assert!(
@@ -118,8 +138,27 @@ fn an_object_goes_once_and_never_under_a_call() {
             "exactly one release succeeds"
         );
         assert_eq!(place.recycled.load(Ordering::Acquire), 1);
-        assert!(!place.call(1));
+        assert!(!place.call(1, Counted));
         assert_eq!(place.slot.generation(), 2);
+    });
+}
+
+#[test]
+fn the_last_of_two_calls_takes_the_object_along() {
+    model(|| {
+        let place = Place::new();
+        let caller = {
+            let place = place.clone();
+            thread::spawn(move || place.call(1, place.word(0)))
+        };
+        let other = {
+            let place = place.clone();
+            thread::spawn(move || place.call(1, Counted))
+        };
+        assert!(place.release(1, place.word(1)));
+        caller.join().expect("it holds");
+        other.join().expect("it holds");
+        assert_eq!(place.recycled.load(Ordering::Acquire), 1);
     });
 }
 
@@ -130,15 +169,15 @@ fn a_place_is_filled_again_whatever_stale_calls_do() {
         let stale = {
             let place = place.clone();
             thread::spawn(move || {
-                place.call(1);
-                place.call(2)
+                place.call(1, place.word(0));
+                place.call(2, place.word(0))
             })
         };
-        assert!(place.release(1));
+        assert!(place.release(1, place.word(1)));
         // With a stale call inside the place is not free yet, and the table would not have it.
         if place.recycled.load(Ordering::Acquire) == 1 {
             assert_eq!(place.fill(), 2);
-            assert!(place.call(2));
+            assert!(place.call(2, Counted));
         }
         stale.join().expect("it holds");
         assert_eq!(place.recycled.load(Ordering::Acquire), 1);

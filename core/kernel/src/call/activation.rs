@@ -76,6 +76,8 @@ pub enum Until {
     Ready(&'static Process),
     /// There may be room for it.
     Room(Room),
+    /// The call for another processor has its answer, which is collected.
+    Done(&'static RemoteCall),
 }
 
 impl Until {
@@ -85,6 +87,7 @@ impl Until {
         match self {
             Self::Ready(process) => !process.is_changing(),
             Self::Room(room) => room.may_be(),
+            Self::Done(call) => call.is_done(),
         }
     }
 }

@@ -29,11 +29,7 @@ pub(super) extern "sysv64" fn native(frame: &mut CallFrame) {
     } else if word.tag() == Operation::Resume as u16 {
         resume(frame);
     } else if word.tag() == Operation::Collect as u16 {
-        if let Err(error) = super::run::remote::collect(frame)
-            && !(error == Error::BadBuffer && super::run::page_wait::enter_again(frame))
-        {
-            answer_error(frame, error);
-        }
+        super::run::remote::collect_or_wait(frame);
     } else if word.tag() == Operation::Send as u16 {
         message::call(frame, word.method());
     } else {

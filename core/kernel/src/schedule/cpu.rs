@@ -28,6 +28,13 @@ pub enum Request {
     Raised = 1 << 3,
 }
 
+/// In the word of requests: the processor has nothing to do and looks at the word all the time, so that
+/// who asks need not interrupt it.
+const POLLING: u32 = 1 << 31;
+
+/// How often it looks before it halts: a microsecond or some.
+const POLLS: u32 = 40;
+
 /// What is put into a mailbox.
 #[derive(Clone, Copy)]
 pub enum Message {
@@ -153,6 +160,23 @@ impl Here {
         }
     }
 
+    /// Looks for a moment whether others ask for something; false if they did not. Interrupts wait.
+    pub(super) fn poll(self) -> bool {
+        let requests = &self.0.requests;
+        let begins = requests.compare_exchange(0, POLLING, Ordering::SeqCst, Ordering::Relaxed);
+        if begins.is_err() {
+            return true;
+        }
+        for _ in 0..POLLS {
+            if requests.load(Ordering::Relaxed) != POLLING {
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        // Who asks from now on interrupts.
+        requests.fetch_and(!POLLING, Ordering::SeqCst) != POLLING
+    }
+
     #[cold]
     fn attend_now(self) {
         let requests = self.0.requests.swap(0, Ordering::SeqCst);
@@ -210,7 +234,7 @@ impl Cpu {
 pub fn ask(number: u32, request: Request) {
     let Some(cpu) = cpu(number) else { return };
     let before = cpu.requests.fetch_or(request as u32, Ordering::SeqCst);
-    if before & request as u32 == 0 && number != PerCpu::number() {
+    if before & (request as u32 | POLLING) == 0 && number != PerCpu::number() {
         processor::wake(number);
     }
 }

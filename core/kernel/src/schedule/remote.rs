@@ -1,13 +1,15 @@
 //! Calls to processes that run on another processor only.
 //!
-//! The caller's processor fills one of its bounded number of places and posts it; the caller is told
-//! that the answer is pending and goes on. The other processor serves the call with an activation that
-//! it keeps for this, in the caller's domain, and raises `CALL_DONE`; the caller then collects the
-//! answer, from whichever processor it is on. No processor waits for another.
+//! The caller's processor fills one of its bounded number of places and posts it, and looks for the answer
+//! for a moment: most come sooner than anything else could be begun. Then the caller is told that the
+//! answer is pending and goes on. The other processor serves the call with an activation that it keeps
+//! for this, in the caller's domain, and raises `CALL_DONE`; the caller then collects the answer, from
+//! whichever processor it is on. A caller that is itself served has no thread to park: it is stopped
+//! until the answer is there. No processor waits for another for longer than that moment.
 //!
-//! A place is free, posted, done, or abandoned because its caller has ended. Only its own processor
-//! takes it or abandons it; only whoever serves the call finishes it; only the caller's process
-//! collects it.
+//! A place is free, posted (polled while its processor looks at it), done, or abandoned because its caller
+//! has ended. Only its own processor takes it or abandons it; only whoever serves the call finishes
+//! it; only the caller's process collects it.
 
 use alloc::boxed::Box;
 use core::cell::Cell;
@@ -19,12 +21,12 @@ use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP
 use kiln_object::{Error, ProcessId};
 
 use super::cpu::{self, Here, Message};
-use super::run;
 use super::waiters::{self, Waiters};
-use crate::call::activation::{Activation, Record, State};
+use super::{flush, run};
+use crate::call::activation::{Activation, Record, State, Until};
 use crate::call::entry::CallFrame;
 use crate::call::local::{current_activation, set_activation, set_thread_pointer};
-use crate::call::native::clear;
+use crate::call::native::{answer_error, clear};
 use crate::call::{current_dispatcher, extended_state, set_current};
 use crate::memory::{Frame, frames, heap, user_copy};
 use crate::process::{CPUS, Dispatcher, Process};
@@ -41,6 +43,11 @@ const POSTED: u32 = 1;
 const DONE: u32 = 2;
 const ABANDONED: u32 = 3;
 const COLLECTING: u32 = 4;
+const POLLED: u32 = 5;
+
+/// How often a caller's processor looks whether the answer is there before it does something else: a
+/// microsecond or some.
+const POLLS: u32 = 40;
 
 /// What is asked, and by whom.
 #[derive(Clone, Copy)]
@@ -75,6 +82,30 @@ impl RemoteCall {
     pub fn question(&self) -> Option<(&'static Dispatcher, CallWord, u64)> {
         let question = self.question.get()?;
         Some((question.caller, question.word, question.object))
+    }
+
+    /// Looks for the answer for a moment; false if nobody does so any more and there is none.
+    fn poll(&self) -> bool {
+        for _ in 0..POLLS {
+            if self.state.load(Ordering::Acquire) != POLLED {
+                return true;
+            }
+            flush::answer_flushes();
+            core::hint::spin_loop();
+        }
+        self.state
+            .compare_exchange(POLLED, POSTED, Ordering::SeqCst, Ordering::Acquire)
+            .is_err()
+    }
+
+    /// Whether the answer is there.
+    pub fn is_done(&self) -> bool {
+        !matches!(self.state.load(Ordering::Acquire), POSTED | POLLED)
+    }
+
+    /// Nobody is told of the answer, but an activation that is stopped looks at the place.
+    fn tell_nobody(&self) {
+        self.notify.store(core::ptr::null_mut(), Ordering::SeqCst);
     }
 
     fn tell(&self, dispatcher: &'static Dispatcher) {
@@ -217,8 +248,13 @@ pub fn post(
             frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
         ],
     }));
-    place.tell(caller);
-    place.state.store(POSTED, Ordering::Release);
+    let is_served = activation.depth() != 0;
+    if is_served {
+        place.tell_nobody();
+    } else {
+        place.tell(caller);
+    }
+    place.state.store(POLLED, Ordering::Release);
     if cpu::post(cpu, Message::Call(place)).is_err() {
         let noticed = cpu::waiters(cpu)
             .ok_or(Error::Busy)
@@ -229,8 +265,28 @@ pub fn post(
         }
     }
     let ticket = u64::from(PerCpu::number()) << 32 | number as u64;
-    answer_pending(frame, word, ticket);
+    let is_done = place.poll();
+    if is_done || is_served {
+        frame.rax = CallWord::collect(word.output() as u16).0;
+        frame.rdi = ticket;
+    }
+    if is_done {
+        collect_or_wait(frame);
+    } else if is_served {
+        return run::call_later(frame, Until::Done(place));
+    } else {
+        answer_pending(frame, word, ticket);
+    }
     Ok(())
+}
+
+/// [`collect`]; the frame says what comes of it.
+pub fn collect_or_wait(frame: &mut CallFrame) {
+    if let Err(error) = collect(frame)
+        && !(error == Error::BadBuffer && super::page_wait::enter_again(frame))
+    {
+        answer_error(frame, error);
+    }
 }
 
 fn answer_pending(frame: &mut CallFrame, word: CallWord, ticket: u64) {
@@ -245,7 +301,7 @@ fn answer_pending(frame: &mut CallFrame, word: CallWord, ticket: u64) {
 ///
 /// # Errors
 /// `BadReference` for a ticket that is not the process's; `BadBuffer`.
-pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
+fn collect(frame: &mut CallFrame) -> Result<(), Error> {
     let ticket = frame.rdi;
     let dispatcher = current_dispatcher().ok_or(Error::BadReference)?;
     let process = dispatcher.process();
@@ -264,6 +320,9 @@ pub fn collect(frame: &mut CallFrame) -> Result<(), Error> {
     // The question stays while the call is posted, and only its process takes it from done.
     let mut state = place.state.load(Ordering::SeqCst);
     if state == POSTED && is_own() {
+        if current_activation().is_some_and(|activation| activation.depth() != 0) {
+            return run::call_later(frame, Until::Done(place));
+        }
         // The thread that asks may have come to another processor. Whoever finishes the call sees this, or
         // his end is seen here.
         place.tell(dispatcher);
@@ -459,12 +518,18 @@ pub(super) fn fail(activation: &Activation, error: Error) {
 
 fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
     call.answer.set((word, words));
-    let done = call
-        .state
-        .compare_exchange(POSTED, DONE, Ordering::SeqCst, Ordering::Acquire);
-    if done.is_err() {
-        if let Some(question) = call.question.get() {
-            give_back(call, question.caller.cpu());
+    let asker = call.question.get().map(|question| question.caller.cpu());
+    let finish_from = |state| {
+        call.state
+            .compare_exchange(state, DONE, Ordering::SeqCst, Ordering::Acquire)
+            .is_ok()
+    };
+    if finish_from(POLLED) {
+        return;
+    }
+    if !finish_from(POSTED) {
+        if let Some(number) = asker {
+            give_back(call, number);
         }
         return;
     }
@@ -472,5 +537,7 @@ fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
     // has not been let go of: the dispatcher's page stays until this processor leaves the kernel.
     if let Some(dispatcher) = unsafe { call.notify.load(Ordering::SeqCst).as_ref() } {
         soft_interrupt::raise(dispatcher, CALL_DONE);
+    } else if let Some(number) = asker {
+        cpu::wake(1 << number);
     }
 }

@@ -8,7 +8,7 @@ use kiln_object::call::ReturnWord;
 use super::cpu::{self, Here};
 use super::ending::unwind;
 use super::queue::Verdict;
-use super::{limit, page_wait, remote};
+use super::{limit, page_wait, remote, start};
 use crate::call::activation::{Activation, Context, State, Until};
 use crate::call::crossing::again;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
@@ -105,6 +105,9 @@ pub(super) fn next(frame: &mut CallFrame) {
             if resume(activation, frame) {
                 return;
             }
+            continue;
+        }
+        if !start::scheduling().is_power_of_two() && here.poll() {
             continue;
         }
         clear_current();

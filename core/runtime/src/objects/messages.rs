@@ -12,6 +12,7 @@ use kiln_object::layout::message_ring;
 use kiln_object::message_ring::{MESSAGES, Message, MessageRing};
 use kiln_object::{ObjectName, ProcessId};
 
+use super::slot::Counted;
 use super::{OBJECTS, Request};
 use crate::thread::{self, Priority};
 use crate::{dispatcher, startup};
@@ -78,5 +79,6 @@ fn deliver(message: &Message) {
             input: &[],
             output: &mut [],
         },
+        Counted,
     );
 }

@@ -6,6 +6,7 @@
 mod death;
 #[cfg(not(kiln_kernel))]
 mod messages;
+mod served;
 mod slot;
 mod table;
 
@@ -17,10 +18,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use kiln_object::call::{FIRST_UNIVERSAL_METHOD, universal};
+use kiln_object::primitives;
 use kiln_object::startup::Startup;
 use kiln_object::{
     Caller, Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, Processor, RawReference,
-    Reference, Reply, Rights, primitives,
+    Reference, Reply, Rights,
 };
 
 use crate::{SpinMutex, dispatcher, startup};
@@ -28,6 +30,7 @@ pub(crate) use death::forget_the_dead;
 pub use death::on_death;
 #[cfg(not(kiln_kernel))]
 pub(crate) use messages::arrived as messages_arrived;
+use slot::{Counted, Presence};
 pub use table::OBJECTS_PER_CLIENT;
 use table::Table;
 
@@ -45,7 +48,7 @@ pub fn serve(object: Arc<dyn Dispatch>) {
 
 /// The object that this process, as its own client, calls `name`, and its rights there.
 pub(crate) fn near(name: ObjectName, owner: ProcessId) -> Option<(Arc<dyn Dispatch>, Rights)> {
-    let inside = OBJECTS.table.enter(name, owner)?;
+    let inside = OBJECTS.table.enter(name, owner, Counted)?;
     let contents = inside.contents();
     Some((contents.share_object(), contents.rights))
 }
@@ -88,7 +91,7 @@ pub fn export_as<I: kiln_object::Interface + ?Sized>(
 /// # Errors
 /// `BadReference` if it is not a reference of that owner.
 pub fn revoke(name: ObjectName, owner: ProcessId) -> Result<(), Error> {
-    match OBJECTS.table.enter(name, owner) {
+    match OBJECTS.table.enter(name, owner, Counted) {
         Some(inside) if inside.close() => Ok(()),
         _ => Err(Error::BadReference),
     }
@@ -99,13 +102,22 @@ pub fn revoke_all(owner: ProcessId) {
     OBJECTS.forget(owner);
 }
 
-/// Finds the object that a served call is for and runs the call.
+/// Finds the object that a call is for, which this process serves itself, and runs the call.
 ///
 /// # Errors
 /// What the object answers, or why the call does not get there.
-#[inline(always)]
 pub(crate) fn dispatch(request: Request<'_>) -> Outgoing {
-    OBJECTS.dispatch(startup, request)
+    OBJECTS.dispatch(startup, request, Counted)
+}
+
+/// The same on the stack of a call slot, for the call that the kernel entered it with.
+///
+/// # Errors
+/// As [`dispatch`].
+#[cfg_attr(not(any(kiln_freestanding, test)), allow(dead_code))]
+#[inline(always)]
+pub(crate) fn dispatch_served(request: Request<'_>) -> Outgoing {
+    OBJECTS.dispatch(startup, request, served::here())
 }
 
 /// A call as the kernel hands it over, before its object is known.
@@ -156,8 +168,13 @@ impl Objects {
     }
 
     #[inline(always)]
-    fn dispatch(&self, startup: impl Fn() -> &'static Startup, request: Request<'_>) -> Outgoing {
-        let Some(inside) = self.table.enter(request.name, request.caller) else {
+    fn dispatch(
+        &self,
+        startup: impl Fn() -> &'static Startup,
+        request: Request<'_>,
+        presence: impl Presence,
+    ) -> Outgoing {
+        let Some(inside) = self.table.enter(request.name, request.caller, presence) else {
             return self.bootstrap(
                 startup(),
                 request.caller,
@@ -225,7 +242,11 @@ impl Objects {
 
     #[cold]
     #[inline(never)]
-    fn universal(&self, inside: &slot::Inside<'_>, request: Request<'_>) -> Outgoing {
+    fn universal(
+        &self,
+        inside: &slot::Inside<'_, impl Presence>,
+        request: Request<'_>,
+    ) -> Outgoing {
         let contents = inside.contents();
         let (caller, words) = (request.caller, request.words);
         match request.method {
@@ -252,7 +273,7 @@ impl Objects {
                 )?;
                 // Asked afterwards: whoever ends later is forgotten, with what he has got.
                 if !(self.lives)(owner) {
-                    if let Some(inside) = self.table.enter(name, owner) {
+                    if let Some(inside) = self.table.enter(name, owner, Counted) {
                         inside.close();
                     }
                     return Err(Error::ServerDied.into());
@@ -262,7 +283,7 @@ impl Objects {
             universal::TAKE_BACK => {
                 let [process, name, ..] = *words;
                 let (owner, name) = (ProcessId::from_raw(process), ObjectName::from_raw(name));
-                match self.table.enter(name, owner) {
+                match self.table.enter(name, owner, Counted) {
                     Some(given) if given.contents().payer == caller && given.close() => {
                         Ok(Reply::default())
                     }

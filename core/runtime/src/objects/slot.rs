@@ -1,21 +1,23 @@
 //! One place of the object table: whom it belongs to, what is in it, who is in it now.
 //!
-//! The state word holds the generation (high half), whether the place is free, live or going, and
-//! how many calls are inside. A call adds itself *before* it looks, in one atomic step, and the
-//! object is taken out only by whoever turns a going place with nobody inside into a free one of
-//! the next generation. So an object that a call found live stays until that call has left, and no
+//! The state word holds the generation (high half) and whether the place is free, live or going. A call
+//! says that it is inside *before* it looks, and looks at the state again when it has said that it is not;
+//! who closes a place looks afterwards who is inside. In between is a full fence on both sides, so one
+//! of the two sees the other, and whoever comes last turns the going place into a free one of the next
+//! generation and takes the object out. An object that a call found live stays until it has left, and no
 //! lock is taken to find one.
+//!
+//! A call that is served says so in a word that only its own processor writes ([`Served`]): calls of the
+//! same object on several processors write to no common line. Everybody else is counted in the place.
 
 use alloc::sync::Arc;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 
 use kiln_object::{Dispatch, ProcessId, Rights};
 
-use super::primitives::{AtomicU64, UnsafeCell};
+use super::primitives::{AtomicU64, UnsafeCell, announce, fence};
 
-/// Calls inside: the low 16 bits, far more than there are call slots in a machine.
-const INSIDE: u64 = 0xffff;
 /// The place holds an object that takes calls.
 const LIVE: u64 = 1 << 16;
 /// The object takes no more calls and goes with the last call inside.
@@ -87,6 +89,8 @@ impl Drop for Contents {
 #[repr(align(64))]
 pub struct Slot {
     state: AtomicU64,
+    /// Those inside that are no served calls.
+    others: AtomicU64,
     contents: UnsafeCell<Option<Contents>>,
 }
 
@@ -95,15 +99,59 @@ pub struct Slot {
 // live, which keep it from becoming exclusive: see the invariant at the top.
 unsafe impl Sync for Slot {}
 
-/// A call inside a live place.
-pub struct Inside<'a> {
+/// How somebody says that it is inside a place.
+pub trait Presence: Copy {
+    /// It is inside `slot` from now on; what it reads next it reads after everybody can see that.
+    fn come(self, slot: &Slot);
+    /// It is not any more; with the same order.
+    fn go(self, slot: &Slot);
+}
+
+/// By a word of its own, which is zero before.
+#[derive(Clone, Copy)]
+pub struct Served<'a>(pub &'a AtomicU64);
+
+impl Presence for Served<'_> {
+    #[inline(always)]
+    fn come(self, slot: &Slot) {
+        announce(self.0, slot.address());
+    }
+
+    #[inline(always)]
+    fn go(self, _slot: &Slot) {
+        announce(self.0, 0);
+    }
+}
+
+/// By being counted in the place.
+#[derive(Clone, Copy)]
+pub struct Counted;
+
+impl Presence for Counted {
+    fn come(self, slot: &Slot) {
+        slot.others.fetch_add(1, SeqCst);
+        fence(SeqCst);
+    }
+
+    fn go(self, slot: &Slot) {
+        slot.others.fetch_sub(1, SeqCst);
+        fence(SeqCst);
+    }
+}
+
+/// Somebody inside a live place.
+pub struct Inside<'a, P: Presence = Counted> {
     slot: &'a Slot,
     generation: u32,
     recycle: &'a dyn Recycle,
+    presence: P,
 }
 
-/// Takes places that became free.
+/// Knows all words of served calls, and takes places that became free.
 pub trait Recycle {
+    /// Whether a served call is inside `slot`, by its word.
+    fn is_served(&self, slot: &Slot) -> bool;
+
     /// `slot` is free and the caller's alone; `payer` pays for one object less, `owner` has one less.
     fn recycle(&self, slot: &Slot, payer: ProcessId, owner: ProcessId);
 }
@@ -113,8 +161,22 @@ impl Slot {
     pub const FIRST_STATE: u64 = GENERATION;
 
     /// A place; `state` holds [`Self::FIRST_STATE`] and `contents` nothing.
-    pub const fn new(state: AtomicU64, contents: UnsafeCell<Option<Contents>>) -> Self {
-        Self { state, contents }
+    pub const fn new(
+        state: AtomicU64,
+        others: AtomicU64,
+        contents: UnsafeCell<Option<Contents>>,
+    ) -> Self {
+        Self {
+            state,
+            others,
+            contents,
+        }
+    }
+
+    /// What a served call's word holds while it is inside.
+    #[inline(always)]
+    pub fn address(&self) -> u64 {
+        core::ptr::from_ref(self).addr() as u64
     }
 
     /// Fills a free place and answers the generation of the object's name.
@@ -127,7 +189,7 @@ impl Slot {
             // SAFETY: nobody reads a place that is not live, and by the contract nobody else writes.
             unsafe { *place = Some(contents) };
         });
-        // Calls with stale names may be inside; they keep their count and see a free place.
+        // Calls with stale names may be inside; they see another generation.
         let before = self.state.fetch_add(LIVE, AcqRel);
         debug_assert_eq!(before & (LIVE | GOING), 0);
         (before >> 32) as u32
@@ -135,26 +197,28 @@ impl Slot {
 
     /// Goes inside, if the place is live with that generation and belongs to `caller`.
     #[inline(always)]
-    pub fn enter<'a>(
+    pub fn enter<'a, P: Presence>(
         &'a self,
         generation: u32,
         caller: ProcessId,
         recycle: &'a dyn Recycle,
-    ) -> Option<Inside<'a>> {
-        let state = self.state.fetch_add(1, Acquire);
+        presence: P,
+    ) -> Option<Inside<'a, P>> {
+        presence.come(self);
         let inside = Inside {
             slot: self,
             generation,
             recycle,
+            presence,
         };
-        // Dropping `inside` on the way out takes the count back.
-        let is_it = (state & !INSIDE) == (u64::from(generation) << 32 | LIVE);
-        (is_it && inside.contents().owner == caller).then_some(inside)
+        // Dropping `inside` on the way out takes back what was said.
+        (self.is_live(generation) && inside.contents().owner == caller).then_some(inside)
     }
 
-    /// Whether a call with that name would find it; only a hint, as it may change at once.
+    /// Whether a call with that name finds it; only a hint to who is not inside, as it may change at once.
+    #[inline(always)]
     pub fn is_live(&self, generation: u32) -> bool {
-        self.state.load(Relaxed) & !INSIDE == (u64::from(generation) << 32 | LIVE)
+        self.state.load(Acquire) == u64::from(generation) << 32 | LIVE
     }
 
     /// The generation of the place now.
@@ -164,17 +228,21 @@ impl Slot {
 
     #[inline(always)]
     fn leave(&self, recycle: &dyn Recycle) {
-        let before = self.state.fetch_sub(1, AcqRel);
-        if before & (GOING | INSIDE) == GOING | 1 {
-            self.free(before - 1, recycle);
+        if self.state.load(Acquire) & GOING != 0 {
+            self.free(recycle);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn free(&self, going: u64, recycle: &dyn Recycle) {
-        let next = (going & !(GOING | INSIDE)).wrapping_add(GENERATION);
-        // Fails if a call with a stale name is inside again: it will come here when it leaves.
+    fn free(&self, recycle: &dyn Recycle) {
+        let going = self.state.load(Acquire);
+        fence(SeqCst);
+        // Who is inside comes here when he leaves, also with a stale name.
+        if going & GOING == 0 || self.others.load(Acquire) != 0 || recycle.is_served(self) {
+            return;
+        }
+        let next = (going & !GOING).wrapping_add(GENERATION);
         if self
             .state
             .compare_exchange(going, next, AcqRel, Relaxed)
@@ -183,8 +251,8 @@ impl Slot {
             return;
         }
         let contents = self.contents.with_mut(|place| {
-            // SAFETY: of all that saw the place going and empty only one makes this step, and since
-            // it is not live nobody reads it; it is not on the list of free places yet.
+            // SAFETY: of all that saw the place going and empty only one makes this step, and who
+            // has come since saw that it is not live; it is not on the list of free places yet.
             unsafe { (*place).take() }
         });
         if let Some(contents) = contents {
@@ -195,7 +263,7 @@ impl Slot {
     }
 }
 
-impl Inside<'_> {
+impl<P: Presence> Inside<'_, P> {
     /// What the place holds; it stays as long as this call is inside.
     #[inline(always)]
     pub fn contents(&self) -> &Contents {
@@ -210,25 +278,17 @@ impl Inside<'_> {
     /// one succeeds.
     pub fn close(&self) -> bool {
         let live = u64::from(self.generation) << 32 | LIVE;
-        let mut state = self.slot.state.load(Relaxed);
-        while state & !INSIDE == live {
-            let going = state - LIVE + GOING;
-            match self
-                .slot
-                .state
-                .compare_exchange(state, going, AcqRel, Relaxed)
-            {
-                Ok(_) => return true,
-                Err(now) => state = now,
-            }
-        }
-        false
+        self.slot
+            .state
+            .compare_exchange(live, live - LIVE + GOING, AcqRel, Relaxed)
+            .is_ok()
     }
 }
 
-impl Drop for Inside<'_> {
+impl<P: Presence> Drop for Inside<'_, P> {
     #[inline(always)]
     fn drop(&mut self) {
+        self.presence.go(self.slot);
         self.slot.leave(self.recycle);
     }
 }

@@ -13,7 +13,8 @@ use core::sync::atomic::Ordering::{Acquire, Release};
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
 
 use super::primitives::{AtomicU64, UnsafeCell};
-use super::slot::{Contents, Inside, Recycle, Slot};
+use super::served;
+use super::slot::{Contents, Counted, Inside, Presence, Recycle, Slot};
 use crate::{SpinMutex, trace};
 
 /// Places in a chunk.
@@ -31,7 +32,11 @@ type Chunk = [Slot; CHUNK_SLOTS];
     clippy::declare_interior_mutable_const,
     reason = "each use makes a place of its own"
 )]
-const UNUSED: Slot = Slot::new(AtomicU64::new(Slot::FIRST_STATE), UnsafeCell::new(None));
+const UNUSED: Slot = Slot::new(
+    AtomicU64::new(Slot::FIRST_STATE),
+    AtomicU64::new(0),
+    UnsafeCell::new(None),
+);
 
 /// A table of objects.
 pub struct Table {
@@ -66,9 +71,14 @@ impl Table {
 
     /// Finds the object that `caller` calls `name`.
     #[inline(always)]
-    pub fn enter(&self, name: ObjectName, caller: ProcessId) -> Option<Inside<'_>> {
+    pub fn enter<P: Presence>(
+        &self,
+        name: ObjectName,
+        caller: ProcessId,
+        presence: P,
+    ) -> Option<Inside<'_, P>> {
         self.slot(name.slot())?
-            .enter(name.generation(), caller, self)
+            .enter(name.generation(), caller, self, presence)
     }
 
     /// Whether a call of `name` by its owner would find it now.
@@ -108,7 +118,7 @@ impl Table {
         let used = self.free.lock().next;
         for place in 1..used {
             if let Some(slot) = self.slot(place)
-                && let Some(inside) = slot.enter(slot.generation(), owner, self)
+                && let Some(inside) = slot.enter(slot.generation(), owner, self, Counted)
             {
                 inside.close();
             }
@@ -169,6 +179,10 @@ impl Table {
 }
 
 impl Recycle for Table {
+    fn is_served(&self, slot: &Slot) -> bool {
+        served::is_anybody_in(slot)
+    }
+
     fn recycle(&self, slot: &Slot, payer: ProcessId, owner: ProcessId) {
         let place = self.place_of(slot);
         let mut free = self.free.lock();

@@ -91,6 +91,7 @@ fn call(
                 input: &[],
                 output: &mut [],
             },
+            Counted,
         )
         .map(|reply| reply.words)
         .map_err(|failure| {
@@ -344,11 +345,11 @@ fn an_object_stays_until_the_calls_inside_have_left() {
         .table
         .insert(object, ALICE, Rights::READ, ALICE)
         .expect("there is room");
-    let first = objects.table.enter(name, ALICE).expect("live");
-    let second = objects.table.enter(name, ALICE).expect("live");
+    let first = objects.table.enter(name, ALICE, Counted).expect("live");
+    let second = objects.table.enter(name, ALICE, Counted).expect("live");
     assert!(first.close());
     assert!(!second.close(), "only one closes");
-    assert!(objects.table.enter(name, ALICE).is_none());
+    assert!(objects.table.enter(name, ALICE, Counted).is_none());
     drop(first);
     assert_eq!(gone.load(SeqCst), 0);
     assert_eq!(second.contents().object().interface_hash(), HASH);
@@ -460,7 +461,7 @@ fn servers_that_share_a_process_are_told_apart() {
             input: &[],
             output: &mut [],
         };
-        let answer = objects.dispatch(shared, request);
+        let answer = objects.dispatch(shared, request, Counted);
         answer
             .map(|reply| reply.words)
             .map_err(|failure| failure.error)

@@ -311,7 +311,7 @@ fn may_be_served_call() -> bool {
 }
 
 #[inline(always)]
-fn stack_pointer() -> usize {
+pub(crate) fn stack_pointer() -> usize {
     let value;
     // SAFETY: reads a register.
     unsafe {
