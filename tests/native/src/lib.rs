@@ -58,6 +58,7 @@ const TESTS: &[Test] = &[
     ("who cannot be parked waits", paging::whole),
     ("what is stored in a file is everybody's", paging::stored),
     ("files are cut off", paging::cut),
+    ("crowds want pages", paging::crowd),
     ("a pager that ends leaves nobody waiting", paging::deserted),
 ];
 

@@ -265,6 +265,62 @@ pub fn cut() {
     check(value == content(key, 3), format_args!("{value}"));
 }
 
+/// Many threads map one file, touch its pages, have the kernel read and write them, and unmap it.
+pub fn crowd() {
+    const THREADS: u64 = 6;
+    const ROUNDS: u64 = 6;
+    for _ in 0..5 {
+        let mapped = map(0, MapFlags::SHARED);
+        let (cache, key) = (mapped.cache, mapped.key);
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                start(Priority::Normal, move || {
+                    let stub = bound();
+                    let mut state = thread + 1;
+                    for _ in 0..ROUNDS {
+                        let view = place(cache, MapFlags::SHARED);
+                        for _ in 0..8 {
+                            state = state.wrapping_mul(6_364_136_223_846_793_005) + 1;
+                            let number = ((state >> 40) % PAGES) & !1;
+                            if number % 8 == 6 {
+                                continue;
+                            }
+                            let value = byte(view, number as usize * PAGE);
+                            check(
+                                value == content(key, number),
+                                format_args!("{value} in page {number}"),
+                            );
+                            // SAFETY: as in `byte`; who reads it at the same time does not care.
+                            let bytes = unsafe {
+                                core::slice::from_raw_parts(
+                                    core::ptr::with_exposed_provenance::<u8>(
+                                        view + (number as usize ^ 4) * PAGE,
+                                    ),
+                                    64,
+                                )
+                            };
+                            let mut answer = [0; 64];
+                            if (number ^ 4) % 8 < 6 {
+                                let echoed = stub.echo(bytes, &mut answer);
+                                let wanted = [content(key, number ^ 4) + 1; 64];
+                                check(
+                                    echoed == Ok(64) && answer == wanted,
+                                    format_args!("{echoed:?}: {answer:?}"),
+                                );
+                            }
+                        }
+                        let unmapped = address_space().unmap(view as u64, PAGES * PAGE_BYTES);
+                        check(unmapped == Ok(()), format_args!("{unmapped:?}"));
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join();
+        }
+    }
+}
+
 /// Those who wait for pages of a server that ends get a fault, and the next server's pages come.
 pub fn deserted() {
     let mapped = map(0, MapFlags::empty());
