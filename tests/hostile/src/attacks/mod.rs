@@ -16,6 +16,7 @@ use kiln_interface::name_space::{NameSpace, NameSpaceStub};
 use kiln_object::call::{CALL_WORDS, CallWord};
 use kiln_object::startup::InitialObject;
 use kiln_object::{Error, Interface, ObjectName, ProcessId, RawReference, Reference};
+use kiln_runtime::thread::{self, Priority};
 use kiln_runtime::{Far, bind_server, configuration, random, startup};
 
 use crate::memory::{ARENA, READ_WRITE};
@@ -46,6 +47,7 @@ pub fn all() {
         command(itself(), Command::Nest, [0; CALL_WORDS]),
         Ok([7, 0, 0, 0]),
     );
+    stacks_for_messages();
     crate::memory::remember();
     for (name, group) in GROUPS {
         if crate::wanted(name) {
@@ -54,6 +56,15 @@ pub fn all() {
     }
     attack("after all attacks");
     still_well();
+}
+
+/// Has the runtime make the threads that it sees to messages with, and keep them: their stacks are vital.
+fn stacks_for_messages() {
+    const THREADS: usize = 4;
+    let threads = [(); THREADS].map(|()| thread::spawn(Priority::Normal, || ()));
+    for thread in threads.into_iter().flatten() {
+        thread.join();
+    }
 }
 
 /// What comes after the random calls, since servers end by it.
