@@ -131,6 +131,13 @@ pub fn information() -> &'static BootInformation {
     INFORMATION.get().expect("the hand-over is read first")
 }
 
+/// Whether a word of a command line begins so. Short code: most machines are asked for nothing.
+#[inline(never)]
+pub fn asks(command_line: &[u8], start: &[u8]) -> bool {
+    let mut words = command_line.split(|byte| *byte == b' ');
+    words.any(|word| word.starts_with(start))
+}
+
 /// Whether there is an [`information`] yet.
 pub fn is_initialised() -> bool {
     INFORMATION.is_set()

@@ -44,7 +44,6 @@ pub fn console_owner() -> Option<&'static Process> {
 
 /// The image as it lies in memory.
 struct Image {
-    table: ImageTable<'static>,
     physical: u64,
     configuration: Cache,
     records: Configuration<'static>,
@@ -120,8 +119,8 @@ fn prepare() -> Result<(), Problem> {
     let (configuration, records) = configuration.ok_or(Problem::NoConfiguration)?;
     let (root, root_bytes) = root.unwrap_or((Cache::new(physical, 0), &[]));
     let (information, time) = information_page().ok_or(Problem::NoMemory)?;
+    let homes = create_all(&table, Configuration::new(records))?;
     let image = Image {
-        table,
         physical,
         configuration,
         records: Configuration::new(records),
@@ -133,7 +132,6 @@ fn prepare() -> Result<(), Problem> {
         time,
         command_line: boot.command_line(),
     };
-    let homes = image.create_all()?;
     let (image, homes) = STARTED.set((image, homes));
     supervisor::prepare_drill(image.command_line, |name| server(homes, name));
     for home in homes {
@@ -144,11 +142,11 @@ fn prepare() -> Result<(), Problem> {
         }
         image
             .furnish(home, homes)
-            .and_then(|()| match &home.component {
-                Some(component) => {
+            .and_then(|()| match &home.part {
+                Some(part) => {
                     let cpu = image.rule(home);
                     process.begin_start();
-                    schedule::start_activation(process, cpu, entry(component))
+                    schedule::start_activation(process, cpu, part.entry())
                 }
                 None => Ok(()),
             })
@@ -163,7 +161,7 @@ fn server(homes: &[Home], name: &str) -> Option<&'static Process> {
     let is_there = |home: &&Home| {
         let mut hosted = home.record.hosted.iter();
         let named = |hosted: &Name| process_record::trim(hosted) == name.as_bytes();
-        home.component.is_some() && !home.record.is(PROGRAM) && hosted.any(named)
+        home.part.is_some() && !home.record.is(PROGRAM) && hosted.any(named)
     };
     homes.iter().find(is_there).map(|home| home.process)
 }
@@ -186,11 +184,11 @@ pub(super) fn start_again(process: &'static Process) -> Result<(), Error> {
     let (image, homes) = STARTED.get().ok_or(Error::NotFound)?;
     let same = |home: &&Home| core::ptr::eq(home.process, process);
     let home = homes.iter().find(same).ok_or(Error::NotFound)?;
-    let component = home.component.as_ref().ok_or(Error::NotFound)?;
+    let part = home.part.as_ref().ok_or(Error::NotFound)?;
     image.furnish(home, homes)?;
     let cpu = image.rule(home);
     process.begin_start();
-    schedule::start_activation_first(process, cpu, entry(component))
+    schedule::start_activation_first(process, cpu, part.entry())
 }
 
 /// Makes the page that tells all processes the time.
@@ -212,43 +210,66 @@ fn information_page() -> Option<(Frame, &'static KernelInformation)> {
     Some((frame, information))
 }
 
-impl Image {
-    fn create_all(&self) -> Result<Vec<Home>, Problem> {
-        let mut homes = Vec::new();
-        for value in self.records.values(key::PROCESS) {
-            let record = ProcessRecord::parse(value).ok_or(Problem::NoConfiguration)?;
-            let name = record.name();
-            let component = match record.is(KERNEL) {
-                true => None,
-                false => {
-                    let found = self.table.named(name);
-                    Some(found.ok_or_else(|| Problem::NoComponent(name.into()))?)
-                }
-            };
-            let process = Process::create(name.into(), record.is(PROGRAM))
-                .map_err(|error| Problem::Refused(name.into(), error))?;
-            homes.push(Home {
-                process,
-                component,
-                record,
-            });
-        }
-        if homes.iter().any(|home| home.record.is(PLACED)) {
-            self.define_domains();
-        }
-        if homes.iter().any(|home| home.record.is(PROGRAM)) {
-            Ok(homes)
-        } else {
-            Err(Problem::NoPersonality)
-        }
+/// Makes the processes that the image names, which are empty.
+fn create_all(
+    table: &ImageTable<'static>,
+    records: Configuration<'static>,
+) -> Result<Vec<Home>, Problem> {
+    let mut homes = Vec::new();
+    for value in records.values(key::PROCESS) {
+        let record = ProcessRecord::parse(value).ok_or(Problem::NoConfiguration)?;
+        let name = record.name();
+        let part = match record.is(KERNEL) {
+            true => None,
+            false => {
+                let found = table.named(name);
+                let found = found.ok_or_else(|| Problem::NoComponent(name.into()))?;
+                Some(Part {
+                    entry: found.entry,
+                    segments: found.segments,
+                })
+            }
+        };
+        let process = Process::create(name.into(), record.is(PROGRAM))
+            .map_err(|error| Problem::Refused(name.into(), error))?;
+        homes.push(Home {
+            process,
+            part,
+            record,
+        });
     }
+    if homes.iter().any(|home| home.record.is(PLACED)) {
+        define_domains(records);
+    }
+    if homes.iter().any(|home| home.record.is(PROGRAM)) {
+        Ok(homes)
+    } else {
+        Err(Problem::NoPersonality)
+    }
+}
 
+/// Tells the scheduler of the image's resource domains.
+fn define_domains(records: Configuration<'_>) {
+    let domain = |record: &[u8]| {
+        let mut words = core::str::from_utf8(record).ok()?.split('\0');
+        Some(Domain {
+            class: Class::from_name(words.next()?)?,
+            share: words.next()?.parse().ok()?,
+            limit: words.next()?.parse().ok()?,
+        })
+    };
+    // One that makes no sense keeps its number.
+    let all = records.values(key::DOMAIN);
+    domain::define(all.map(|record| domain(record).unwrap_or(domain::ORDINARY)));
+}
+
+impl Image {
     fn furnish(&self, home: &Home, all: &[Home]) -> Result<(), Error> {
         let startup = load::blank_startup(home.process)?;
         self.fill(startup, home, all);
         self.give_to_all(startup, home)?;
-        match &home.component {
-            Some(component) => self.furnish_process(home, component, startup),
+        match &home.part {
+            Some(part) => self.furnish_process(home, part, startup),
             None => self.start_in_kernel(home, startup),
         }
     }
@@ -279,7 +300,7 @@ impl Image {
     fn furnish_process(
         &self,
         home: &Home,
-        component: &Component<'_>,
+        part: &Part,
         startup: &'static mut Startup,
     ) -> Result<(), Error> {
         let process = home.process;
@@ -289,7 +310,7 @@ impl Image {
             .into_iter()
             .flatten()
             .take_while(|_| process.is_program());
-        let segments = component.segments.chain(program);
+        let segments = part.segments.chain(program);
         load::memory(process, segments, self.physical, self.information)?;
         load::configuration(process, self.configuration)?;
         if home.serves_root() {
@@ -385,21 +406,6 @@ impl Image {
         cpu
     }
 
-    /// Tells the scheduler of the image's resource domains.
-    fn define_domains(&self) {
-        let domain = |record: &[u8]| {
-            let mut words = core::str::from_utf8(record).ok()?.split('\0');
-            Some(Domain {
-                class: Class::from_name(words.next()?)?,
-                share: words.next()?.parse().ok()?,
-                limit: words.next()?.parse().ok()?,
-            })
-        };
-        // One that makes no sense keeps its number.
-        let all = self.records.values(key::DOMAIN);
-        domain::define(all.map(|record| domain(record).unwrap_or(domain::ORDINARY)));
-    }
-
     /// The CPU on which the process starts: what the image says, if the machine has it.
     fn first_cpu(&self, process: &Process) -> u32 {
         let cpus = crate::firmware::machine().processors().len().max(1);
@@ -443,17 +449,26 @@ impl Image {
 struct Home {
     process: &'static Process,
     /// Its code and data; none in the kernel.
-    component: Option<Component<'static>>,
+    part: Option<Part>,
     /// What the image says of it.
     record: ProcessRecord<'static>,
 }
 
-/// How the first activation of a process begins.
-fn entry(component: &Component<'_>) -> Entry {
-    Entry {
-        address: component.entry,
-        stack: MAIN_STACK_TOP,
-        argument: 0,
+/// A component of the image.
+struct Part {
+    /// Its first instruction.
+    entry: u64,
+    segments: Segments<'static>,
+}
+
+impl Part {
+    /// How the first activation of its process begins.
+    fn entry(&self) -> Entry {
+        Entry {
+            address: self.entry,
+            stack: MAIN_STACK_TOP,
+            argument: 0,
+        }
     }
 }
 

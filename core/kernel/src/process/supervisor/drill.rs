@@ -35,6 +35,9 @@ static ENDS: Once<Vec<End>> = Once::new();
 /// Prepares what the command line asks for; `find` knows the server of a name. Once, on the boot
 /// processor.
 pub fn prepare(command_line: &[u8], find: impl Fn(&str) -> Option<&'static Process>) {
+    if !crate::boot::asks(command_line, WORD) {
+        return;
+    }
     let mut ends = Vec::new();
     for (name, time) in wanted(command_line) {
         match find(name) {
