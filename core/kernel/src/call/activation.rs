@@ -408,13 +408,22 @@ impl Activation {
         self.page_wait.set(Some(wait));
     }
 
-    /// When it goes on at the latest (monotonic ns); zero if it can now.
+    /// When it goes on at the latest, or has waited too long (monotonic ns); zero if it can go on now.
     #[must_use]
     pub fn page_deadline(&self) -> u64 {
         let wait = self.page_wait.take();
         let deadline = wait.as_ref().map_or(0, PageWait::deadline);
         self.page_wait.set(wait);
-        deadline
+        deadline.min(self.give_up())
+    }
+
+    /// Whether it waits for a page that is still coming at `now` (monotonic ns).
+    #[must_use]
+    pub fn waits_for_page(&self, now: u64) -> bool {
+        let wait = self.page_wait.take();
+        let waits = wait.as_ref().is_some_and(|wait| wait.deadline() > now);
+        self.page_wait.set(wait);
+        waits
     }
 
     /// Keeps bytes for its process.

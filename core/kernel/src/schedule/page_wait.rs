@@ -10,8 +10,8 @@ use alloc::sync::Arc;
 use kiln_object::Error;
 use kiln_object::call::{MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
 
-use super::cpu;
 use super::run::{go_on, leave, next};
+use super::{cpu, limit};
 use crate::call::activation::{Activation, Context, State, Then};
 use crate::call::crossing::again;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
@@ -117,7 +117,9 @@ pub fn wait(frame: &InterruptFrame, wait: PageWait) {
     let Ok(extended) = activation.hide_extended_state() else {
         return;
     };
-    here.queue().account(activation, time::monotonic_ns());
+    let now = time::monotonic_ns();
+    here.queue().account(activation, now);
+    activation.set_give_up(limit::patience(activation, dispatcher, now));
     activation.set_context(Context {
         vector: interrupt::saved_vector(frame),
         frame: *frame,
@@ -199,7 +201,9 @@ fn wait_in_kernel(frame: &mut CallFrame, activation: &'static Activation, again:
     let Ok(extended) = activation.hide_extended_state() else {
         return false;
     };
-    here.queue().account(activation, time::monotonic_ns());
+    let now = time::monotonic_ns();
+    here.queue().account(activation, now);
+    activation.set_give_up(limit::patience(activation, dispatcher, now));
     activation.set_call(*frame);
     let then = Then::Enter {
         again,
@@ -252,6 +256,18 @@ pub(super) fn resume(
     frame: &mut CallFrame,
 ) -> bool {
     set_current(dispatcher);
+    let (rip, rsp) = match then {
+        Then::Touch => (
+            activation.context().frame.rip,
+            activation.context().frame.rsp,
+        ),
+        Then::Enter { .. } => (activation.call().rip, activation.call().rsp),
+    };
+    if activation.waits_for_page(time::monotonic_ns())
+        && limit::end_overdue(activation, dispatcher, rip, rsp)
+    {
+        return false;
+    }
     match then {
         Then::Touch => {
             let context = activation.context();
