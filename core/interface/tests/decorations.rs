@@ -6,7 +6,7 @@ use kiln_interface::{Plain, Wire, interface};
 use kiln_object::call::CALL_WORDS;
 use kiln_object::interface::is_idempotent;
 use kiln_object::{
-    Caller, Dispatch, Error, Failure, Incoming, Interface, Loopback, ProcessId, Processor,
+    Bytes, Caller, Error, Failure, Incoming, Interface, Loopback, ProcessId, Processor,
     RawReference, Reference, Reply, Rights, Transport,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -190,15 +190,18 @@ fn raw_call(
     struct Aligned([u8; 256]);
     let mut page = Aligned([0; 256]);
     page.0[..input.len()].copy_from_slice(input);
-    server.dispatch(Incoming {
+    Incoming {
+        words,
         caller: Caller(CLIENT),
+        method,
         processor: Processor::new(1),
         rights: Rights::ALL,
-        method,
-        words: &words,
-        input: &page.0[..input.len()],
-        output,
-    })
+        bytes: Some(&mut Bytes {
+            input: &page.0[..input.len()],
+            output,
+        }),
+    }
+    .ask(server)
 }
 
 fn refused<T>(error: Error) -> Result<T, Failure> {
@@ -395,18 +398,18 @@ fn messages_are_sent_and_nothing_is_waited_for() {
     // As the receiver's runtime hands it on: rights and words are checked like a call's.
     let server = server();
     let deliver = |rights| {
-        server.dispatch(Incoming {
+        let call = Incoming {
+            words,
             caller: Caller(CLIENT),
+            method,
             processor: Processor::new(70),
             rights,
-            method,
-            words: &words,
-            input: &[],
-            output: &mut [],
-        })
+            bytes: None,
+        };
+        call.ask(&server).map(|reply| reply.output)
     };
     assert_eq!(deliver(Rights::READ), refused(Error::Denied));
-    assert_eq!(deliver(Rights::CONTROL), Ok(Reply::default()));
+    assert_eq!(deliver(Rights::CONTROL), Ok(0));
     assert_eq!(seen(&server), ["process 3.9 5 true"]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kiln_interface::interface;
 use kiln_object::call::{CALL_WORDS, universal};
 use kiln_object::{
-    Caller, Dispatch, Error, Handed, Incoming, Interface, ObjectName, ProcessId, Processor,
+    Bytes, Caller, Dispatch, Error, Handed, Incoming, Interface, ObjectName, ProcessId, Processor,
     RawReference, Reference, Reply, Rights, Transport,
 };
 
@@ -114,18 +114,16 @@ impl Transport for World {
                 Err(Error::WrongInterface)
             }
             universal::ACCEPT => word(slot.rights.bits().into()),
-            _ => slot
-                .object
-                .dispatch(Incoming {
-                    caller: Caller(self.process),
-                    processor: Processor::default(),
-                    rights: slot.rights,
-                    method,
-                    words: &words,
-                    input,
-                    output,
-                })
-                .map_err(|failure| failure.error),
+            _ => Incoming {
+                words,
+                caller: Caller(self.process),
+                method,
+                processor: Processor::default(),
+                rights: slot.rights,
+                bytes: Some(&mut Bytes { input, output }),
+            }
+            .ask(&*slot.object)
+            .map_err(|failure| failure.error),
         }
     }
 }

@@ -254,8 +254,8 @@ fn what_is_of_another_interface_is_called_as_if_it_were_far() {
         fn interface_hash(&self) -> u64 {
             <dyn Things as Interface>::HASH
         }
-        fn dispatch(&self, _incoming: Incoming<'_>) -> kiln_object::Outgoing {
-            Ok(Reply::default())
+        fn dispatch(&self, _call: &mut Incoming<'_>) -> kiln_object::Answer {
+            kiln_object::Answer::done(0)
         }
     }
     let surroundings = Surroundings {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use kiln_interface::interface;
 use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES};
 use kiln_object::{
-    Caller, Dispatch, Error, Failure, Incoming, Interface, Loopback, ObjectName, ProcessId,
+    Bytes, Caller, Dispatch, Error, Failure, Incoming, Interface, Loopback, ObjectName, ProcessId,
     RawReference, Reference, Reply, Rights, Transport,
 };
 
@@ -259,15 +259,18 @@ fn rights_are_checked_before_the_method_runs() {
 fn hostile_words_are_refused_before_the_method_runs() {
     let server = server();
     let call = |method, words: [u64; CALL_WORDS], input: &[u8]| {
-        server.dispatch(Incoming {
+        Incoming {
+            words,
             caller: Caller(CLIENT),
+            method,
             processor: kiln_object::Processor::default(),
             rights: Rights::ALL,
-            method,
-            words: &words,
-            input,
-            output: &mut [],
-        })
+            bytes: Some(&mut Bytes {
+                input,
+                output: &mut [],
+            }),
+        }
+        .ask(&server)
     };
     let refused = |error| Err(Failure { error, output: 0 });
     use shapes_methods::{NULL, STRINGS, WORDS};

@@ -9,21 +9,22 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Error, Failure};
+use crate::{Answer, Failure, Incoming};
 
 /// Rows: more processors than the kernel starts. A power of two.
 pub const PROCESSORS: usize = 64;
 
 /// The processor that runs a call, as an index of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Processor(u32);
+#[repr(transparent)]
+pub struct Processor(u16);
 
 impl Processor {
     /// The processor of that number. A number beyond the rows shares one.
     #[inline(always)]
     #[must_use]
     pub const fn new(number: u32) -> Self {
-        Self(number)
+        Self(number as u16)
     }
 
     #[inline(always)]
@@ -73,19 +74,28 @@ impl<const METHODS: usize> Counts<METHODS> {
         }
     }
 
-    /// Counts a call of the method at place `method`.
+    /// Has `body` answer a call of the method at place `method`, and counts it. It answers how many bytes
+    /// go out, and has put its words in place.
     #[inline(always)]
-    pub fn called(&self, processor: Processor, method: usize) {
-        one_more(self.rows[processor.row()].calls.get(method));
+    pub fn answer<'a>(
+        &self,
+        call: &mut Incoming<'a>,
+        method: usize,
+        body: impl FnOnce(&mut Incoming<'a>) -> Result<usize, Failure>,
+    ) -> Answer {
+        one_more(self.rows[call.processor.row()].calls.get(method));
+        match body(call) {
+            Ok(output) => Answer::done(output),
+            Err(failure) => self.failed(call, method, failure),
+        }
     }
 
-    /// Counts that a call of the method at place `method` was refused or answered an error. It is not
-    /// on the way of calls that succeed.
+    /// It was refused or answered an error.
     #[cold]
     #[inline(never)]
-    pub fn failed(&self, processor: Processor, method: usize, error: Error) -> Failure {
-        one_more(self.rows[processor.row()].errors.get(method));
-        error.into()
+    fn failed(&self, call: &mut Incoming<'_>, method: usize, failure: Failure) -> Answer {
+        one_more(self.rows[call.processor.row()].errors.get(method));
+        call.refuse(failure)
     }
 
     /// Writes a [`MethodCount`] for each of `numbers`, the methods by place, as far as there is room,

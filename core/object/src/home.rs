@@ -5,7 +5,7 @@
 
 use crate::call::CALL_WORDS;
 use crate::startup::{KernelInformation, Startup};
-use crate::{Error, ObjectName, Outgoing, ProcessId, RawReference, Reply};
+use crate::{Answer, Error, Incoming, ObjectName, RawReference, Reply};
 
 /// What a process finds in its address space, for those who have none of their own.
 #[derive(Debug)]
@@ -33,23 +33,6 @@ pub type CallKernel =
 pub struct KernelHome {
     /// Starts all servers that live here; called once, before any process runs.
     pub start: fn(&'static Given),
-    /// Serves a call, on any CPU.
-    pub serve: fn(HomeCall<'_>) -> Outgoing,
-}
-
-/// A call to a server in the kernel, before its object is known.
-#[derive(Debug)]
-pub struct HomeCall<'a> {
-    /// Who calls.
-    pub caller: ProcessId,
-    /// What is called.
-    pub name: ObjectName,
-    /// Which method.
-    pub method: u16,
-    /// Argument words.
-    pub words: &'a [u64; CALL_WORDS],
-    /// The bytes in: a private copy.
-    pub input: &'a [u8],
-    /// Room for the bytes out.
-    pub output: &'a mut [u8],
+    /// Serves a call, on any CPU; what object it is for, and with which rights, is not known yet.
+    pub serve: extern "sysv64" fn(&mut Incoming<'_>, ObjectName) -> Answer,
 }

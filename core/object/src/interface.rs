@@ -8,7 +8,7 @@
 use alloc::sync::Arc;
 use core::any::Any;
 
-use crate::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS};
+use crate::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
 use crate::describe::Description;
 use crate::{Error, ProcessId, Processor, RawReference, Rights};
 
@@ -38,6 +38,7 @@ pub fn is_idempotent<I: Interface + ?Sized>(method: u16) -> bool {
 
 /// Who calls, as the kernel says. A near caller passes its own identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub struct Caller(pub ProcessId);
 
 /// Carries calls from stubs; the runtime's makes protected procedure calls.
@@ -56,6 +57,21 @@ pub trait Transport {
         output: &mut [u8],
     ) -> Result<Reply, Error>;
 
+    /// As [`Transport::call`], where no bytes travel in either direction.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    fn call_words(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+    ) -> Result<[u64; RETURN_WORDS], Error> {
+        self.call(reference, method, words, &[], &mut [])
+            .map(|reply| reply.words)
+    }
+
     /// Sends `method` of `reference` one way: nobody waits for it and no answer comes back. Messages
     /// from one sender to one process arrive in the order in which they were sent.
     ///
@@ -72,11 +88,21 @@ pub trait Transport {
         method: u16,
         words: [u64; CALL_WORDS],
     ) -> Result<(), Error> {
-        self.call(reference, method, words, &[], &mut []).map(drop)
+        self.call_words(reference, method, words).map(drop)
     }
 }
 
 impl<T: Transport + ?Sized> Transport for &T {
+    #[inline(always)]
+    fn call_words(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+    ) -> Result<[u64; RETURN_WORDS], Error> {
+        (**self).call_words(reference, method, words)
+    }
+
     #[inline(always)]
     fn send(
         &self,
@@ -110,22 +136,81 @@ pub struct Reply {
 }
 
 /// A call as the dispatch sees it: nothing in it is trusted but `caller` and the lengths.
+///
+/// The code at which calls enter makes it on the stack, field by field; so its layout counts.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Incoming<'a> {
+    /// Argument words. The answer's words take the place of the first; of an answer with fewer than
+    /// [`RETURN_WORDS`] the others say nothing.
+    pub words: [u64; CALL_WORDS],
     /// Who calls, from the kernel.
     pub caller: Caller,
+    /// The method number.
+    pub method: u16,
     /// The processor that runs the call, which has its own counters.
     pub processor: Processor,
     /// Rights of the reference that was used.
     pub rights: Rights,
-    /// The method number.
-    pub method: u16,
-    /// Argument words.
-    pub words: &'a [u64; CALL_WORDS],
+    /// The bytes; `None` if none travel, in or out.
+    pub bytes: Option<&'a mut Bytes<'a>>,
+}
+
+/// The bytes of a call.
+#[derive(Debug)]
+pub struct Bytes<'a> {
     /// The bytes in: a private copy, at most [`MESSAGE_BYTES`].
     pub input: &'a [u8],
     /// Room for the bytes out: as long as the caller can take, at most [`MESSAGE_BYTES`].
     pub output: &'a mut [u8],
+}
+
+impl<'a> Incoming<'a> {
+    /// The bytes in and the room for those out; taken once, the call has none afterwards.
+    #[inline(always)]
+    pub fn take_bytes(&mut self) -> (&'a [u8], &'a mut [u8]) {
+        match self.bytes.take() {
+            Some(bytes) => (bytes.input, &mut *bytes.output),
+            None => (&[], &mut []),
+        }
+    }
+
+    /// Refuses bytes in.
+    ///
+    /// # Errors
+    /// `BadArgument` if there are some.
+    #[inline(always)]
+    pub fn expect_no_input(&self) -> Result<(), Error> {
+        match &self.bytes {
+            Some(bytes) if !bytes.input.is_empty() => Err(Error::BadArgument),
+            _ => Ok(()),
+        }
+    }
+
+    /// Answers nothing but why it failed, and what of the bytes out belongs to that.
+    #[cold]
+    pub fn refuse(&mut self, failure: impl Into<Failure>) -> Answer {
+        self.words = [0; CALL_WORDS];
+        let Failure { error, output } = failure.into();
+        Answer::new(error.code(), output)
+    }
+
+    /// The answer's words, once there is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn reply_words(&self) -> [u64; RETURN_WORDS] {
+        let [first, second, third, fourth, ..] = self.words;
+        [first, second, third, fourth]
+    }
+
+    /// Has `object` answer it.
+    ///
+    /// # Errors
+    /// What it answers.
+    pub fn ask(mut self, object: &(impl Dispatch + ?Sized)) -> Outgoing {
+        let answer = object.dispatch(&mut self);
+        answer.outcome(&self)
+    }
 }
 
 /// Why a call failed, and how many bytes travel nevertheless.
@@ -145,7 +230,62 @@ impl From<Error> for Failure {
     }
 }
 
-/// What the dispatch answers.
+/// What the dispatch answers besides the words, in a register: a status and how many bytes go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[repr(transparent)]
+pub struct Answer(u64);
+
+impl Answer {
+    /// It succeeded and `output` bytes go out; at most [`MESSAGE_BYTES`].
+    #[inline(always)]
+    pub const fn done(output: usize) -> Self {
+        Self::new(0, output)
+    }
+
+    #[inline(always)]
+    const fn new(status: u16, output: usize) -> Self {
+        Self(ReturnWord::answer(status, output as u16))
+    }
+
+    /// As [`ReturnWord::answer`] has it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// Zero, or the code of an [`Error`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        ReturnWord(self.0).status()
+    }
+
+    /// How many bytes go out.
+    #[inline(always)]
+    #[must_use]
+    pub const fn output(self) -> usize {
+        ReturnWord(self.0).output()
+    }
+
+    /// The same with the words of `call`, which it answers.
+    ///
+    /// # Errors
+    /// The failure that it is.
+    pub fn outcome(self, call: &Incoming<'_>) -> Outgoing {
+        let output = self.output();
+        match Error::from_code(self.status()) {
+            None => Ok(Reply {
+                words: call.reply_words(),
+                output,
+            }),
+            Some(error) => Err(Failure { error, output }),
+        }
+    }
+}
+
+/// An [`Answer`] with its words, for those who can wait for it.
 pub type Outgoing = Result<Reply, Failure>;
 
 /// An object that takes calls; implemented by generated wrappers.
@@ -153,11 +293,8 @@ pub trait Dispatch: Send + Sync {
     /// The hash of the interface it answers to.
     fn interface_hash(&self) -> u64;
 
-    /// Checks rights and arguments, then runs the method.
-    ///
-    /// # Errors
-    /// What the method answers, or why it was not run.
-    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing;
+    /// Checks rights and arguments, then runs the method; its words take the place of the arguments'.
+    fn dispatch(&self, call: &mut Incoming<'_>) -> Answer;
 
     /// Puts the object itself into `place`, an `Option<Box<I::Near>>` of its interface `I`, for callers
     /// in its address space. What is not generated leaves `place` alone and is called by dispatch.
@@ -180,8 +317,8 @@ impl<D: Dispatch + ?Sized> Dispatch for &D {
     }
 
     #[inline(always)]
-    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
-        (**self).dispatch(incoming)
+    fn dispatch(&self, call: &mut Incoming<'_>) -> Answer {
+        (**self).dispatch(call)
     }
 
     fn counts(&self, output: &mut [u8]) -> usize {

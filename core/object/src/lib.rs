@@ -39,7 +39,9 @@ pub use count::Processor;
 pub use error::Error;
 pub use hand::Handed;
 pub use identity::{ObjectName, ProcessId, RawReference, Reference, Rights};
-pub use interface::{Caller, Dispatch, Failure, Incoming, Interface, Outgoing, Reply, Transport};
+pub use interface::{
+    Answer, Bytes, Caller, Dispatch, Failure, Incoming, Interface, Outgoing, Reply, Transport,
+};
 pub use loopback::Loopback;
 pub use near::{Binder, Callable, Object};
 pub use plain::Plain;

@@ -4,7 +4,7 @@
 //! and of its own buffer only the bytes that it answered travel back.
 
 use crate::call::{CALL_WORDS, MESSAGE_BYTES};
-use crate::{Caller, Dispatch, Error, Incoming, RawReference, Reply, Rights, Transport};
+use crate::{Bytes, Caller, Dispatch, Error, Incoming, RawReference, Reply, Rights, Transport};
 
 /// Calls `dispatch` whatever the reference says.
 #[derive(Clone, Copy, Debug)]
@@ -34,15 +34,18 @@ impl<D: Dispatch> Transport for Loopback<D> {
         let bytes_in = bytes_in.0.get_mut(..input.len()).ok_or(Error::TooLarge)?;
         bytes_in.copy_from_slice(input);
         let bytes_out = bytes_out.0.get_mut(..output.len()).ok_or(Error::TooLarge)?;
-        let answer = self.dispatch.dispatch(Incoming {
+        let answer = Incoming {
+            words,
             caller: self.caller,
+            method,
             processor: crate::Processor::default(),
             rights: self.rights,
-            method,
-            words: &words,
-            input: bytes_in,
-            output: bytes_out,
-        });
+            bytes: Some(&mut Bytes {
+                input: bytes_in,
+                output: &mut *bytes_out,
+            }),
+        }
+        .ask(&self.dispatch);
         let length = match &answer {
             Ok(reply) => reply.output,
             Err(failure) => failure.output,

@@ -130,6 +130,19 @@ pub fn within(length: usize, bound: usize) -> Result<(), Error> {
     }
 }
 
+/// Refuses bytes where none belong.
+///
+/// # Errors
+/// [`Error::BadArgument`] if there are some.
+#[inline(always)]
+pub fn expect_none(bytes: &[u8]) -> Result<(), Error> {
+    if bytes.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::BadArgument)
+    }
+}
+
 /// The text that `bytes` are.
 ///
 /// # Errors

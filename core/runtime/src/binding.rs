@@ -206,14 +206,6 @@ impl Transport for Wherever {
         if reference.process != this {
             return Far.call(reference, method, words, input, output);
         }
-        objects::dispatch(objects::Request {
-            caller: this,
-            name: reference.object,
-            method,
-            words: &words,
-            input,
-            output,
-        })
-        .map_err(|failure| failure.error)
+        objects::call(this, reference.object, method, words, input, output)
     }
 }

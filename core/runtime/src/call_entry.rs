@@ -6,10 +6,13 @@
 //!
 //! [`CALL_SLOT_NOTE`]: kiln_object::layout::CALL_SLOT_NOTE
 
-use kiln_object::call::{CALL_WORDS, CallWord, RETURN_WORDS, ReturnWord};
-use kiln_object::{ObjectName, ProcessId};
+use core::mem::offset_of;
 
-use crate::objects::{self, Request};
+#[cfg(any(kiln_freestanding, test))]
+use kiln_object::call::Operation;
+use kiln_object::{Answer, Bytes, Incoming, ObjectName, Processor};
+
+use crate::{dispatcher, objects};
 
 /// The entry, with the instruction that makes the return.
 #[cfg(any(kiln_freestanding, test))]
@@ -19,9 +22,13 @@ macro_rules! return_by {
         #[unsafe(naked)]
         pub(crate) extern "sysv64" fn call_entry() -> ! {
             core::arch::naked_asm!(
-                "push rax",
+                // The object's name is for the kernel alone. Then what the dispatch sees, from its end
+                // to its beginning; the stack stays aligned for the call.
                 "push rsi",
-                // The six words become an array on the stack, which stays aligned for the call.
+                "push 0",
+                "movzx r11d, ax",
+                "push r11",
+                "push rdi",
                 "push r13",
                 "push r12",
                 "push r10",
@@ -29,18 +36,30 @@ macro_rules! return_by {
                 "push r8",
                 "push rdx",
                 "xor ebp, ebp",
-                "mov rdx, rsp",
-                "mov rcx, r14",
-                "mov r8, r15",
-                "mov r9, rax",
+                "mov rdi, rsp",
+                "shl rax, 16",
+                "shr rax, 32",
+                "jnz 2f",
                 "call {serve}",
-                // Its first four words are now the answer's.
+                // The answer's words are in the place of the first.
+                "3:",
                 "pop rdx",
                 "pop r8",
                 "pop r9",
                 "pop r10",
+                "mov r11, {tag}",
+                "or rax, r11",
                 $instruction,
                 "ud2",
+                // With bytes; their lengths are in `rax`.
+                "2:",
+                "mov rdx, r14",
+                "mov rcx, r15",
+                "mov r8, rax",
+                "call {serve_bytes}",
+                "jmp 3b",
+                serve_bytes = sym serve_bytes,
+                tag = const (Operation::Return as u64) << 48,
                 serve = sym serve,
                 $($operand = $kind $value,)?
             );
@@ -54,44 +73,47 @@ return_by!("syscall");
 #[cfg(all(test, not(kiln_freestanding)))]
 return_by!("jmp {kernel}", kernel = sym crate::crossing_test::come_back);
 
-/// Runs a call and answers the word for `rax`; the result words replace the arguments.
+/// Runs a call without bytes, whose processor and rights are not known yet.
+#[cfg_attr(not(any(kiln_freestanding, test)), allow(dead_code))]
+extern "sysv64" fn serve(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+    call.processor = Processor::new(dispatcher::cpu());
+    objects::dispatch_served(call, name)
+}
+
+/// Runs a call with bytes: the lengths are that of the input, then that of the output, 16 bits each.
 ///
 /// # Safety
-/// `input` must be valid for as many bytes as `word` says go in, `output` for as many as it says may
-/// come out, neither more than a message; nothing else may use them, nor `words`, meanwhile.
+/// `call` is the caller's alone, `input` is valid for as many bytes as the lengths say and `output` for as
+/// many as they say; neither is more than a message, and nothing else uses them meanwhile.
 #[cfg_attr(not(any(kiln_freestanding, test)), allow(dead_code))]
-unsafe extern "sysv64" fn serve(
-    caller: u64,
-    object: u64,
-    words: &mut [u64; CALL_WORDS],
+unsafe extern "sysv64" fn serve_bytes(
+    call: *mut Incoming<'_>,
+    name: ObjectName,
     input: *const u8,
     output: *mut u8,
-    word: u64,
-) -> u64 {
-    let word = CallWord(word);
-    // SAFETY: by the contract.
-    let (input, output) = unsafe {
+    lengths: u32,
+) -> Answer {
+    let (input_bytes, output_bytes) = (lengths >> 16, lengths as u16);
+    // SAFETY: by the contract; the call takes no bytes from anywhere else, so these need not live longer
+    // than this function.
+    let (call, input, output) = unsafe {
         (
-            core::slice::from_raw_parts(input, word.input()),
-            core::slice::from_raw_parts_mut(output, word.output()),
+            &mut *call.cast::<Incoming<'_>>(),
+            core::slice::from_raw_parts(input, input_bytes as usize),
+            core::slice::from_raw_parts_mut(output, usize::from(output_bytes)),
         )
     };
-    let answer = objects::dispatch_served(Request {
-        caller: ProcessId::from_raw(caller),
-        name: ObjectName::from_raw(object),
-        method: word.method(),
-        words,
-        input,
-        output,
-    });
-    match answer {
-        Ok(reply) => {
-            words[..RETURN_WORDS].copy_from_slice(&reply.words);
-            ReturnWord::new(0, reply.output as u16).0
-        }
-        Err(failure) => {
-            words[..RETURN_WORDS].fill(0);
-            ReturnWord::new(failure.error.code(), failure.output as u16).0
-        }
-    }
+    let mut bytes = Bytes { input, output };
+    call.bytes = Some(&mut bytes);
+    call.processor = Processor::new(dispatcher::cpu());
+    objects::dispatch_served(call, name)
 }
+
+/// The entry makes an [`Incoming`] by these pushes.
+const _: () = {
+    assert!(offset_of!(Incoming<'_>, words) == 0);
+    assert!(offset_of!(Incoming<'_>, caller) == 48);
+    assert!(offset_of!(Incoming<'_>, method) == 56);
+    assert!(offset_of!(Incoming<'_>, bytes) == 64);
+    assert!(size_of::<Incoming<'_>>() == 72);
+};

@@ -8,9 +8,9 @@ use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Release};
 
 use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES};
-use kiln_object::home::{Given, HomeCall, KernelHome};
+use kiln_object::home::{Given, KernelHome};
 use kiln_object::startup::{KernelInformation, Startup};
-use kiln_object::{Error, Outgoing, ProcessId, RawReference, Reply, Transport};
+use kiln_object::{Answer, Error, Incoming, ObjectName, ProcessId, RawReference, Reply, Transport};
 
 use crate::{Far, home, objects};
 
@@ -27,8 +27,8 @@ fn start(given: &'static Given) {
     home::start_all();
 }
 
-fn serve(call: HomeCall<'_>) -> Outgoing {
-    objects::dispatch(call)
+extern "sysv64" fn serve(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+    objects::dispatch(call, name)
 }
 
 #[inline]
@@ -83,15 +83,7 @@ impl Transport for Far {
             return Err(Error::Unsupported);
         }
         let room = output.len();
-        let reply = objects::dispatch(objects::Request {
-            caller: this,
-            name: reference.object,
-            method,
-            words: &words,
-            input,
-            output,
-        })
-        .map_err(|failure| failure.error)?;
+        let reply = objects::call(this, reference.object, method, words, input, output)?;
         if reply.output > room {
             return Err(Error::BadAnswer);
         }

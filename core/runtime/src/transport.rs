@@ -64,6 +64,24 @@ macro_rules! transport {
             }
 
             #[inline(always)]
+            fn call_words(
+                &self,
+                reference: RawReference,
+                method: u16,
+                words: [u64; CALL_WORDS],
+            ) -> Result<[u64; RETURN_WORDS], Error> {
+                let word = CallWord::new(method, 0, 0);
+                let mut crossed = cross_with_words(word, reference, words);
+                if crossed.answer().status() != 0 {
+                    crossed = crossed.settle($waits, 0);
+                    if crossed.answer().status() != 0 {
+                        return Err(crossed.error());
+                    }
+                }
+                Ok(crossed.words())
+            }
+
+            #[inline(always)]
             fn send(
                 &self,
                 reference: RawReference,
@@ -71,7 +89,7 @@ macro_rules! transport {
                 words: [u64; CALL_WORDS],
             ) -> Result<(), Error> {
                 let word = CallWord::one_way(method);
-                let mut crossed = cross(word, reference, words, null(), null_mut());
+                let mut crossed = cross_with_words(word, reference, words);
                 if crossed.answer().status() != 0 {
                     crossed = crossed.settle($waits, 0);
                     if crossed.answer().status() != 0 {
@@ -109,10 +127,10 @@ struct Crossed {
 }
 
 /// A statement with the registers of the convention as an expression says, which answers them as it
-/// leaves them.
+/// leaves them; without bytes (`out`) those for their addresses need not be set.
 #[cfg(not(kiln_kernel))]
 macro_rules! crossing {
-    ([$($instruction:literal),*], $from:expr $(, $operand:ident = $kind:ident $value:path)?
+    ([$($instruction:literal),*], $bytes:ident, $from:expr $(, $operand:ident = $kind:ident $value:path)?
      $(; $register:tt = $word:expr)*) => {{
         let mut crossed: Crossed = $from;
         // SAFETY: the kernel reads and writes only the two buffers, whose lengths are in the word,
@@ -132,8 +150,8 @@ macro_rules! crossing {
                 inout("r10") crossed.r10,
                 inout("r12") crossed.r12,
                 inout("r13") crossed.r13,
-                inout("r14") crossed.r14,
-                inout("r15") crossed.r15,
+                $bytes("r14") crossed.r14,
+                $bytes("r15") crossed.r15,
                 clobber_abi("sysv64"),
             );
         }
@@ -219,7 +237,7 @@ impl Crossed {
     #[inline(always)]
     fn settle(self, waits: bool, output: usize) -> Self {
         crossing!(
-            ["call {settle}"], self, settle = sym settle_registers;
+            ["call {settle}"], inout, self, settle = sym settle_registers;
             "r11" = u64::from(waits); "rcx" = output as u64
         )
     }
@@ -330,7 +348,23 @@ macro_rules! cross_by {
         ) -> Crossed {
             crossing!(
                 ["push rbx", "push rbp", $instruction, "pop rbp", "pop rbx"],
+                inout,
                 Crossed::begin(word, reference, words, input, output)
+                $(, $operand = $kind $value)?
+            )
+        }
+
+        /// The crossing without bytes: there are no lengths in `word`.
+        #[inline(always)]
+        fn cross_with_words(
+            word: CallWord,
+            reference: RawReference,
+            words: [u64; CALL_WORDS],
+        ) -> Crossed {
+            crossing!(
+                ["push rbx", "push rbp", $instruction, "pop rbp", "pop rbx"],
+                out,
+                Crossed::begin(word, reference, words, null(), null_mut())
                 $(, $operand = $kind $value)?
             )
         }
@@ -342,6 +376,13 @@ cross_by!("syscall");
 
 #[cfg(all(test, not(kiln_freestanding)))]
 cross_by!("call {kernel}", kernel = sym crate::crossing_test::call);
+
+/// There is no kernel to cross to on the host.
+#[cfg(not(any(kiln_freestanding, test)))]
+#[inline(always)]
+fn cross_with_words(word: CallWord, reference: RawReference, words: [u64; CALL_WORDS]) -> Crossed {
+    cross(word, reference, words, null(), null_mut())
+}
 
 /// There is no kernel to cross to on the host.
 #[cfg(not(any(kiln_freestanding, test)))]

@@ -23,7 +23,7 @@ mod slot;
 
 use std::sync::Arc;
 
-use kiln_object::{Dispatch, Incoming, Outgoing, ProcessId, Reply, Rights};
+use kiln_object::{Answer, Dispatch, Incoming, ProcessId, Rights};
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 use slot::{Contents, Counted, Presence, Recycle, Served, Slot};
@@ -37,8 +37,8 @@ impl Dispatch for Object {
         self.0
     }
 
-    fn dispatch(&self, _incoming: Incoming<'_>) -> Outgoing {
-        Ok(Reply::default())
+    fn dispatch(&self, _call: &mut Incoming<'_>) -> Answer {
+        Answer::done(0)
     }
 }
 

@@ -126,15 +126,18 @@ impl Transport for Near {
         // As the callee's page: what the callee does not write is not the caller's to see.
         let mut page = alloc::vec![0xa5; output.len()];
         let input = input.to_vec();
-        let answer = object.dispatch(Incoming {
+        let answer = Incoming {
+            words,
             caller: Caller(self.0),
+            method,
             processor: kiln_object::Processor::default(),
             rights,
-            method,
-            words: &words,
-            input: &input,
-            output: &mut page,
-        });
+            bytes: Some(&mut kiln_object::Bytes {
+                input: &input,
+                output: &mut page,
+            }),
+        }
+        .ask(&*object);
         let written = match &answer {
             Ok(reply) => reply.output,
             Err(failure) => failure.output,

@@ -14,11 +14,16 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
     let dispatch = format_ident!("{name}Dispatch");
     let near = format_ident!("{name}Near");
     let doc = format!("Answers calls to the [`{name}`] that it wraps.");
-    let arms = interface.methods.iter().enumerate().map(|(place, entry)| {
+    let arms = interface.methods.iter().map(|entry| {
         let number = entry.number;
-        let body = method(name, place, entry);
-        quote! { #number => #body }
+        let answer = answer(&entry.name);
+        quote! { #number => #answer(&self.0, call), }
     });
+    let methods = interface
+        .methods
+        .iter()
+        .enumerate()
+        .map(|(place, entry)| method(name, place, entry));
     let numbers = interface.methods.iter().map(|entry| entry.number);
     let count = interface.methods.len();
     quote! {
@@ -29,6 +34,8 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
         const _: () = {
         static COUNTS: ::kiln_object::count::Counts<#count> = ::kiln_object::count::Counts::new();
 
+        #(#methods)*
+
         impl<S: #name + Send + Sync + 'static> ::kiln_object::Dispatch for #dispatch<S> {
             #[inline]
             fn interface_hash(&self) -> u64 {
@@ -36,10 +43,10 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
             }
 
             #[inline]
-            fn dispatch(&self, incoming: ::kiln_object::Incoming<'_>) -> ::kiln_object::Outgoing {
-                match incoming.method {
+            fn dispatch(&self, call: &mut ::kiln_object::Incoming<'_>) -> ::kiln_object::Answer {
+                match call.method {
                     #(#arms)*
-                    _ => Err(::kiln_object::Error::BadMethod.into()),
+                    _ => call.refuse(::kiln_object::Error::BadMethod),
                 }
             }
 
@@ -58,30 +65,43 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
     }
 }
 
+/// The function that answers a method.
+fn answer(method: &Ident) -> Ident {
+    use syn::ext::IdentExt as _;
+    format_ident!("answer_{}", method.unraw())
+}
+
+/// Each method's half is a function of its own, so that a call saves no registers for the sake of others.
 fn method(interface: &Ident, place: usize, method: &Method) -> TokenStream {
     let name = &method.name;
+    let function = answer(name);
     let right = &method.right;
     let result = &method.result;
     let words = words(method);
     let delegate = method.delegate.as_ref().map(|owner| {
         let owner = local(owner);
         quote! {
-            if #owner != incoming.caller.0
-                && !incoming.rights.contains(::kiln_object::Rights::DELEGATE)
+            if #owner != call.caller.0
+                && !call.rights.contains(::kiln_object::Rights::DELEGATE)
             {
-                return Err(failed(::kiln_object::Error::Denied));
+                return Err(::kiln_object::Error::Denied.into());
             }
         }
     });
+    let bytes = match (method.parts().is_empty(), method.output()) {
+        (true, None) => quote! { call.expect_no_input()?; },
+        (false, None) => quote! { let (input, _) = call.take_bytes(); },
+        (_, Some(_)) => quote! { let (input, output) = call.take_bytes(); },
+    };
     let split = split(method);
     let prepare = prepare(method);
     let arguments = method
         .arguments
         .iter()
         .map(|argument| match argument.travel {
-            Travel::Caller => quote! { incoming.caller },
+            Travel::Caller => quote! { call.caller },
             Travel::Output(Content::Bytes) if argument.bound.is_none() => {
-                quote! { &mut *incoming.output }
+                quote! { &mut *output }
             }
             _ => {
                 let local = local(&argument.name);
@@ -90,38 +110,37 @@ fn method(interface: &Ident, place: usize, method: &Method) -> TokenStream {
         });
     let failure = match method.output() {
         Some((argument, Content::Bytes)) if matches!(argument.travel, Travel::Output(_)) => {
-            quote! {
-                if matches!(error, ::kiln_object::Error::Elsewhere) {
-                    ::kiln_object::marshal::failure(error, incoming.output)
-                } else {
-                    failed(error)
-                }
-            }
+            quote! { ::kiln_object::marshal::failure(error, output) }
         }
-        _ => quote! { failed(error) },
+        _ => quote! { error.into() },
     };
     let count = count(method);
-    quote! {{
-        let processor = incoming.processor;
-        let failed = move |error: ::kiln_object::Error| COUNTS.failed(processor, #place, error);
-        COUNTS.called(processor, #place);
-        if !incoming.rights.contains(::kiln_object::Rights::#right) {
-            return Err(failed(::kiln_object::Error::Denied));
+    quote! {
+        #[inline(never)]
+        fn #function<S: #interface>(
+            object: &S,
+            call: &mut ::kiln_object::Incoming<'_>,
+        ) -> ::kiln_object::Answer {
+            COUNTS.answer(call, #place, |call| {
+                if !call.rights.contains(::kiln_object::Rights::#right) {
+                    return Err(::kiln_object::Error::Denied.into());
+                }
+                #words
+                #delegate
+                #bytes
+                #split
+                #prepare
+                match #interface::#name(object, #(#arguments),*) {
+                    Ok(answer) => {
+                        let count = #count;
+                        <#result as ::kiln_object::Wire>::encode(&answer, &mut call.words);
+                        Ok(count)
+                    }
+                    Err(error) => Err(#failure),
+                }
+            })
         }
-        #words
-        #delegate
-        #split
-        #prepare
-        match #interface::#name(&self.0, #(#arguments),*) {
-            Ok(answer) => {
-                let output = #count;
-                let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                <#result as ::kiln_object::Wire>::encode(&answer, &mut words);
-                Ok(::kiln_object::Reply { words, output })
-            }
-            Err(error) => Err(#failure),
-        }
-    }}
+    }
 }
 
 /// Decodes the values.
@@ -133,12 +152,12 @@ fn words(method: &Method) -> TokenStream {
         match argument.travel {
             Travel::Handed(_) => quote! {
                 let #local: #kind = ::kiln_object::Handed::arrived(
-                    ::kiln_object::Wire::decode(&incoming.words[#offset..]).map_err(failed)?,
-                    incoming.caller,
+                    ::kiln_object::Wire::decode(&call.words[#offset..])?,
+                    call.caller,
                 );
             },
             _ => quote! {
-                let #local = <#kind as ::kiln_object::Wire>::decode(&incoming.words[#offset..]).map_err(failed)?;
+                let #local = <#kind as ::kiln_object::Wire>::decode(&call.words[#offset..])?;
             },
         }
     });
@@ -150,10 +169,10 @@ fn split(method: &Method) -> TokenStream {
     let (_, lengths_at) = message::layout(method);
     let parts = method.parts();
     let Some((last, front)) = parts.split_last() else {
-        return quote! {
-            if !incoming.input.is_empty() {
-                return Err(failed(::kiln_object::Error::BadArgument));
-            }
+        return if method.output().is_some() {
+            quote! { ::kiln_object::marshal::expect_none(input)?; }
+        } else {
+            quote! {}
         };
     };
     let take = if method.is_aligned() {
@@ -167,20 +186,20 @@ fn split(method: &Method) -> TokenStream {
         let length = if let Content::One(kind) = content {
             quote! { size_of::<#kind>() as u64 }
         } else {
-            let length = quote! { incoming.words[#lengths_at + #index] };
+            let length = quote! { call.words[#lengths_at + #index] };
             index += 1;
             length
         };
         let check = check(argument, content);
         quote! {
-            let (#local, rest) = #take(rest, #length).map_err(failed)?;
+            let (#local, rest) = #take(rest, #length)?;
             #check
         }
     });
     let local = local(&last.0.name);
     let check = check(last.0, last.1);
     quote! {
-        let rest = incoming.input;
+        let rest = input;
         #(#takes)*
         let #local = rest;
         #check
@@ -193,17 +212,17 @@ fn check(argument: &Argument, content: &Content) -> TokenStream {
     let view = match content {
         Content::Bytes => quote! {},
         Content::Text => {
-            quote! { let #local = ::kiln_object::marshal::text(#local).map_err(failed)?; }
+            quote! { let #local = ::kiln_object::marshal::text(#local)?; }
         }
         Content::Slice(kind) => quote! {
-            let #local: &[#kind] = ::kiln_object::plain::slice(#local).map_err(failed)?;
+            let #local: &[#kind] = ::kiln_object::plain::slice(#local)?;
         },
         Content::One(kind) => quote! {
-            let #local: &#kind = ::kiln_object::plain::one(#local).map_err(failed)?;
+            let #local: &#kind = ::kiln_object::plain::one(#local)?;
         },
     };
     let within = argument.bound.as_ref().map(|bound| {
-        quote! { ::kiln_object::marshal::within(#local.len(), #bound).map_err(failed)?; }
+        quote! { ::kiln_object::marshal::within(#local.len(), #bound)?; }
     });
     quote! { #view #within }
 }
@@ -214,36 +233,36 @@ fn prepare(method: &Method) -> TokenStream {
         return quote! {};
     };
     let local = local(&argument.name);
-    let output = quote! { &mut *incoming.output };
+    let output = quote! { &mut *output };
     if matches!(argument.travel, Travel::InOut(_)) {
         let bytes = match content {
             Content::Slice(_) => quote! { ::kiln_object::plain::slice_bytes(#local) },
             Content::One(_) => quote! { ::kiln_object::plain::bytes(#local) },
             _ => quote! { #local },
         };
-        let filled = quote! { ::kiln_object::marshal::filled(#output, #bytes).map_err(failed)? };
+        let filled = quote! { ::kiln_object::marshal::filled(#output, #bytes)? };
         return match content {
             Content::Slice(kind) => quote! {
-                let #local = ::kiln_object::plain::slice_out::<#kind>(#filled, usize::MAX).map_err(failed)?;
+                let #local = ::kiln_object::plain::slice_out::<#kind>(#filled, usize::MAX)?;
             },
             Content::One(kind) => quote! {
-                let #local = ::kiln_object::plain::one_in_out::<#kind>(#filled).map_err(failed)?;
+                let #local = ::kiln_object::plain::one_in_out::<#kind>(#filled)?;
             },
             _ => quote! { let #local = #filled; },
         };
     }
     match (content, &argument.bound) {
         (Content::One(kind), _) => quote! {
-            let #local = ::kiln_object::plain::one_out::<#kind>(#output).map_err(failed)?;
+            let #local = ::kiln_object::plain::one_out::<#kind>(#output)?;
         },
         (Content::Slice(kind), Some(bound)) => quote! {
-            let #local = ::kiln_object::plain::slice_out::<#kind>(#output, #bound).map_err(failed)?;
+            let #local = ::kiln_object::plain::slice_out::<#kind>(#output, #bound)?;
         },
         (_, Some(bound)) => quote! {
-            ::kiln_object::marshal::prepare(incoming.output);
+            ::kiln_object::marshal::prepare(output);
             let #local = ::kiln_object::marshal::clamp_to(#output, #bound);
         },
-        (_, None) => quote! { ::kiln_object::marshal::prepare(incoming.output); },
+        (_, None) => quote! { ::kiln_object::marshal::prepare(output); },
     }
 }
 
@@ -254,7 +273,7 @@ fn count(method: &Method) -> TokenStream {
         Returned::Everything => {
             return match method.output() {
                 Some((_, Content::One(kind))) => quote! { size_of::<#kind>() },
-                _ => quote! { incoming.output.len() },
+                _ => quote! { output.len() },
             };
         }
         Returned::Result => quote! { answer as u64 },
@@ -263,21 +282,21 @@ fn count(method: &Method) -> TokenStream {
     let room = match method.output() {
         Some((argument, Content::Slice(kind))) => {
             let room = bounded(argument);
-            return quote! { ::kiln_object::plain::count::<#kind>(#stated, #room).map_err(failed)? };
+            return quote! { ::kiln_object::plain::count::<#kind>(#stated, #room)? };
         }
         Some((argument, _)) => bounded(argument),
-        None => quote! { incoming.output },
+        None => quote! { output },
     };
-    quote! { ::kiln_object::marshal::count(#stated, #room).map_err(failed)? }
+    quote! { ::kiln_object::marshal::count(#stated, #room)? }
 }
 
 /// The room for the bytes out, no longer than declared.
 fn bounded(argument: &Argument) -> TokenStream {
     match (&argument.travel, &argument.bound) {
         (Travel::Output(Content::Bytes), Some(bound)) => {
-            quote! { ::kiln_object::marshal::clamp_to(incoming.output, #bound) }
+            quote! { ::kiln_object::marshal::clamp_to(output, #bound) }
         }
-        _ => quote! { incoming.output },
+        _ => quote! { output },
     }
 }
 

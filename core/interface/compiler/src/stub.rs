@@ -156,7 +156,22 @@ fn pack(method: &Method, words: &Ident) -> TokenStream {
 fn call(method: &Method, words: &Ident) -> TokenStream {
     let (reply, answer) = (hidden("reply"), hidden("answer"));
     let result = &method.result;
-    let exchange = exchange(method, words);
+    let without_bytes = method.parts().is_empty() && method.output().is_none();
+    let exchange = if without_bytes {
+        let number = method.number;
+        quote! {
+            ::kiln_object::Transport::call_words(
+                &self.transport, self.reference.raw(), #number, #words,
+            )
+        }
+    } else {
+        exchange(method, words)
+    };
+    let reply_words = if without_bytes {
+        quote! { #reply }
+    } else {
+        quote! { #reply.words }
+    };
     let kept: Vec<_> = method
         .arguments
         .iter()
@@ -189,7 +204,7 @@ fn call(method: &Method, words: &Ident) -> TokenStream {
     quote! {
         let #reply = #exchange?;
         #(#kept.keep();)*
-        let #answer = <#result as ::kiln_object::Wire>::decode(&#reply.words)
+        let #answer = <#result as ::kiln_object::Wire>::decode(&#reply_words)
             .map_err(|_| ::kiln_object::Error::BadAnswer)?;
         #check
         Ok(#answer)

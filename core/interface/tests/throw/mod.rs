@@ -8,7 +8,9 @@ use kiln_interface::{file, kernel, name_space};
 use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS};
 use kiln_object::describe::{Description, Travel};
 use kiln_object::recorder::Otherwise;
-use kiln_object::{Caller, Dispatch, Error, Incoming, Interface, ProcessId, Processor, Rights};
+use kiln_object::{
+    Bytes, Caller, Dispatch, Error, Incoming, Interface, ProcessId, Processor, Rights,
+};
 
 /// A call that nobody but an attacker makes.
 #[derive(Clone, Debug)]
@@ -82,15 +84,18 @@ pub fn check(
     input.0[..length].copy_from_slice(&thrown.input[..length]);
     let room = thrown.output.min(MESSAGE_BYTES);
     let rights = Rights::from_bits_retain(thrown.rights);
-    let answer = dispatch.dispatch(Incoming {
+    let answer = Incoming {
+        words: thrown.words,
         caller: Caller(CLIENT),
+        method: thrown.method,
         processor: Processor::new(thrown.method.into()),
         rights,
-        method: thrown.method,
-        words: &thrown.words,
-        input: &input.0[..length],
-        output: &mut output.0[..room],
-    });
+        bytes: Some(&mut Bytes {
+            input: &input.0[..length],
+            output: &mut output.0[..room],
+        }),
+    }
+    .ask(dispatch);
     let asked = calls();
     assert!(asked <= 1, "one call asks once");
     let travelling = match answer {

@@ -18,12 +18,12 @@
 
 use core::arch::naked_asm;
 
-use kiln_object::call::{FIRST_UNIVERSAL_METHOD, MESSAGE_BYTES, Operation};
+use kiln_object::Error;
+use kiln_object::call::{MESSAGE_BYTES, Operation};
 use kiln_object::layout::{
     CALL_SLOT_BYTES, CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP, USER_END,
 };
 use kiln_object::trace::EVENT_BYTES;
-use kiln_object::{Error, ProcessId};
 
 use super::activation::{DEPTH, PLACE_BYTES, offset as at};
 use super::entry::{USER_FLAGS, foreign, general};
@@ -105,7 +105,7 @@ macro_rules! straight_line {
                 "jae 80f",
                 "mov rbp, [rbp * 8 + {table}]",
                 "test rbp, rbp",
-                "jz 30f",
+                "jz {own_object}",
                 "cmp [rbp + {process_id}], rdi",
                 "jne 80f",
                 "mov r11d, gs:[0x30]",
@@ -231,47 +231,6 @@ macro_rules! straight_line {
                 "cmp esp, {one_way}",
                 "je {send}",
                 "jmp {general}",
-
-                // A call to nobody, or to the kernel: without bytes and of a method of the object's own?
-                "30:",
-                "mov r11, {kernel}",
-                "cmp rdi, r11",
-                "jne 80f",
-                "cmp ax, {first_universal}",
-                "jae 80f",
-                "mov r11, rax",
-                "shl r11, 16",
-                "shr r11, 32",
-                "jnz 80f",
-                "mov rsp, gs:[0x10]",
-                "push qword ptr gs:[0x08]",
-                "push rcx",
-                "push r13",
-                "push r12",
-                "push r10",
-                "push r9",
-                "push r8",
-                "push rdx",
-                "mov rdi, rsp",
-                "movzx edx, ax",
-                "mov rcx, gs:[0x28]",
-                "call {quick}",
-                "pop rdx",
-                "pop r8",
-                "pop r9",
-                "pop r10",
-                "mov rcx, [rsp + 16]",
-                "mov rsp, [rsp + 24]",
-                "xor edi, edi",
-                "xor esi, esi",
-                "mov r11d, {flags}",
-                // The kernel's Rust uses the vector registers as it likes.
-                "pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm2, xmm2", "pxor xmm3, xmm3",
-                "pxor xmm4, xmm4", "pxor xmm5, xmm5", "pxor xmm6, xmm6", "pxor xmm7, xmm7",
-                "pxor xmm8, xmm8", "pxor xmm9, xmm9", "pxor xmm10, xmm10", "pxor xmm11, xmm11",
-                "pxor xmm12, xmm12", "pxor xmm13, xmm13", "pxor xmm14, xmm14", "pxor xmm15, xmm15",
-                "swapgs",
-                "sysretq",
 
                 // Notes a call in the caller's ring: as `trace::record`, but for the registers.
                 "90:",
@@ -428,9 +387,7 @@ macro_rules! straight_line {
                 depth_shift = const 16 - PLACE_BYTES.trailing_zeros(),
                 call_event = const Kind::Call as u8,
                 return_event = const Kind::Return as u8,
-                kernel = const ProcessId::KERNEL.raw(),
-                first_universal = const FIRST_UNIVERSAL_METHOD,
-                quick = sym kernel_object::quick,
+                own_object = sym kernel_object::straight_line::call,
                 one_way = const Operation::Send as u32,
                 send = sym message::straight_line::send,
                 calls_out = const dispatcher_offset::CALLS_OUT,

@@ -5,8 +5,9 @@
 //! registers, in which a server may have left what is no business of its caller.
 
 use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, ReturnWord};
-use kiln_object::home::HomeCall;
-use kiln_object::{Caller, Error, Incoming, ObjectName, Processor, RawReference, Reply};
+use kiln_object::{
+    Bytes, Caller, Error, Incoming, ObjectName, Processor, RawReference, Reply, Rights,
+};
 
 use super::heap::Serving;
 use super::{of, process};
@@ -52,14 +53,19 @@ pub(crate) fn call(
     );
     let answer = {
         let _serving = Serving::begin(true);
-        (home.serve)(HomeCall {
-            caller: caller.id(),
-            name: ObjectName::from_raw(frame.rsi),
+        let mut call = Incoming {
+            words,
+            caller: Caller(caller.id()),
             method: word.method(),
-            words: &words,
-            input,
-            output: &mut *output,
-        })
+            processor: Processor::new(PerCpu::here().cpu_number.get()),
+            rights: Rights::empty(),
+            bytes: Some(&mut Bytes {
+                input,
+                output: &mut *output,
+            }),
+        };
+        let answer = (home.serve)(&mut call, ObjectName::from_raw(frame.rsi));
+        answer.outcome(&call)
     };
     let (reply, status, written) = match answer {
         Ok(reply) => (reply, 0, reply.output),
@@ -104,17 +110,15 @@ pub(crate) fn call_kernel(
     }
     let (object, rights) = process.objects.lookup(reference.object)?;
     let room = output.len();
-    let reply = object
-        .dispatch(Incoming {
-            caller: Caller(process.id()),
-            rights,
-            method,
-            words,
-            input,
-            output,
-            processor: Processor::new(PerCpu::number()),
-        })
-        .map_err(|failure| failure.error)?;
+    let call = Incoming {
+        words: *words,
+        caller: Caller(process.id()),
+        method,
+        processor: Processor::new(PerCpu::number()),
+        rights,
+        bytes: Some(&mut Bytes { input, output }),
+    };
+    let reply = call.ask(&*object).map_err(|failure| failure.error)?;
     if reply.output > room {
         return Err(Error::BadAnswer);
     }

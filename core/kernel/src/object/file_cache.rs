@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 
 use kiln_interface::kernel::{FileCache, FileCacheDispatch};
 use kiln_object::{
-    Dispatch, Error, Incoming, Interface, ObjectName, Outgoing, ProcessId, Processor, RawReference,
-    Reference, Reply, Rights,
+    Answer, Dispatch, Error, Incoming, Interface, ObjectName, ProcessId, Processor, RawReference,
+    Reference, Rights,
 };
 
 use crate::memory::cache::Cache;
@@ -55,15 +55,13 @@ impl Dispatch for KeptDispatch {
         self.0.interface_hash()
     }
 
-    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
-        if incoming.method == PAGES && incoming.caller.0 == ProcessId::KERNEL {
+    fn dispatch(&self, call: &mut Incoming<'_>) -> Answer {
+        if call.method == PAGES && call.caller.0 == ProcessId::KERNEL {
             let place = Arc::as_ptr(&self.0.0.0).expose_provenance() as u64;
-            return Ok(Reply {
-                words: [place, 0, IS_KEPT, 0],
-                output: 0,
-            });
+            [call.words[0], call.words[1], call.words[2]] = [place, 0, IS_KEPT];
+            return Answer::done(0);
         }
-        self.0.dispatch(incoming)
+        self.0.dispatch(call)
     }
 
     fn counts(&self, output: &mut [u8]) -> usize {
@@ -76,15 +74,13 @@ impl Dispatch for PagesDispatch {
         self.0.interface_hash()
     }
 
-    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
-        if incoming.method == PAGES && incoming.caller.0 == ProcessId::KERNEL {
+    fn dispatch(&self, call: &mut Incoming<'_>) -> Answer {
+        if call.method == PAGES && call.caller.0 == ProcessId::KERNEL {
             let (physical, length) = self.0.0.0.extent();
-            return Ok(Reply {
-                words: [physical, length, 0, 0],
-                output: 0,
-            });
+            [call.words[0], call.words[1], call.words[2]] = [physical, length, 0];
+            return Answer::done(0);
         }
-        self.0.dispatch(incoming)
+        self.0.dispatch(call)
     }
 
     fn counts(&self, output: &mut [u8]) -> usize {
@@ -112,15 +108,14 @@ pub(super) fn resolve(
         return Err(Error::WrongInterface);
     }
     let question = Incoming {
+        words: [0; 6],
         caller: kiln_object::Caller(ProcessId::KERNEL),
+        method: PAGES,
         processor: Processor::default(),
         rights,
-        method: PAGES,
-        words: &[0; 6],
-        input: &[],
-        output: &mut [],
+        bytes: None,
     };
-    let reply = found.dispatch(question).map_err(|failure| failure.error)?;
+    let reply = question.ask(&*found).map_err(|failure| failure.error)?;
     let [place, length, kind, _] = reply.words;
     if kind != IS_KEPT {
         return Ok((Mappable::Image(Cache::new(place, length)), rights));

@@ -77,9 +77,7 @@ impl ProcessInterface for Itself {
     }
 
     fn ready(&self) -> Result<(), Error> {
-        self.living()?;
-        self.0.mark_ready();
-        Ok(())
+        self.0.mark_ready_as(self.1)
     }
 
     fn set_timer(&self, deadline: u64) -> Result<(), Error> {

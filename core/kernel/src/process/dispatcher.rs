@@ -48,6 +48,8 @@ pub struct Dispatcher {
     /// Slots that were never used, by bit.
     unfurnished: Cell<u16>,
     cpu: u32,
+    /// As the field `processor` of a call has it, with nothing beside it.
+    processor: u64,
     /// Direct-map addresses of the slots' pages for bytes in.
     inputs: [Cell<*mut u8>; CALL_SLOTS],
     /// And for bytes out.
@@ -96,6 +98,13 @@ pub mod offset {
     /// Counter of the calls that it made.
     pub const CALLS_OUT: usize =
         offset_of!(Dispatcher, account) + Account::counter_offset(Counter::CallsOut);
+    /// Its processor, as the second word of 16 bits.
+    pub const PROCESSOR: usize = offset_of!(Dispatcher, processor);
+    /// Whether it is in an object of the kernel.
+    pub const INSIDE: usize = offset_of!(Dispatcher, inside);
+    /// Counter of its calls to objects of the kernel.
+    pub const KERNEL_CALLS: usize =
+        offset_of!(Dispatcher, account) + Account::counter_offset(Counter::KernelCalls);
     /// Counter of the calls that it served.
     pub const CALLS_IN: usize =
         offset_of!(Dispatcher, account) + Account::counter_offset(Counter::CallsIn);
@@ -126,6 +135,7 @@ impl Dispatcher {
             free: Cell::new(0),
             unfurnished: Cell::new(!0),
             cpu,
+            processor: u64::from(cpu as u16) << 16,
             inputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
             outputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
             inside: AtomicU64::new(0),

@@ -293,10 +293,34 @@ impl Process {
     }
 
     /// Says that it takes calls; of one that has ended it changes nothing.
+    #[inline]
     pub fn mark_ready(&self) {
-        if self.life.is(Stage::Ready) {
-            return;
+        if !self.life.is(Stage::Ready) {
+            self.become_ready();
         }
+    }
+
+    /// The same by that incarnation of it.
+    ///
+    /// # Errors
+    /// `ServerDied` if that has ended.
+    #[inline]
+    pub fn mark_ready_as(&self, id: ProcessId) -> Result<(), Error> {
+        if self.id() != id {
+            return Err(Error::ServerDied);
+        }
+        if !self.life.is(Stage::Ready) {
+            if self.life.has_ended() {
+                return Err(Error::ServerDied);
+            }
+            self.become_ready();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn become_ready(&self) {
         self.was_ready.store(true, Ordering::Relaxed);
         if self.life.advance(Stage::Starting, Stage::Ready) {
             return;

@@ -10,10 +10,10 @@ use kiln_interface::kernel::Process as _;
 use kiln_object::dispatcher::soft_interrupt::MESSAGE;
 use kiln_object::layout::message_ring;
 use kiln_object::message_ring::{MESSAGES, Message, MessageRing};
-use kiln_object::{ObjectName, ProcessId};
+use kiln_object::{Caller, Incoming, ObjectName, ProcessId, Processor, Rights};
 
+use super::OBJECTS;
 use super::slot::Counted;
-use super::{OBJECTS, Request};
 use crate::thread::{self, Priority};
 use crate::{dispatcher, startup};
 
@@ -71,14 +71,15 @@ fn deliver(message: &Message) {
     // The sender has gone on long ago.
     let _ = OBJECTS.dispatch(
         startup,
-        Request {
-            caller: ProcessId::from_raw(message.caller),
-            name: ObjectName::from_raw(message.object),
+        &mut Incoming {
+            words: message.words,
+            caller: Caller(ProcessId::from_raw(message.caller)),
             method: message.method,
-            words: &message.words,
-            input: &[],
-            output: &mut [],
+            processor: Processor::new(dispatcher::cpu()),
+            rights: Rights::empty(),
+            bytes: None,
         },
+        ObjectName::from_raw(message.object),
         Counted,
     );
 }

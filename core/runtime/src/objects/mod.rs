@@ -17,12 +17,12 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use kiln_object::call::{FIRST_UNIVERSAL_METHOD, universal};
+use kiln_object::call::{CALL_WORDS, FIRST_UNIVERSAL_METHOD, universal};
 use kiln_object::primitives;
 use kiln_object::startup::Startup;
 use kiln_object::{
-    Caller, Dispatch, Error, Incoming, ObjectName, Outgoing, ProcessId, Processor, RawReference,
-    Reference, Reply, Rights,
+    Answer, Bytes, Caller, Dispatch, Error, Incoming, ObjectName, ProcessId, Processor,
+    RawReference, Reference, Reply, Rights,
 };
 
 use crate::{SpinMutex, dispatcher, startup};
@@ -102,29 +102,46 @@ pub fn revoke_all(owner: ProcessId) {
     OBJECTS.forget(owner);
 }
 
-/// Finds the object that a call is for, which this process serves itself, and runs the call.
-///
-/// # Errors
-/// What the object answers, or why the call does not get there.
-pub(crate) fn dispatch(request: Request<'_>) -> Outgoing {
-    OBJECTS.dispatch(startup, request, Counted)
+/// Finds the object that a call is for, which this process serves itself, and runs the call, whose rights
+/// are not known before.
+#[inline]
+pub(crate) fn dispatch(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+    OBJECTS.dispatch(startup, call, name, Counted)
 }
 
 /// The same on the stack of a call slot, for the call that the kernel entered it with.
-///
-/// # Errors
-/// As [`dispatch`].
 #[cfg_attr(not(any(kiln_freestanding, test)), allow(dead_code))]
 #[inline(always)]
-pub(crate) fn dispatch_served(request: Request<'_>) -> Outgoing {
-    OBJECTS.dispatch(startup, request, served::here())
+pub(crate) fn dispatch_served(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+    OBJECTS.dispatch(startup, call, name, served::here())
 }
-
-/// A call as the kernel hands it over, before its object is known.
-pub(crate) use kiln_object::home::HomeCall as Request;
 
 /// What can be bound to: the number of a server and the hash of an interface.
 type Root = (u32, u64);
+
+/// Calls an object of this process in the name of `caller`, without the kernel.
+///
+/// # Errors
+/// What the object answers, or why the call does not get there.
+pub(crate) fn call(
+    caller: ProcessId,
+    name: ObjectName,
+    method: u16,
+    words: [u64; CALL_WORDS],
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<Reply, Error> {
+    let mut call = Incoming {
+        words,
+        caller: Caller(caller),
+        method,
+        processor: Processor::new(dispatcher::cpu()),
+        rights: Rights::empty(),
+        bytes: Some(&mut Bytes { input, output }),
+    };
+    let answer = dispatch(&mut call, name);
+    answer.outcome(&call).map_err(|failure| failure.error)
+}
 
 /// The object table and what is beside it.
 struct Objects {
@@ -171,54 +188,45 @@ impl Objects {
     fn dispatch(
         &self,
         startup: impl Fn() -> &'static Startup,
-        request: Request<'_>,
+        call: &mut Incoming<'_>,
+        name: ObjectName,
         presence: impl Presence,
-    ) -> Outgoing {
-        let Some(inside) = self.table.enter(request.name, request.caller, presence) else {
-            return self.bootstrap(
-                startup(),
-                request.caller,
-                request.name,
-                request.method,
-                request.words[0],
-            );
+    ) -> Answer {
+        let Some(inside) = self.table.enter(name, call.caller.0, presence) else {
+            return self.bootstrap(startup(), call, name);
         };
-        let contents = inside.contents();
-        if request.method >= FIRST_UNIVERSAL_METHOD {
-            return self.universal(&inside, request);
+        if call.method >= FIRST_UNIVERSAL_METHOD {
+            return self.universal(&inside, call);
         }
-        // Built where it is passed from, since moving it would cost more than finding the object.
-        contents.object().dispatch(Incoming {
-            caller: Caller(request.caller),
-            processor: Processor::new(dispatcher::cpu()),
-            rights: contents.rights,
-            method: request.method,
-            words: request.words,
-            input: request.input,
-            output: request.output,
-        })
+        let contents = inside.contents();
+        call.rights = contents.rights;
+        contents.object().dispatch(call)
     }
 
     #[cold]
     #[inline(never)]
-    fn bootstrap(
+    fn bootstrap(&self, startup: &Startup, call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+        let bound = self.bind_by(startup, call, name);
+        answer_word(call, bound.map(ObjectName::raw))
+    }
+
+    fn bind_by(
         &self,
         startup: &Startup,
-        client: ProcessId,
+        call: &Incoming<'_>,
         name: ObjectName,
-        method: u16,
-        hash: u64,
-    ) -> Outgoing {
+    ) -> Result<ObjectName, Error> {
+        let (client, [hash, ..]) = (call.caller.0, call.words);
         let server = name.bootstrap_server().ok_or(Error::BadReference)?;
         if server > 0 && startup.hosted().nth(server as usize).is_none() {
-            return Err(Error::BadReference.into());
+            return Err(Error::BadReference);
         }
-        if method != universal::BIND {
-            return Err(Error::BadMethod.into());
+        if call.method != universal::BIND {
+            return Err(Error::BadMethod);
         }
         let rights = startup.client(client, server).ok_or(Error::Denied)?;
         let rights = Rights::from_bits_retain(rights as u32);
-        Ok(name_reply(self.bind(client, rights, (server, hash))?))
+        self.bind(client, rights, (server, hash))
     }
 
     fn bind(&self, client: ProcessId, rights: Rights, wanted: Root) -> Result<ObjectName, Error> {
@@ -245,25 +253,41 @@ impl Objects {
     fn universal(
         &self,
         inside: &slot::Inside<'_, impl Presence>,
-        request: Request<'_>,
-    ) -> Outgoing {
+        call: &mut Incoming<'_>,
+    ) -> Answer {
+        if call.method != universal::COUNTS {
+            let answer = self.universal_word(inside, call);
+            return answer_word(call, answer);
+        }
         let contents = inside.contents();
-        let (caller, words) = (request.caller, request.words);
-        match request.method {
+        if !contents.rights.contains(Rights::CONTROL) {
+            return call.refuse(Error::Denied);
+        }
+        let (_, output) = call.take_bytes();
+        Answer::done(contents.object().counts(output))
+    }
+
+    fn universal_word(
+        &self,
+        inside: &slot::Inside<'_, impl Presence>,
+        call: &Incoming<'_>,
+    ) -> Result<u64, Error> {
+        let contents = inside.contents();
+        let (caller, [first, second, ..]) = (call.caller.0, call.words);
+        match call.method {
             universal::RELEASE => {
                 if inside.close() {
-                    Ok(Reply::default())
+                    Ok(0)
                 } else {
-                    Err(Error::BadReference.into())
+                    Err(Error::BadReference)
                 }
             }
             universal::GRANT => {
                 if !contents.rights.contains(Rights::GRANT) {
-                    return Err(Error::Denied.into());
+                    return Err(Error::Denied);
                 }
-                let [process, rights, ..] = *words;
-                let rights = u32::try_from(rights).map_err(|_| Error::BadArgument)?;
-                let owner = ProcessId::from_raw(process);
+                let rights = u32::try_from(second).map_err(|_| Error::BadArgument)?;
+                let owner = ProcessId::from_raw(first);
                 // The giver pays: nobody's share can be used up by what others give him.
                 let name = self.table.insert(
                     contents.share_object(),
@@ -276,51 +300,38 @@ impl Objects {
                     if let Some(inside) = self.table.enter(name, owner, Counted) {
                         inside.close();
                     }
-                    return Err(Error::ServerDied.into());
+                    return Err(Error::ServerDied);
                 }
-                Ok(name_reply(name))
+                Ok(name.raw())
             }
             universal::TAKE_BACK => {
-                let [process, name, ..] = *words;
-                let (owner, name) = (ProcessId::from_raw(process), ObjectName::from_raw(name));
+                let (owner, name) = (ProcessId::from_raw(first), ObjectName::from_raw(second));
                 match self.table.enter(name, owner, Counted) {
-                    Some(given) if given.contents().payer == caller && given.close() => {
-                        Ok(Reply::default())
-                    }
-                    _ => Err(Error::BadReference.into()),
+                    Some(given) if given.contents().payer == caller && given.close() => Ok(0),
+                    _ => Err(Error::BadReference),
                 }
             }
             universal::ACCEPT => {
-                let [giver, hash, ..] = *words;
-                if contents.payer != ProcessId::from_raw(giver) {
-                    return Err(Error::Denied.into());
+                if contents.payer != ProcessId::from_raw(first) {
+                    return Err(Error::Denied);
                 }
-                if contents.object().interface_hash() != hash {
-                    return Err(Error::WrongInterface.into());
+                if contents.object().interface_hash() != second {
+                    return Err(Error::WrongInterface);
                 }
-                Ok(word_reply(u64::from(contents.rights.bits())))
+                Ok(u64::from(contents.rights.bits()))
             }
-            universal::COUNTS => {
-                if !contents.rights.contains(Rights::CONTROL) {
-                    return Err(Error::Denied.into());
-                }
-                let output = contents.object().counts(request.output);
-                Ok(Reply {
-                    output,
-                    ..Reply::default()
-                })
-            }
-            _ => Err(Error::BadMethod.into()),
+            _ => Err(Error::BadMethod),
         }
     }
 }
 
-fn name_reply(name: ObjectName) -> Reply {
-    word_reply(name.raw())
-}
-
-fn word_reply(word: u64) -> Reply {
-    let mut reply = Reply::default();
-    reply.words[0] = word;
-    reply
+/// Answers a word and no bytes.
+fn answer_word(call: &mut Incoming<'_>, word: Result<u64, Error>) -> Answer {
+    match word {
+        Ok(word) => {
+            call.words = [word, 0, 0, 0, 0, 0];
+            Answer::done(0)
+        }
+        Err(error) => call.refuse(error),
+    }
 }

@@ -39,12 +39,10 @@ impl Dispatch for Numbered {
         HASH
     }
 
-    fn dispatch(&self, incoming: Incoming<'_>) -> Outgoing {
+    fn dispatch(&self, call: &mut Incoming<'_>) -> Answer {
         assert!(self.alive.load(Relaxed), "a call in an object that is gone");
-        Ok(Reply {
-            words: [self.number, u64::from(incoming.rights.bits()), 0, 0],
-            output: 0,
-        })
+        call.words = [self.number, u64::from(call.rights.bits()), 0, 0, 0, 0];
+        Answer::done(0)
     }
 }
 
@@ -80,24 +78,31 @@ fn call(
 ) -> Result<[u64; 4], Error> {
     let mut words = [0; CALL_WORDS];
     words[..2].copy_from_slice(&arguments);
-    objects
-        .dispatch(
-            startup_of_server,
-            Request {
-                caller,
-                name,
-                method,
-                words: &words,
-                input: &[],
-                output: &mut [],
-            },
-            Counted,
-        )
-        .map(|reply| reply.words)
-        .map_err(|failure| {
-            assert_eq!(failure, Failure::from(failure.error));
-            failure.error
-        })
+    ask_by(objects, startup_of_server, name, caller, method, words)
+}
+
+fn ask_by(
+    objects: &Objects,
+    startup: fn() -> &'static Startup,
+    name: ObjectName,
+    caller: ProcessId,
+    method: u16,
+    words: [u64; CALL_WORDS],
+) -> Result<[u64; 4], Error> {
+    let mut call = Incoming {
+        words,
+        caller: Caller(caller),
+        method,
+        processor: Processor::default(),
+        rights: Rights::empty(),
+        bytes: None,
+    };
+    let answer = objects.dispatch(startup, &mut call, name, Counted);
+    let outcome = answer.outcome(&call).map(|reply| reply.words);
+    outcome.map_err(|failure| {
+        assert_eq!(failure, Failure::from(failure.error));
+        failure.error
+    })
 }
 
 fn bind(objects: &Objects, caller: ProcessId, hash: u64) -> Result<ObjectName, Error> {
@@ -453,18 +458,7 @@ fn servers_that_share_a_process_are_told_apart() {
     let ask = |name, caller, method, word| {
         let mut words = [0; CALL_WORDS];
         words[0] = word;
-        let request = Request {
-            caller,
-            name,
-            method,
-            words: &words,
-            input: &[],
-            output: &mut [],
-        };
-        let answer = objects.dispatch(shared, request, Counted);
-        answer
-            .map(|reply| reply.words)
-            .map_err(|failure| failure.error)
+        ask_by(&objects, shared, name, caller, method, words)
     };
     let bind = |server, caller| {
         ask(ObjectName::bootstrap(server), caller, universal::BIND, HASH)

@@ -437,6 +437,202 @@ impl<T: ::kiln_object::Transport> Bytes for BytesStub<T> {
 struct BytesDispatch<S>(pub S);
 const _: () = {
     static COUNTS: ::kiln_object::count::Counts<5usize> = ::kiln_object::count::Counts::new();
+    #[inline(never)]
+    fn answer_read<S: Bytes>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                0usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::READ) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let argument_offset = <u64 as ::kiln_object::Wire>::decode(
+                        &call.words[0usize..],
+                    )?;
+                    let (input, output) = call.take_bytes();
+                    ::kiln_object::marshal::expect_none(input)?;
+                    ::kiln_object::marshal::prepare(output);
+                    match Bytes::read(object, argument_offset, &mut *output) {
+                        Ok(answer) => {
+                            let count = ::kiln_object::marshal::count(
+                                answer as u64,
+                                output,
+                            )?;
+                            <usize as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(::kiln_object::marshal::failure(error, output)),
+                    }
+                },
+            )
+    }
+    #[inline(never)]
+    fn answer_rename<S: Bytes>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                1usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::LOOKUP) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let (input, output) = call.take_bytes();
+                    let rest = input;
+                    let (argument_from, rest) = ::kiln_object::marshal::split(
+                        rest,
+                        call.words[0usize + 0usize],
+                    )?;
+                    let argument_to = rest;
+                    let argument_to = ::kiln_object::marshal::text(argument_to)?;
+                    ::kiln_object::marshal::within(argument_to.len(), 255)?;
+                    ::kiln_object::marshal::prepare(output);
+                    match Bytes::rename(
+                        object,
+                        argument_from,
+                        argument_to,
+                        &mut *output,
+                    ) {
+                        Ok(answer) => {
+                            let count = 0usize;
+                            <() as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(::kiln_object::marshal::failure(error, output)),
+                    }
+                },
+            )
+    }
+    #[inline(never)]
+    fn answer_set<S: Bytes>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                2usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::WRITE) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let (input, _) = call.take_bytes();
+                    let rest = input;
+                    let (argument_attributes, rest) = ::kiln_object::marshal::split_aligned(
+                        rest,
+                        size_of::<Attributes>() as u64,
+                    )?;
+                    let argument_attributes: &Attributes = ::kiln_object::plain::one(
+                        argument_attributes,
+                    )?;
+                    let (argument_list, rest) = ::kiln_object::marshal::split_aligned(
+                        rest,
+                        call.words[0usize + 0usize],
+                    )?;
+                    let argument_list: &[u64] = ::kiln_object::plain::slice(
+                        argument_list,
+                    )?;
+                    ::kiln_object::marshal::within(argument_list.len(), 8)?;
+                    let argument_name = rest;
+                    let argument_name = ::kiln_object::marshal::text(argument_name)?;
+                    match Bytes::set(
+                        object,
+                        argument_name,
+                        argument_attributes,
+                        argument_list,
+                    ) {
+                        Ok(answer) => {
+                            let count = 0usize;
+                            <() as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
+    #[inline(never)]
+    fn answer_get<S: Bytes>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                3usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::READ) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let (input, output) = call.take_bytes();
+                    ::kiln_object::marshal::expect_none(input)?;
+                    let argument_attributes = ::kiln_object::plain::one_out::<
+                        Attributes,
+                    >(&mut *output)?;
+                    match Bytes::get(object, argument_attributes) {
+                        Ok(answer) => {
+                            let count = size_of::<Attributes>();
+                            <() as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
+    #[inline(never)]
+    fn answer_turn<S: Bytes>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                4usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::WRITE) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let (input, output) = call.take_bytes();
+                    let rest = input;
+                    let argument_bytes = rest;
+                    ::kiln_object::marshal::within(argument_bytes.len(), 64)?;
+                    let argument_bytes = ::kiln_object::marshal::filled(
+                        &mut *output,
+                        argument_bytes,
+                    )?;
+                    match Bytes::turn(object, argument_bytes) {
+                        Ok(answer) => {
+                            let count = output.len();
+                            <() as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
     impl<S: Bytes + Send + Sync + 'static> ::kiln_object::Dispatch for BytesDispatch<S> {
         #[inline]
         fn interface_hash(&self) -> u64 {
@@ -445,210 +641,15 @@ const _: () = {
         #[inline]
         fn dispatch(
             &self,
-            incoming: ::kiln_object::Incoming<'_>,
-        ) -> ::kiln_object::Outgoing {
-            match incoming.method {
-                1u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 0usize, error)
-                    };
-                    COUNTS.called(processor, 0usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::READ) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let argument_offset = <u64 as ::kiln_object::Wire>::decode(
-                            &incoming.words[0usize..],
-                        )
-                        .map_err(failed)?;
-                    if !incoming.input.is_empty() {
-                        return Err(failed(::kiln_object::Error::BadArgument));
-                    }
-                    ::kiln_object::marshal::prepare(incoming.output);
-                    match Bytes::read(&self.0, argument_offset, &mut *incoming.output) {
-                        Ok(answer) => {
-                            let output = ::kiln_object::marshal::count(
-                                    answer as u64,
-                                    incoming.output,
-                                )
-                                .map_err(failed)?;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <usize as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => {
-                            Err(
-                                if matches!(error, ::kiln_object::Error::Elsewhere) {
-                                    ::kiln_object::marshal::failure(error, incoming.output)
-                                } else {
-                                    failed(error)
-                                },
-                            )
-                        }
-                    }
-                }
-                2u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 1usize, error)
-                    };
-                    COUNTS.called(processor, 1usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::LOOKUP) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let rest = incoming.input;
-                    let (argument_from, rest) = ::kiln_object::marshal::split(
-                            rest,
-                            incoming.words[0usize + 0usize],
-                        )
-                        .map_err(failed)?;
-                    let argument_to = rest;
-                    let argument_to = ::kiln_object::marshal::text(argument_to)
-                        .map_err(failed)?;
-                    ::kiln_object::marshal::within(argument_to.len(), 255)
-                        .map_err(failed)?;
-                    ::kiln_object::marshal::prepare(incoming.output);
-                    match Bytes::rename(
-                        &self.0,
-                        argument_from,
-                        argument_to,
-                        &mut *incoming.output,
-                    ) {
-                        Ok(answer) => {
-                            let output = 0usize;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <() as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => {
-                            Err(
-                                if matches!(error, ::kiln_object::Error::Elsewhere) {
-                                    ::kiln_object::marshal::failure(error, incoming.output)
-                                } else {
-                                    failed(error)
-                                },
-                            )
-                        }
-                    }
-                }
-                3u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 2usize, error)
-                    };
-                    COUNTS.called(processor, 2usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::WRITE) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let rest = incoming.input;
-                    let (argument_attributes, rest) = ::kiln_object::marshal::split_aligned(
-                            rest,
-                            size_of::<Attributes>() as u64,
-                        )
-                        .map_err(failed)?;
-                    let argument_attributes: &Attributes = ::kiln_object::plain::one(
-                            argument_attributes,
-                        )
-                        .map_err(failed)?;
-                    let (argument_list, rest) = ::kiln_object::marshal::split_aligned(
-                            rest,
-                            incoming.words[0usize + 0usize],
-                        )
-                        .map_err(failed)?;
-                    let argument_list: &[u64] = ::kiln_object::plain::slice(
-                            argument_list,
-                        )
-                        .map_err(failed)?;
-                    ::kiln_object::marshal::within(argument_list.len(), 8)
-                        .map_err(failed)?;
-                    let argument_name = rest;
-                    let argument_name = ::kiln_object::marshal::text(argument_name)
-                        .map_err(failed)?;
-                    match Bytes::set(
-                        &self.0,
-                        argument_name,
-                        argument_attributes,
-                        argument_list,
-                    ) {
-                        Ok(answer) => {
-                            let output = 0usize;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <() as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                4u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 3usize, error)
-                    };
-                    COUNTS.called(processor, 3usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::READ) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    if !incoming.input.is_empty() {
-                        return Err(failed(::kiln_object::Error::BadArgument));
-                    }
-                    let argument_attributes = ::kiln_object::plain::one_out::<
-                        Attributes,
-                    >(&mut *incoming.output)
-                        .map_err(failed)?;
-                    match Bytes::get(&self.0, argument_attributes) {
-                        Ok(answer) => {
-                            let output = size_of::<Attributes>();
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <() as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                5u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 4usize, error)
-                    };
-                    COUNTS.called(processor, 4usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::WRITE) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let rest = incoming.input;
-                    let argument_bytes = rest;
-                    ::kiln_object::marshal::within(argument_bytes.len(), 64)
-                        .map_err(failed)?;
-                    let argument_bytes = ::kiln_object::marshal::filled(
-                            &mut *incoming.output,
-                            argument_bytes,
-                        )
-                        .map_err(failed)?;
-                    match Bytes::turn(&self.0, argument_bytes) {
-                        Ok(answer) => {
-                            let output = incoming.output.len();
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <() as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                _ => Err(::kiln_object::Error::BadMethod.into()),
+            call: &mut ::kiln_object::Incoming<'_>,
+        ) -> ::kiln_object::Answer {
+            match call.method {
+                1u16 => answer_read(&self.0, call),
+                2u16 => answer_rename(&self.0, call),
+                3u16 => answer_set(&self.0, call),
+                4u16 => answer_get(&self.0, call),
+                5u16 => answer_turn(&self.0, call),
+                _ => call.refuse(::kiln_object::Error::BadMethod),
             }
         }
         fn near(self: ::kiln_object::near::Arc<Self>, place: &mut dyn ::core::any::Any) {

@@ -111,16 +111,14 @@ impl<T: ::kiln_object::Transport> Handing for HandingStub<T> {
             &mut words[0usize
                 + <::kiln_object::RawReference as ::kiln_object::Wire>::WORDS..],
         );
-        let reply = ::kiln_object::Transport::call(
+        let reply = ::kiln_object::Transport::call_words(
             &self.transport,
             self.reference.raw(),
             1u16,
             words,
-            &[],
-            &mut [],
         )?;
         gift_listener.keep();
-        let answer = <() as ::kiln_object::Wire>::decode(&reply.words)
+        let answer = <() as ::kiln_object::Wire>::decode(&reply)
             .map_err(|_| ::kiln_object::Error::BadAnswer)?;
         Ok(answer)
     }
@@ -130,6 +128,43 @@ impl<T: ::kiln_object::Transport> Handing for HandingStub<T> {
 struct HandingDispatch<S>(pub S);
 const _: () = {
     static COUNTS: ::kiln_object::count::Counts<1usize> = ::kiln_object::count::Counts::new();
+    #[inline(never)]
+    fn answer_listen<S: Handing>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                0usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::WRITE) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let argument_listener: Handed<dyn Listener> = ::kiln_object::Handed::arrived(
+                        ::kiln_object::Wire::decode(&call.words[0usize..])?,
+                        call.caller,
+                    );
+                    let argument_word = <u64 as ::kiln_object::Wire>::decode(
+                        &call
+                            .words[0usize
+                            + <::kiln_object::RawReference as ::kiln_object::Wire>::WORDS..],
+                    )?;
+                    call.expect_no_input()?;
+                    match Handing::listen(object, argument_listener, argument_word) {
+                        Ok(answer) => {
+                            let count = 0usize;
+                            <() as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
     impl<S: Handing + Send + Sync + 'static> ::kiln_object::Dispatch
     for HandingDispatch<S> {
         #[inline]
@@ -139,46 +174,11 @@ const _: () = {
         #[inline]
         fn dispatch(
             &self,
-            incoming: ::kiln_object::Incoming<'_>,
-        ) -> ::kiln_object::Outgoing {
-            match incoming.method {
-                1u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 0usize, error)
-                    };
-                    COUNTS.called(processor, 0usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::WRITE) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let argument_listener: Handed<dyn Listener> = ::kiln_object::Handed::arrived(
-                        ::kiln_object::Wire::decode(&incoming.words[0usize..])
-                            .map_err(failed)?,
-                        incoming.caller,
-                    );
-                    let argument_word = <u64 as ::kiln_object::Wire>::decode(
-                            &incoming
-                                .words[0usize
-                                + <::kiln_object::RawReference as ::kiln_object::Wire>::WORDS..],
-                        )
-                        .map_err(failed)?;
-                    if !incoming.input.is_empty() {
-                        return Err(failed(::kiln_object::Error::BadArgument));
-                    }
-                    match Handing::listen(&self.0, argument_listener, argument_word) {
-                        Ok(answer) => {
-                            let output = 0usize;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <() as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                _ => Err(::kiln_object::Error::BadMethod.into()),
+            call: &mut ::kiln_object::Incoming<'_>,
+        ) -> ::kiln_object::Answer {
+            match call.method {
+                1u16 => answer_listen(&self.0, call),
+                _ => call.refuse(::kiln_object::Error::BadMethod),
             }
         }
         fn near(self: ::kiln_object::near::Arc<Self>, place: &mut dyn ::core::any::Any) {

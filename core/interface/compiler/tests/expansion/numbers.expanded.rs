@@ -211,15 +211,13 @@ impl<T: ::kiln_object::Transport> Numbers for NumbersStub<T> {
     fn add(&self, amount: u64) -> Result<u64, Error> {
         let mut words = [0u64; ::kiln_object::call::CALL_WORDS];
         ::kiln_object::Wire::encode(&amount, &mut words[0usize..]);
-        let reply = ::kiln_object::Transport::call(
+        let reply = ::kiln_object::Transport::call_words(
             &self.transport,
             self.reference.raw(),
             1u16,
             words,
-            &[],
-            &mut [],
         )?;
-        let answer = <u64 as ::kiln_object::Wire>::decode(&reply.words)
+        let answer = <u64 as ::kiln_object::Wire>::decode(&reply)
             .map_err(|_| ::kiln_object::Error::BadAnswer)?;
         Ok(answer)
     }
@@ -227,15 +225,13 @@ impl<T: ::kiln_object::Transport> Numbers for NumbersStub<T> {
     fn who(&self, caller: Caller) -> Result<ProcessId, Error> {
         let _ = caller;
         let words = [0u64; ::kiln_object::call::CALL_WORDS];
-        let reply = ::kiln_object::Transport::call(
+        let reply = ::kiln_object::Transport::call_words(
             &self.transport,
             self.reference.raw(),
             2u16,
             words,
-            &[],
-            &mut [],
         )?;
-        let answer = <ProcessId as ::kiln_object::Wire>::decode(&reply.words)
+        let answer = <ProcessId as ::kiln_object::Wire>::decode(&reply)
             .map_err(|_| ::kiln_object::Error::BadAnswer)?;
         Ok(answer)
     }
@@ -243,17 +239,13 @@ impl<T: ::kiln_object::Transport> Numbers for NumbersStub<T> {
     fn open(&self, owner: ProcessId) -> Result<Reference<dyn Numbers>, Error> {
         let mut words = [0u64; ::kiln_object::call::CALL_WORDS];
         ::kiln_object::Wire::encode(&owner, &mut words[0usize..]);
-        let reply = ::kiln_object::Transport::call(
+        let reply = ::kiln_object::Transport::call_words(
             &self.transport,
             self.reference.raw(),
             3u16,
             words,
-            &[],
-            &mut [],
         )?;
-        let answer = <Reference<
-            dyn Numbers,
-        > as ::kiln_object::Wire>::decode(&reply.words)
+        let answer = <Reference<dyn Numbers> as ::kiln_object::Wire>::decode(&reply)
             .map_err(|_| ::kiln_object::Error::BadAnswer)?;
         Ok(answer)
     }
@@ -274,6 +266,131 @@ impl<T: ::kiln_object::Transport> Numbers for NumbersStub<T> {
 pub struct NumbersDispatch<S>(pub S);
 const _: () = {
     static COUNTS: ::kiln_object::count::Counts<4usize> = ::kiln_object::count::Counts::new();
+    #[inline(never)]
+    fn answer_add<S: Numbers>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                0usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::WRITE) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let argument_amount = <u64 as ::kiln_object::Wire>::decode(
+                        &call.words[0usize..],
+                    )?;
+                    call.expect_no_input()?;
+                    match Numbers::add(object, argument_amount) {
+                        Ok(answer) => {
+                            let count = 0usize;
+                            <u64 as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
+    #[inline(never)]
+    fn answer_who<S: Numbers>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                1usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::READ) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    call.expect_no_input()?;
+                    match Numbers::who(object, call.caller) {
+                        Ok(answer) => {
+                            let count = 0usize;
+                            <ProcessId as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
+    #[inline(never)]
+    fn answer_open<S: Numbers>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                2usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::READ) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let argument_owner = <ProcessId as ::kiln_object::Wire>::decode(
+                        &call.words[0usize..],
+                    )?;
+                    if argument_owner != call.caller.0
+                        && !call.rights.contains(::kiln_object::Rights::DELEGATE)
+                    {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    call.expect_no_input()?;
+                    match Numbers::open(object, argument_owner) {
+                        Ok(answer) => {
+                            let count = 0usize;
+                            <Reference<
+                                dyn Numbers,
+                            > as ::kiln_object::Wire>::encode(&answer, &mut call.words);
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
+    #[inline(never)]
+    fn answer_note<S: Numbers>(
+        object: &S,
+        call: &mut ::kiln_object::Incoming<'_>,
+    ) -> ::kiln_object::Answer {
+        COUNTS
+            .answer(
+                call,
+                3usize,
+                |call| {
+                    if !call.rights.contains(::kiln_object::Rights::WRITE) {
+                        return Err(::kiln_object::Error::Denied.into());
+                    }
+                    let argument_number = <u32 as ::kiln_object::Wire>::decode(
+                        &call.words[0usize..],
+                    )?;
+                    call.expect_no_input()?;
+                    match Numbers::note(object, argument_number) {
+                        Ok(answer) => {
+                            let count = 0usize;
+                            <() as ::kiln_object::Wire>::encode(
+                                &answer,
+                                &mut call.words,
+                            );
+                            Ok(count)
+                        }
+                        Err(error) => Err(error.into()),
+                    }
+                },
+            )
+    }
     impl<S: Numbers + Send + Sync + 'static> ::kiln_object::Dispatch
     for NumbersDispatch<S> {
         #[inline]
@@ -283,132 +400,14 @@ const _: () = {
         #[inline]
         fn dispatch(
             &self,
-            incoming: ::kiln_object::Incoming<'_>,
-        ) -> ::kiln_object::Outgoing {
-            match incoming.method {
-                1u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 0usize, error)
-                    };
-                    COUNTS.called(processor, 0usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::WRITE) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let argument_amount = <u64 as ::kiln_object::Wire>::decode(
-                            &incoming.words[0usize..],
-                        )
-                        .map_err(failed)?;
-                    if !incoming.input.is_empty() {
-                        return Err(failed(::kiln_object::Error::BadArgument));
-                    }
-                    match Numbers::add(&self.0, argument_amount) {
-                        Ok(answer) => {
-                            let output = 0usize;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <u64 as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                2u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 1usize, error)
-                    };
-                    COUNTS.called(processor, 1usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::READ) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    if !incoming.input.is_empty() {
-                        return Err(failed(::kiln_object::Error::BadArgument));
-                    }
-                    match Numbers::who(&self.0, incoming.caller) {
-                        Ok(answer) => {
-                            let output = 0usize;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <ProcessId as ::kiln_object::Wire>::encode(
-                                &answer,
-                                &mut words,
-                            );
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                3u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 2usize, error)
-                    };
-                    COUNTS.called(processor, 2usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::READ) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let argument_owner = <ProcessId as ::kiln_object::Wire>::decode(
-                            &incoming.words[0usize..],
-                        )
-                        .map_err(failed)?;
-                    if argument_owner != incoming.caller.0
-                        && !incoming.rights.contains(::kiln_object::Rights::DELEGATE)
-                    {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    if !incoming.input.is_empty() {
-                        return Err(failed(::kiln_object::Error::BadArgument));
-                    }
-                    match Numbers::open(&self.0, argument_owner) {
-                        Ok(answer) => {
-                            let output = 0usize;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <Reference<
-                                dyn Numbers,
-                            > as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                4u16 => {
-                    let processor = incoming.processor;
-                    let failed = move |error: ::kiln_object::Error| {
-                        COUNTS.failed(processor, 3usize, error)
-                    };
-                    COUNTS.called(processor, 3usize);
-                    if !incoming.rights.contains(::kiln_object::Rights::WRITE) {
-                        return Err(failed(::kiln_object::Error::Denied));
-                    }
-                    let argument_number = <u32 as ::kiln_object::Wire>::decode(
-                            &incoming.words[0usize..],
-                        )
-                        .map_err(failed)?;
-                    if !incoming.input.is_empty() {
-                        return Err(failed(::kiln_object::Error::BadArgument));
-                    }
-                    match Numbers::note(&self.0, argument_number) {
-                        Ok(answer) => {
-                            let output = 0usize;
-                            let mut words = [0u64; ::kiln_object::call::RETURN_WORDS];
-                            <() as ::kiln_object::Wire>::encode(&answer, &mut words);
-                            Ok(::kiln_object::Reply {
-                                words,
-                                output,
-                            })
-                        }
-                        Err(error) => Err(failed(error)),
-                    }
-                }
-                _ => Err(::kiln_object::Error::BadMethod.into()),
+            call: &mut ::kiln_object::Incoming<'_>,
+        ) -> ::kiln_object::Answer {
+            match call.method {
+                1u16 => answer_add(&self.0, call),
+                2u16 => answer_who(&self.0, call),
+                3u16 => answer_open(&self.0, call),
+                4u16 => answer_note(&self.0, call),
+                _ => call.refuse(::kiln_object::Error::BadMethod),
             }
         }
         fn near(self: ::kiln_object::near::Arc<Self>, place: &mut dyn ::core::any::Any) {
