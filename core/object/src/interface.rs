@@ -141,8 +141,7 @@ pub struct Reply {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Incoming<'a> {
-    /// Argument words. The answer's words take the place of the first; of an answer with fewer than
-    /// [`RETURN_WORDS`] the others say nothing.
+    /// Argument words, of which the answer's take the place of the first [`RETURN_WORDS`].
     pub words: [u64; CALL_WORDS],
     /// Who calls, from the kernel.
     pub caller: Caller,

@@ -59,10 +59,9 @@ pub const CALL_SLOT_STACK_TOP: u64 = 80 << 10;
 /// Bytes of stack in a call slot.
 pub const CALL_SLOT_STACK_BYTES: u64 = 64 << 10;
 
-/// Offset in a call slot of what the process keeps while it serves the call: a word of which the last 16
-/// bits are the method, another, and the object's name; the first on the stack. The kernel looks when the
-/// process dies, and believes nothing.
-pub const CALL_SLOT_NOTE: u64 = CALL_SLOT_STACK_TOP - 24;
+/// Offset in a call slot of two words that the process keeps while it serves the call, the object's name
+/// and what `rax` had: the first on the stack. The kernel looks when the process dies, and believes nothing.
+pub const CALL_SLOT_NOTE: u64 = CALL_SLOT_STACK_TOP - 16;
 
 /// Offset in a call slot of the page with the bytes in.
 pub const CALL_SLOT_INPUT: u64 = 96 << 10;

@@ -2,7 +2,7 @@
 //!
 //! Lengths from the other end are checked here, and only bytes that a method says it wrote travel.
 
-use crate::call::MESSAGE_BYTES;
+use crate::call::{CALL_WORDS, MESSAGE_BYTES, RETURN_WORDS};
 use crate::{Error, Failure};
 
 /// Messages up to here are joined in a small buffer, since clearing a page costs more than the call.
@@ -128,6 +128,12 @@ pub fn within(length: usize, bound: usize) -> Result<(), Error> {
     } else {
         Err(Error::TooLarge)
     }
+}
+
+/// Empties the words in whose place the result's go, so that no argument is among them.
+#[inline(always)]
+pub fn clear(words: &mut [u64; CALL_WORDS]) {
+    words[..RETURN_WORDS].fill(0);
 }
 
 /// Refuses bytes where none belong.

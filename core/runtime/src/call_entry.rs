@@ -22,9 +22,11 @@ macro_rules! return_by {
         #[unsafe(naked)]
         pub(crate) extern "sysv64" fn call_entry() -> ! {
             core::arch::naked_asm!(
-                // The object's name is for the kernel alone. Then what the dispatch sees, from its end
-                // to its beginning; the stack stays aligned for the call.
+                "push rax",
                 "push rsi",
+                // What the dispatch sees, from its end to its beginning, and a word so that the stack
+                // stays aligned for the call.
+                "push 0",
                 "push 0",
                 "movzx r11d, ax",
                 "push r11",

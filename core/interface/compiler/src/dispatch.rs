@@ -130,6 +130,7 @@ fn method(interface: &Ident, place: usize, method: &Method) -> TokenStream {
                 #bytes
                 #split
                 #prepare
+                ::kiln_object::marshal::clear(&mut call.words);
                 match #interface::#name(object, #(#arguments),*) {
                     Ok(answer) => {
                         let count = #count;

@@ -63,7 +63,7 @@ pub(super) unsafe extern "sysv64" fn foreign() {
 /// Offsets of GS are those of `PerCpu`: 0x08 user stack, 0x10 kernel stack, 0x18 dispatcher page,
 /// 0x20 entry for foreign calls, 0x38 user GS base, 0x40 whether FSGSBASE is there.
 #[unsafe(naked)]
-pub(super) unsafe extern "sysv64" fn general() {
+pub(crate) unsafe extern "sysv64" fn general() {
     naked_asm!(
         "mov rsp, gs:[0x10]",
         "push r11",

@@ -29,6 +29,7 @@ use super::activation::{DEPTH, PLACE_BYTES, offset as at};
 use super::entry::{USER_FLAGS, foreign, general};
 use super::extended_state::{INITIAL_MXCSR, INITIAL_STATE};
 use super::{kernel_object, message};
+use crate::home;
 use crate::memory::user_copy::kiln_copy_across;
 use crate::process::{self, dispatcher_offset, offset as process_offset};
 use crate::processor::{Features, PerCpu, features};
@@ -111,7 +112,7 @@ macro_rules! straight_line {
                 "mov r11d, gs:[0x30]",
                 "mov rsp, [rbp + r11 * 8 + {dispatchers}]",
                 "test rsp, rsp",
-                "jz 80f",
+                "jz {in_kernel}",
                 // Room for a record; what is beyond `used` means nothing yet.
                 "mov rbx, gs:[0x48]",
                 "mov r11, [rbx + {used}]",
@@ -387,6 +388,7 @@ macro_rules! straight_line {
                 depth_shift = const 16 - PLACE_BYTES.trailing_zeros(),
                 call_event = const Kind::Call as u8,
                 return_event = const Kind::Return as u8,
+                in_kernel = sym home::straight_line::call,
                 own_object = sym kernel_object::straight_line::call,
                 one_way = const Operation::Send as u32,
                 send = sym message::straight_line::send,

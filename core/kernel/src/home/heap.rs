@@ -4,7 +4,6 @@
 //! for servers. So it has an address range of its own, and what is freed there is told by its address.
 
 use core::alloc::Layout;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use talc::TalcLock;
 use talc::base::{Talc, binning::Binning};
@@ -12,17 +11,13 @@ use talc::source::Source;
 
 use crate::memory::kernel_space::{self, HOME_BASE, HOME_BYTES};
 use crate::memory::{PAGE_BYTES, frames, frames::Purpose};
-use crate::process::CPUS;
-use crate::processor::PerCpu;
+use crate::processor::{PerCpu, is_initialised};
 
 /// Least number of bytes that the heap grows by.
 const STEP_BYTES: u64 = 64 << 10;
 
 /// What talc may add to a request for its own words, and for its bins at first.
 const OVERHEAD_BYTES: usize = 4096;
-
-/// The processors on which a server's code runs in the kernel.
-static SERVING: [AtomicBool; CPUS] = [const { AtomicBool::new(false) }; CPUS];
 
 /// The heap.
 pub(crate) static HEAP: TalcLock<spin::Mutex<()>, Growing> = TalcLock::new(Growing {
@@ -88,16 +83,13 @@ pub(crate) fn owns(block: *mut u8) -> bool {
 /// Whether this CPU runs a server's code, whose memory is from this heap.
 #[inline]
 pub(crate) fn serving() -> bool {
-    SERVING
-        .get(PerCpu::number() as usize)
-        .is_some_and(|serving| serving.load(Ordering::Relaxed))
+    is_initialised() && PerCpu::here().serving.get()
 }
 
 /// While it is there, this CPU runs a server's code, or the kernel's for it; afterwards what it ran
 /// before.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    place: &'static AtomicBool,
     before: bool,
 }
 
@@ -105,20 +97,15 @@ impl Serving {
     /// Says whose code runs from now on: the servers' or the kernel's.
     #[inline(always)]
     pub(crate) fn begin(servers: bool) -> Self {
-        static NOWHERE: AtomicBool = AtomicBool::new(false);
-        // Another CPU reads another place, and the kernel is not interrupted.
-        let cpu = PerCpu::here().cpu_number.get() as usize;
-        let place = SERVING.get(cpu).unwrap_or(&NOWHERE);
-        let before = place.load(Ordering::Relaxed);
-        place.store(servers, Ordering::Relaxed);
-        Self { place, before }
+        let before = PerCpu::here().serving.replace(servers);
+        Self { before }
     }
 }
 
 impl Drop for Serving {
     #[inline(always)]
     fn drop(&mut self) {
-        self.place.store(self.before, Ordering::Relaxed);
+        PerCpu::here().serving.set(self.before);
     }
 }
 

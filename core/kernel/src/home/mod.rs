@@ -7,6 +7,7 @@
 
 mod call;
 mod heap;
+pub(crate) mod straight_line;
 
 use alloc::boxed::Box;
 use core::ptr::{from_ref, null_mut};

@@ -43,6 +43,8 @@ pub struct PerCpu {
     pub(crate) trace_kept: [Cell<u64>; 2],
     /// Where the processor notes events while it runs no process; null if nowhere.
     pub(crate) own_trace: Cell<*const crate::trace::Account>,
+    /// Whether the code of a server that lives in the kernel runs here.
+    pub(crate) serving: Cell<bool>,
 }
 
 const _: () = {
@@ -79,6 +81,7 @@ impl PerCpu {
         trace: Cell::new(0),
         trace_kept: [const { Cell::new(0) }; 2],
         own_trace: Cell::new(core::ptr::null()),
+        serving: Cell::new(false),
     };
 
     /// The running processor's block.

@@ -456,6 +456,7 @@ const _: () = {
                     let (input, output) = call.take_bytes();
                     ::kiln_object::marshal::expect_none(input)?;
                     ::kiln_object::marshal::prepare(output);
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Bytes::read(object, argument_offset, &mut *output) {
                         Ok(answer) => {
                             let count = ::kiln_object::marshal::count(
@@ -496,6 +497,7 @@ const _: () = {
                     let argument_to = ::kiln_object::marshal::text(argument_to)?;
                     ::kiln_object::marshal::within(argument_to.len(), 255)?;
                     ::kiln_object::marshal::prepare(output);
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Bytes::rename(
                         object,
                         argument_from,
@@ -547,6 +549,7 @@ const _: () = {
                     ::kiln_object::marshal::within(argument_list.len(), 8)?;
                     let argument_name = rest;
                     let argument_name = ::kiln_object::marshal::text(argument_name)?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Bytes::set(
                         object,
                         argument_name,
@@ -584,6 +587,7 @@ const _: () = {
                     let argument_attributes = ::kiln_object::plain::one_out::<
                         Attributes,
                     >(&mut *output)?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Bytes::get(object, argument_attributes) {
                         Ok(answer) => {
                             let count = size_of::<Attributes>();
@@ -619,6 +623,7 @@ const _: () = {
                         &mut *output,
                         argument_bytes,
                     )?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Bytes::turn(object, argument_bytes) {
                         Ok(answer) => {
                             let count = output.len();

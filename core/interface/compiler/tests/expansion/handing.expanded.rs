@@ -151,6 +151,7 @@ const _: () = {
                             + <::kiln_object::RawReference as ::kiln_object::Wire>::WORDS..],
                     )?;
                     call.expect_no_input()?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Handing::listen(object, argument_listener, argument_word) {
                         Ok(answer) => {
                             let count = 0usize;

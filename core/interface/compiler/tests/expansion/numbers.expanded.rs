@@ -283,6 +283,7 @@ const _: () = {
                         &call.words[0usize..],
                     )?;
                     call.expect_no_input()?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Numbers::add(object, argument_amount) {
                         Ok(answer) => {
                             let count = 0usize;
@@ -311,6 +312,7 @@ const _: () = {
                         return Err(::kiln_object::Error::Denied.into());
                     }
                     call.expect_no_input()?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Numbers::who(object, call.caller) {
                         Ok(answer) => {
                             let count = 0usize;
@@ -347,6 +349,7 @@ const _: () = {
                         return Err(::kiln_object::Error::Denied.into());
                     }
                     call.expect_no_input()?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Numbers::open(object, argument_owner) {
                         Ok(answer) => {
                             let count = 0usize;
@@ -377,6 +380,7 @@ const _: () = {
                         &call.words[0usize..],
                     )?;
                     call.expect_no_input()?;
+                    ::kiln_object::marshal::clear(&mut call.words);
                     match Numbers::note(object, argument_number) {
                         Ok(answer) => {
                             let count = 0usize;

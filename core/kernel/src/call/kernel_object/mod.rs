@@ -2,7 +2,7 @@
 //!
 //! A call without bytes goes [`straight_line`]; what it leaves out is here.
 
-pub(super) mod straight_line;
+pub(crate) mod straight_line;
 mod universal;
 
 use core::cell::Cell;

@@ -38,6 +38,9 @@ const _: () = {
     assert!(size_of::<Frame>() == 80);
 };
 
+/// Who is called.
+static KERNEL: ProcessId = ProcessId::KERNEL;
+
 /// Serves the call, after SWAPGS and with the user's stack pointer kept.
 ///
 /// # Safety
@@ -45,8 +48,7 @@ const _: () = {
 #[unsafe(naked)]
 pub(in crate::call) unsafe extern "sysv64" fn call() {
     naked_asm!(
-        "mov r11, {kernel}",
-        "cmp rdi, r11",
+        "cmp rdi, [{kernel}]",
         "jne {general}",
         // What is left without the operation is the method alone, if there are no bytes.
         "mov r11, {operation}",
@@ -90,7 +92,7 @@ pub(in crate::call) unsafe extern "sysv64" fn call() {
         serve_noted = sym serve_noted,
         finish = sym finish,
         leave = sym leave,
-        kernel = const ProcessId::KERNEL.raw(),
+        kernel = sym KERNEL,
         operation = const (Operation::Call as u64) << 48,
         first_universal = const FIRST_UNIVERSAL_METHOD,
         processor = const dispatcher_offset::PROCESSOR,

@@ -8,7 +8,7 @@ use core::fmt::{self, Display, Formatter};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_interface::kernel::Protection;
-use kiln_object::call::FIRST_UNIVERSAL_METHOD;
+use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, Operation};
 use kiln_object::dispatcher::{TrapFrame, fault_cause};
 use kiln_object::layout::{CALL_SLOT_NOTE, SYSTEM_END, SYSTEM_START};
 
@@ -131,7 +131,7 @@ fn context(process: &Process) {
                 "  in a call of {} on processor {}{}",
                 caller.process().name(),
                 caller.cpu(),
-                Called(Some((word.method(), object)))
+                Called(Some((word, object)))
             );
         }
     }
@@ -139,17 +139,22 @@ fn context(process: &Process) {
 }
 
 /// What is called in a call, and of which object; nothing if that is not known.
-struct Called(Option<(u16, u64)>);
+struct Called(Option<(CallWord, u64)>);
 
 impl Display for Called {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some((method, object)) if method < FIRST_UNIVERSAL_METHOD => {
-                write!(formatter, ": method {method} of object {object:#x}")
+            Some((word, object)) if word.method() < FIRST_UNIVERSAL_METHOD => {
+                write!(
+                    formatter,
+                    ": method {} of object {object:#x}",
+                    word.method()
+                )
             }
-            Some((method, object)) => write!(
+            Some((word, object)) => write!(
                 formatter,
-                ": universal method {method:#x} of object {object:#x}"
+                ": universal method {:#x} of object {object:#x}",
+                word.method()
             ),
             None => Ok(()),
         }
@@ -157,7 +162,7 @@ impl Display for Called {
 }
 
 /// What whoever serves the call of that depth has noted of it.
-fn called(activation: &Activation, depth: usize) -> Option<(u16, u64)> {
+fn called(activation: &Activation, depth: usize) -> Option<(CallWord, u64)> {
     let running = current_dispatcher()?;
     let innermost = depth + 1 == activation.depth();
     let server = if innermost {
@@ -168,9 +173,10 @@ fn called(activation: &Activation, depth: usize) -> Option<(u16, u64)> {
     let note = server.slot_address(activation.slot(depth)?) + CALL_SLOT_NOTE;
     // Its memory stays at least until this processor leaves the kernel.
     set_current(server);
-    let (method, object) = (word(note), word(note + 16));
+    let (object, word_in) = (word(note), word(note + 8));
     set_current(running);
-    Some((method? as u16, object?))
+    let noted = CallWord(word_in?);
+    (noted.tag() == Operation::Call as u16).then_some((noted, object?))
 }
 
 /// Prints the callers by the chain of frame pointers; false if there is none.
