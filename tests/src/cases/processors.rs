@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use kiln_tests::expect::ensure;
-use kiln_tests::image::Written;
+use kiln_tests::image::{Written, kiln};
 use kiln_tests::machine::Machine;
+use kiln_tests::places;
 
 use crate::Tests;
 
@@ -201,4 +202,36 @@ pub fn add(tests: &mut Tests) {
             image.boot(&format!("processors-{name}"), "microvm", IN_TURN)
         });
     }
+    tests.add(
+        "processors::a_program_over_a_pinned_file_server",
+        pinned_files,
+    );
+}
+
+/// A Linux program lists and reads files that a server on another processor has, directly and through
+/// another server, as it does where all are on one.
+fn pinned_files() -> Result<(), String> {
+    let list = |name: &str, image_root: &str| {
+        let sources = places::sources();
+        let text = format!(
+            "name = \"{name}\"\n[program]\npath = \"/bin/ls\"\nargs = [\"-lR\", \"/\"]\n\
+             [root]\nfrom = [{{ binary = \"/bin/ls\" }}, {{ directory = \"{}\", to = \"/docs\" }}]\n\
+             [servers]\nname_space = {{}}\nmemory_fs = {{}}\nimage_root = {{ {image_root} }}\n\
+             [machine]\ncpus = 2\n",
+            sources.join("docs").display()
+        );
+        let manifest = Written::new(name, &text)?;
+        let output = kiln(["run", "--timeout", "60", &manifest.path.to_string_lossy()])?;
+        let listed = String::from_utf8_lossy(&output.out).into_owned();
+        ensure(
+            output.status == 0 && listed.contains("architecture.md"),
+            || format!("status {}: {listed}\n{}", output.status, output.err),
+        )?;
+        Ok::<_, String>(listed)
+    };
+    let pinned = list("processors-files-pinned", "cpu = 1, pinned = true")?;
+    let together = list("processors-files-together", "cpu = 0")?;
+    ensure(pinned == together, || {
+        format!("not the same:\n{pinned}\n{together}")
+    })
 }

@@ -51,7 +51,7 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     if entry == 0 {
         // It lives in the kernel, waits for a call, or is not ready.
         return match home::call(caller.process(), target, frame, word) {
-            Err(Error::Busy) => wait_for(frame, target),
+            Err(Error::Busy) => wait_for(frame, caller, activation, target),
             done => done,
         };
     }
@@ -120,13 +120,27 @@ fn wait_for_slot(
     waiters::wait(frame, noticed)
 }
 
-/// A process that takes no calls is started if it waits for one, and the call made once it is ready.
+/// A process that takes no calls is started if it waits for one, and the call made once it is ready. One
+/// that is just starting has its entry before its `main` begins.
 #[cold]
-fn wait_for(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error> {
+fn wait_for(
+    frame: &mut CallFrame,
+    caller: &'static Dispatcher,
+    activation: &'static Activation,
+    target: &'static Process,
+) -> Result<(), Error> {
     if target.call_up()? {
         schedule::wait_for_start(frame, target)
     } else if target.entries.call() != 0 || !target.is_running() {
         // It became ready just now, or has ended meanwhile.
+        again(frame);
+        Ok(())
+    } else if target.is_starting() && !target.is_program() {
+        let waiters = target.dispatcher(PerCpu::number())?.waiters();
+        let noticed = waiters.note_caller(caller, activation, target)?;
+        if target.is_starting() && target.entries.call() == 0 {
+            return waiters::wait(frame, noticed);
+        }
         again(frame);
         Ok(())
     } else {

@@ -17,7 +17,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights, primitives};
 use spin::{Mutex, Once};
@@ -366,10 +366,15 @@ impl Process {
     /// As [`Entries::set`].
     pub fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
         if self.life.is(Stage::Called) {
-            self.entries.set_and_hold(call, reflected, trap)
-        } else {
-            self.entries.set(call, reflected, trap)
+            return self.entries.set_and_hold(call, reflected, trap);
         }
+        self.entries.set(call, reflected, trap)?;
+        // With the one in `Waiters::note_caller`: whoever called too early sees the entry, or is seen.
+        fence(Ordering::SeqCst);
+        for dispatcher in self.made_dispatchers() {
+            dispatcher.waiters().wake();
+        }
+        Ok(())
     }
 
     /// Ends it: nobody finds it any more. False if it had ended before.

@@ -5,7 +5,7 @@
 //! and processors, not threads, so there is always room for one more, one that has ended costs
 //! nothing, and some are woken for nothing.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use kiln_object::Error;
 use kiln_object::dispatcher::soft_interrupt::RETRY;
@@ -88,6 +88,7 @@ impl Waiters {
         change(&mut noted);
         // What the caller looks at next, it looks at after this.
         self.any.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         Room {
             waiters: self,
             wakes: self.wakes.load(Ordering::Relaxed),
