@@ -214,7 +214,7 @@ fn pinned_files() -> Result<(), String> {
     let list = |name: &str, image_root: &str| {
         let sources = places::sources();
         let text = format!(
-            "name = \"{name}\"\n[program]\npath = \"/bin/ls\"\nargs = [\"-lR\", \"/\"]\n\
+            "name = \"{name}\"\n[program]\npath = \"/bin/ls\"\nargs = [\"-lR\", \"/docs\", \"/bin\"]\n\
              [root]\nfrom = [{{ binary = \"/bin/ls\" }}, {{ directory = \"{}\", to = \"/docs\" }}]\n\
              [servers]\nname_space = {{}}\nmemory_fs = {{}}\nimage_root = {{ {image_root} }}\n\
              [machine]\ncpus = 2\n",
