@@ -259,9 +259,23 @@ pub trait Console {
 /// Diagnostics for whoever built the image: never the program's own output.
 #[interface(name = "kiln.log")]
 pub trait Log {
-    /// Writes one line; a line feed is added.
+    /// Writes one line of trouble; a line feed is added.
     #[method(1, right = WRITE)]
     fn line(&self, text: &[u8]) -> Result<(), Error>;
+
+    /// Writes one line of a [`log_level`]; what is none is trouble.
+    #[method(2, right = WRITE)]
+    fn line_of(&self, level: u32, text: &[u8]) -> Result<(), Error>;
+}
+
+/// How much a line of the log matters.
+pub mod log_level {
+    /// Something went wrong.
+    pub const ERROR: u32 = 0;
+    /// Something that its reader may want to change, or should know of.
+    pub const WARNING: u32 = 1;
+    /// What happens in the ordinary course of things: shown to those who look closely.
+    pub const INFORMATION: u32 = 2;
 }
 
 /// The machine's clock. Reading it needs no call: the page that all processes share has it.

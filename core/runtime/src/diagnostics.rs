@@ -3,11 +3,12 @@
 use core::fmt::{self, Write};
 
 use kiln_interface::kernel::Log as _;
+pub use kiln_interface::kernel::log_level;
 
 /// Longest line; what is longer is cut.
 pub const LINE_BYTES: usize = 512;
 
-/// Formats a line and writes it to the log object; a line that cannot be written is dropped.
+/// Formats a line about trouble and writes it to the log object; a line that cannot be written is dropped.
 #[macro_export]
 macro_rules! log_line {
     ($($argument:tt)*) => {
@@ -15,13 +16,40 @@ macro_rules! log_line {
     };
 }
 
+/// As [`log_line!`](crate::log_line), about what its reader may want to change, or should know of.
+#[macro_export]
+macro_rules! log_warning {
+    ($($argument:tt)*) => {
+        $crate::diagnostics::write_of(
+            $crate::diagnostics::log_level::WARNING,
+            ::core::format_args!($($argument)*),
+        )
+    };
+}
+
+/// As [`log_line!`](crate::log_line), about the ordinary course of things: shown to those who look closely.
+#[macro_export]
+macro_rules! log_information {
+    ($($argument:tt)*) => {
+        $crate::diagnostics::write_of(
+            $crate::diagnostics::log_level::INFORMATION,
+            ::core::format_args!($($argument)*),
+        )
+    };
+}
+
 /// What [`log_line!`](crate::log_line) calls.
 pub fn write(arguments: fmt::Arguments<'_>) {
-    let mut line = Line::default();
-    // A full line is cut, which is no failure.
-    let _ = line.write_fmt(arguments);
+    let line = Line::of(arguments);
     // There is nowhere left to report that the log did not take it.
     let _ = crate::log().line(line.bytes());
+}
+
+/// What the macros for lines of another level call.
+pub fn write_of(level: u32, arguments: fmt::Arguments<'_>) {
+    let line = Line::of(arguments);
+    // As in `write`.
+    let _ = crate::log().line_of(level, line.bytes());
 }
 
 /// A line in the making.
@@ -40,6 +68,13 @@ impl Default for Line {
 }
 
 impl Line {
+    fn of(arguments: fmt::Arguments<'_>) -> Self {
+        let mut line = Self::default();
+        // A full line is cut, which is no failure.
+        let _ = line.write_fmt(arguments);
+        line
+    }
+
     fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }

@@ -20,6 +20,8 @@ pub fn main() {
         2.. if is_called("faulty_stuck") => failures::fail(Failure::Wait as u32),
         _ => {}
     }
+    kiln_runtime::log_information!("it begins");
+    kiln_runtime::log_warning!("it is going to fail");
     if is_called("faulty_wide") {
         work_everywhere();
     }

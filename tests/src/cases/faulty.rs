@@ -30,6 +30,11 @@ fn boot(cpus: &str) -> Result<(), String> {
     ensure(output.text().trim_end().ends_with(" checks: ok"), || {
         output.text()
     })?;
+    let warning = "kiln:warning:faulty_server: it is going to fail";
+    ensure(
+        output.err.contains(warning) && !output.err.contains("it begins"),
+        || format!("not {warning} alone"),
+    )?;
     post_mortems(&output.err)
 }
 

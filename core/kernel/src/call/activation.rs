@@ -568,6 +568,19 @@ impl Activation {
         Some(watched.waits_since_ns)
     }
 
+    /// Counts the calls around the innermost anew, the activation having used `busy` ns so far: their
+    /// callees are not to blame for the time that it took.
+    pub fn excuse_outer(&self, busy: u64) {
+        let outer = self.depth().saturating_sub(1);
+        for watched in self.watched.iter().take(outer) {
+            watched.set(Watched {
+                since_busy_ns: busy,
+                waits_since_ns: 0,
+                ..watched.get()
+            });
+        }
+    }
+
     /// When whoever waits has waited too long (monotonic ns).
     #[must_use]
     pub fn give_up(&self) -> u64 {

@@ -2,7 +2,7 @@
 //!
 //! Lines go to one channel, whichever device registered for it: the debug console if there is one,
 //! else the serial line. Each line says what it is in a prefix that the host side of `kiln run`
-//! sorts by: `kiln:info:`, `kiln:error:`, `kiln:exit:`. Before a channel is registered, and
+//! sorts by: `kiln:info:`, `kiln:warning:`, `kiln:error:`, `kiln:exit:`. Before a channel is registered, and
 //! without one, lines are lost.
 
 use core::fmt::{self, Write};
@@ -129,6 +129,14 @@ fn write(text: &mut dyn FnMut(&mut Line)) {
 macro_rules! info {
     ($($text:tt)*) => {
         $crate::log::line("kiln:info:", ::core::format_args!($($text)*))
+    };
+}
+
+/// Logs what its reader may want to change, or should know of.
+#[macro_export]
+macro_rules! warning {
+    ($($text:tt)*) => {
+        $crate::log::line("kiln:warning:", ::core::format_args!($($text)*))
     };
 }
 

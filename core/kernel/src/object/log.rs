@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::fmt::{self, Write};
 
-use kiln_interface::kernel::{Log, LogDispatch};
+use kiln_interface::kernel::{Log, LogDispatch, log_level};
 use kiln_object::{Dispatch, Error};
 
 use crate::process::Process;
@@ -16,15 +16,34 @@ pub fn log(process: &'static Process) -> Arc<dyn Dispatch> {
     Arc::new(LogDispatch(Lines(process)))
 }
 
+impl Lines {
+    fn say(&self, prefix: &str, text: &[u8]) {
+        crate::log::line(prefix, format_args!("{}: {}", self.0.name(), Lossy(text)));
+    }
+}
+
 impl Log for Lines {
     fn line(&self, text: &[u8]) -> Result<(), Error> {
         // Only the program's process may speak in records, and not in those that are the kernel's.
         if self.0.is_program() && text.starts_with(b"kiln:strace:") {
             crate::log::line("", format_args!("{}", Lossy(text)));
         } else {
-            crate::error!("{}: {}", self.0.name(), Lossy(text));
+            self.say("kiln:error:", text);
         }
         Ok(())
+    }
+
+    fn line_of(&self, level: u32, text: &[u8]) -> Result<(), Error> {
+        self.say(prefix(level), text);
+        Ok(())
+    }
+}
+
+fn prefix(level: u32) -> &'static str {
+    match level {
+        log_level::INFORMATION => "kiln:info:",
+        log_level::WARNING => "kiln:warning:",
+        _ => "kiln:error:",
     }
 }
 
@@ -52,8 +71,17 @@ impl fmt::Display for Lossy<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Lossy;
+    use super::{Lossy, log_level, prefix};
     use alloc::string::ToString;
+
+    #[test]
+    fn what_is_no_level_is_trouble() {
+        assert_eq!(prefix(log_level::INFORMATION), "kiln:info:");
+        assert_eq!(prefix(log_level::WARNING), "kiln:warning:");
+        for level in [log_level::ERROR, 3, u32::MAX] {
+            assert_eq!(prefix(level), "kiln:error:");
+        }
+    }
 
     #[test]
     fn a_line_stays_one_line_of_text() {

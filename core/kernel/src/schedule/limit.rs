@@ -76,6 +76,7 @@ pub(super) fn end_overdue(
             process.name(),
             process.answer_limit() / 1_000_000
         );
+        activation.excuse_outer(activation.busy_so_far());
         activation.time_out();
     }
     post_mortem::waiting(rip, rsp);
@@ -139,6 +140,7 @@ pub(super) fn look(
                 limit / 1_000_000
             );
             post_mortem::stopped(frame, 0);
+            activation.excuse_outer(activation.busy(time::monotonic_ns()));
             activation.time_out();
             ending::end(process, STATUS);
             return true;

@@ -82,9 +82,9 @@ fn expired() {
         if end.time <= now && !end.done.swap(true, Ordering::Relaxed) {
             let name = end.process.name();
             if end.process.started_cpus() == 0 || end.process.has_ended() {
-                crate::error!("{name} does not run and is not ended");
+                crate::warning!("{name} does not run and is not ended");
             } else {
-                crate::error!("{name} is ended as the command line says");
+                crate::warning!("{name} is ended as the command line says");
                 schedule::end_later(end.process, STATUS);
             }
         }

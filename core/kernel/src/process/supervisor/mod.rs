@@ -101,7 +101,7 @@ pub fn ended(process: &'static Process) {
     process.await_call();
     // Whoever calls it before it is ready waits. If this fails, it has ended once more.
     if process.call_up().is_ok() {
-        crate::error!("{} was started again", process.name());
+        crate::warning!("{} was started again", process.name());
     }
 }
 
