@@ -11,27 +11,27 @@
 //! has ended. Only its own processor takes it or abandons it; only whoever serves the call finishes
 //! it; only the caller's process collects it.
 
+mod serve;
+
 use alloc::boxed::Box;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use kiln_object::call::{CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
-use kiln_object::dispatcher::soft_interrupt::CALL_DONE;
-use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
 use kiln_object::{Error, ProcessId};
 
-use super::cpu::{self, Here, Message};
+use super::cpu::{self, Message};
 use super::waiters::{self, Waiters};
 use super::{flush, run};
-use crate::call::activation::{Activation, Record, State, Until};
+use crate::call::activation::Until;
+use crate::call::current_dispatcher;
 use crate::call::entry::CallFrame;
-use crate::call::local::{current_activation, set_activation, set_thread_pointer};
+use crate::call::local::current_activation;
 use crate::call::native::{answer_error, clear};
-use crate::call::{current_dispatcher, extended_state, set_current};
 use crate::memory::{Frame, frames, heap, user_copy};
 use crate::process::{CPUS, Dispatcher, Process};
 use crate::processor::PerCpu;
-use crate::soft_interrupt;
+pub(super) use serve::{answered, arrived, enter, fail};
 
 /// Calls that can be under way from one processor, and in the places before the first free one from one
 /// process on it.
@@ -396,148 +396,4 @@ pub(super) fn abandon(process: &Process) {
         }
     }
     places.waiters.wake();
-}
-
-/// A call came: an activation will serve it.
-pub(super) fn arrived(here: Here, call: &'static RemoteCall) {
-    let Some(question) = call.question.get() else {
-        return;
-    };
-    let domain = question.caller.process().domain();
-    here.queue().serve(question.target, call, domain);
-}
-
-/// No slot of `callee` is free for `call`: it has its turn when there may be one.
-#[cold]
-fn wait_for_slot(activation: &Activation, call: &'static RemoteCall, callee: &'static Dispatcher) {
-    let room = Some(callee.waiters().note_stopped());
-    run::watch_returns_from(callee);
-    activation.set_state(State::Called { call, room });
-}
-
-/// Enters the callee with the call that `activation` was given; false if that is not possible: then the
-/// call is answered, or waits for a slot.
-pub(super) fn enter(
-    activation: &'static Activation,
-    call: &'static RemoteCall,
-    frame: &mut CallFrame,
-) -> bool {
-    set_activation(activation);
-    let Some(question) = call.question.get() else {
-        return false;
-    };
-    let callee = question.target;
-    let entry = callee.process().entries.call();
-    let slot = match callee.take_slot() {
-        Ok(slot) if entry != 0 => slot,
-        Ok(slot) => {
-            // It ended, and was not started again yet.
-            callee.free_slot(slot);
-            fail(activation, Error::ServerDied);
-            return false;
-        }
-        Err(Error::Busy) => {
-            wait_for_slot(activation, call, callee);
-            return false;
-        }
-        Err(error) => {
-            fail(activation, error);
-            return false;
-        }
-    };
-    let length = question.word.input();
-    if length != 0 {
-        // SAFETY: while it is posted the place's pages are the server's processor's.
-        let input = unsafe { bytes(&call.input, length) };
-        callee.input(slot, length).copy_from_slice(input);
-    }
-    // It names no caller: the return finds its way to `answered`.
-    activation.push(Record {
-        slot,
-        ..Record::default()
-    });
-    set_current(callee);
-    set_thread_pointer(0);
-    extended_state::reset();
-    clear(frame);
-    let base = callee.slot_address(slot);
-    frame.rax = question.word.0;
-    frame.rdi = question.caller_id.raw();
-    frame.rsi = question.object;
-    [
-        frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
-    ] = question.words;
-    frame.rip = entry;
-    frame.rsp = base + CALL_SLOT_STACK_TOP;
-    frame.r14 = base + CALL_SLOT_INPUT;
-    frame.r15 = base + CALL_SLOT_OUTPUT;
-    true
-}
-
-/// Takes the answer of the call that `activation` serves, if it is one for this: then it has ended.
-pub(super) fn answered(
-    activation: &Activation,
-    callee: &Dispatcher,
-    slot: u16,
-    frame: &CallFrame,
-) -> bool {
-    if activation.depth() != 0 {
-        return false;
-    }
-    let Some(call) = activation.take_call() else {
-        return false;
-    };
-    let word = ReturnWord(frame.rax);
-    let wanted = call
-        .question
-        .get()
-        .map_or(0, |question| question.word.output());
-    let length = word.output().min(wanted);
-    if length != 0 {
-        // SAFETY: while it is posted the place's pages are the server's processor's.
-        let output = unsafe { bytes(&call.output, length) };
-        output.copy_from_slice(callee.output(slot, length));
-    }
-    let words = [frame.rdx, frame.r8, frame.r9, frame.r10];
-    finish(
-        call,
-        ReturnWord::answer(word.status(), length as u16),
-        words,
-    );
-    activation.set_state(State::Ended);
-    true
-}
-
-/// Answers the call that `activation` serves, if there is one, with an error: it has ended.
-pub(super) fn fail(activation: &Activation, error: Error) {
-    if let Some(call) = activation.take_call() {
-        finish(call, ReturnWord::answer(error.code(), 0), [0; RETURN_WORDS]);
-        activation.set_state(State::Ended);
-    }
-}
-
-fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
-    call.answer.set((word, words));
-    let asker = call.question.get().map(|question| question.caller.cpu());
-    let finish_from = |state| {
-        call.state
-            .compare_exchange(state, DONE, Ordering::SeqCst, Ordering::Acquire)
-            .is_ok()
-    };
-    if finish_from(POLLED) {
-        return;
-    }
-    if !finish_from(POSTED) {
-        if let Some(number) = asker {
-            give_back(call, number);
-        }
-        return;
-    }
-    // SAFETY: only `tell` stores there, and dispatchers are never freed. The caller's process lives, or
-    // has not been let go of: the dispatcher's page stays until this processor leaves the kernel.
-    if let Some(dispatcher) = unsafe { call.notify.load(Ordering::SeqCst).as_ref() } {
-        soft_interrupt::raise(dispatcher, CALL_DONE);
-    } else if let Some(number) = asker {
-        cpu::wake(1 << number);
-    }
 }
