@@ -59,6 +59,9 @@ pub mod universal {
     /// Writes what was counted of each method of the object's interface, in the process that serves
     /// it, as [`MethodCount`](crate::count::MethodCount). Needs the right `CONTROL`.
     pub const COUNTS: u16 = 0xff05;
+    /// Answers in word 0 how many references the caller pays for in the process that serves the object:
+    /// those that it has and those that it gave to others.
+    pub const HELD: u16 = 0xff06;
 
     /// The name of a universal method, for people.
     #[must_use]
@@ -70,6 +73,7 @@ pub mod universal {
             TAKE_BACK => Some("take_back"),
             ACCEPT => Some("accept"),
             COUNTS => Some("counts"),
+            HELD => Some("held"),
             _ => None,
         }
     }

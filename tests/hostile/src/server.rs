@@ -58,6 +58,8 @@ pub enum Command {
     /// How the batch in word 0 goes: answers whether it is over, the calls so far, those that
     /// succeeded, and what the dispatcher on the processor in word 1 does.
     Progress = 18,
+    /// How many references this process pays for, at each server and in the kernel.
+    Held = 19,
 }
 
 /// Word of a register mark of this server; its clients use others.
@@ -150,6 +152,7 @@ fn run(word: CallWord, caller: u64, words: [u64; CALL_WORDS], is_program: bool) 
                 Command::Boast,
                 Command::Begin,
                 Command::Progress,
+                Command::Held,
             ]
             .as_slice(),
             true,
@@ -236,6 +239,7 @@ fn run(word: CallWord, caller: u64, words: [u64; CALL_WORDS], is_program: bool) 
         }
         _ if method == Command::Begin as u16 => crate::together::begin(caller, words[0], words[1]),
         _ if method == Command::Progress as u16 => crate::together::progress(words[0], words[1]),
+        _ if method == Command::Held as u16 => crate::together::held(),
         _ if method == Command::Fill as u16 => {
             fill(words[0], words[1]);
             none

@@ -320,6 +320,7 @@ impl Objects {
                 }
                 Ok(u64::from(contents.rights.bits()))
             }
+            universal::HELD => Ok(u64::from(self.table.share(caller))),
             _ => Err(Error::BadMethod),
         }
     }

@@ -140,6 +140,11 @@ impl Table {
         Some(&chunk[place % CHUNK_SLOTS])
     }
 
+    /// How many names `payer` pays for.
+    pub fn share(&self, payer: ProcessId) -> u32 {
+        self.free.lock().shares.get(&payer).copied().unwrap_or(0)
+    }
+
     fn take_place(&self, payer: ProcessId, owner: ProcessId) -> Result<u32, Error> {
         let mut free = self.free.lock();
         let share = free.shares.get(&payer).copied().unwrap_or(0);

@@ -304,6 +304,10 @@ fn the_giver_pays_and_a_share_has_an_end() {
     };
     assert_eq!(last, Error::Exhausted);
     assert_eq!(given.len() as u32, OBJECTS_PER_CLIENT - 1);
+    let held = call(&objects, name, ALICE, universal::HELD, [0; 2]).expect("anybody may ask");
+    assert_eq!(held[0], u64::from(OBJECTS_PER_CLIENT));
+    let held = call(&objects, given[1], BOB, universal::HELD, [0; 2]).expect("anybody may ask");
+    assert_eq!(held[0], 0);
     let (object, _) = numbered(7);
     assert!(objects.table.insert(object, BOB, Rights::READ, BOB).is_ok());
     call(&objects, given[0], BOB, universal::RELEASE, [0; 2]).expect("it is his");

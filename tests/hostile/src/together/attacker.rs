@@ -37,14 +37,15 @@ const HELD: usize = 48;
 const GIVEN: usize = 16;
 
 /// The methods that every object has, and some that none has.
-const UNIVERSAL: [u16; 8] = [
+const UNIVERSAL: [u16; 9] = [
     universal::BIND,
     universal::GRANT,
     universal::RELEASE,
     universal::TAKE_BACK,
     universal::ACCEPT,
     universal::COUNTS,
-    universal::COUNTS + 1,
+    universal::HELD,
+    universal::HELD + 1,
     u16::MAX,
 ];
 
@@ -179,17 +180,27 @@ impl Attacker {
         }
         self.show(Phase::Releasing);
         for held in core::mem::take(&mut self.held) {
-            self.ask(held.reference, universal::RELEASE, [0, 0]);
+            self.release(held.reference);
         }
     }
 
-    /// A call that clears up: it must be made, however long that takes.
-    fn ask(&self, to: RawReference, method: u16, [first, second]: [u64; 2]) {
+    /// A call that clears up: it must be made, however long that takes. Whether it went well.
+    fn ask(&self, to: RawReference, method: u16, [first, second]: [u64; 2]) -> bool {
         let words = [first, second, 0, 0, 0, 0];
-        while let Err(Error::Busy | Error::Exhausted | Error::TooDeep) =
-            known::ask(to, method, words, self.buffers, 0, 0)
-        {
-            super::pause();
+        loop {
+            match known::ask(to, method, words, self.buffers, 0, 0) {
+                Err(Error::Busy | Error::Exhausted | Error::TooDeep) => super::pause(),
+                answer => return answer.is_ok(),
+            }
+        }
+    }
+
+    /// Gives a reference back that was answered to this process, for itself or for somebody else.
+    fn release(&self, reference: RawReference) {
+        if !self.ask(reference, universal::RELEASE, [0, 0]) {
+            for process in every_process() {
+                self.take_back(reference.process, process, reference.object.raw());
+            }
         }
     }
 
@@ -214,7 +225,7 @@ impl Attacker {
         }
         let trees = ["image_root", "memory_fs"];
         for name in trees {
-            if let Ok(reference) = known::bound::<dyn FileTree>(name, self.buffers) {
+            if let Ok(reference) = known::bound::<dyn FileTree>(name) {
                 let interface = <dyn FileTree as Interface>::DESCRIPTION;
                 self.own.push(Target {
                     reference,
@@ -222,7 +233,7 @@ impl Attacker {
                 });
             }
         }
-        if let Ok(reference) = known::bound::<dyn NameSpace>("name_space", self.buffers) {
+        if let Ok(reference) = known::bound::<dyn NameSpace>("name_space") {
             let interface = <dyn NameSpace as Interface>::DESCRIPTION;
             self.own.push(Target {
                 reference,
@@ -367,12 +378,19 @@ impl Attacker {
             _ => self.buffers.input(),
         };
         registers.r15 = match random.below(4) {
-            0 => outside(random),
+            // An answer that does not arrive leaves a reference which nobody can give back.
+            0 if !makes_reference(method) => outside(random),
             _ => self.buffers.output(),
         };
         registers.rax = registers.rax & !(0xffff << 48) | u64::from(operation) << 48;
         if method == universal::GRANT && operation == Operation::Call as u16 {
             self.grant(reference, registers);
+            return;
+        }
+        // A message has no answer, so nobody could give back what it makes.
+        if operation == Operation::Send as u16
+            && (method == universal::GRANT || makes_reference(method))
+        {
             return;
         }
         if !is_harmless(operation, reference, method, &mut registers) {
@@ -489,7 +507,7 @@ impl Attacker {
         });
         if self.held.len() > HELD {
             let oldest = self.held.swap_remove(0);
-            self.ask(oldest.reference, universal::RELEASE, [0, 0]);
+            self.release(oldest.reference);
         }
     }
 
@@ -577,6 +595,30 @@ fn near(random: &mut Random, name: ObjectName) -> ObjectName {
         1 => ObjectName::new(name.slot(), name.generation().wrapping_sub(1)),
         _ => ObjectName::from_raw(name.raw() ^ 1 << random.below(64)),
     }
+}
+
+/// Whether a method of that number answers a reference in some interface.
+fn makes_reference(method: u16) -> bool {
+    let files = [
+        <dyn File as Interface>::DESCRIPTION,
+        <dyn FileTree as Interface>::DESCRIPTION,
+    ];
+    let kernel = INITIAL.iter().map(|(_, interface)| *interface);
+    files
+        .into_iter()
+        .chain(kernel)
+        .flat_map(|interface| interface.methods)
+        .any(|one| {
+            one.number == method
+                && (one.result.contains("Reference") || one.result.contains("Opened"))
+        })
+}
+
+/// Every process that there may be.
+fn every_process() -> impl Iterator<Item = ProcessId> {
+    let victim = startup().server("attack_victim");
+    let first = (1..=super::program_place()).map(|place| ProcessId::new(place, 1));
+    first.chain(victim.map(|victim| victim.process))
 }
 
 /// A process that is there, was there, or is none.

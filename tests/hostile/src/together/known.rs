@@ -42,13 +42,29 @@ pub fn ask(
     }
 }
 
+/// Asks with one word and no bytes; answers the first word.
+pub fn ask_word(to: RawReference, method: u16, word: u64) -> Result<u64, Error> {
+    let mut registers = Registers::call(
+        to.process,
+        to.object,
+        CallWord::new(method, 0, 0),
+        own_mark(0),
+    );
+    registers.set_words([word, 0, 0, 0, 0, 0]);
+    registers.cross();
+    finish(&mut registers, 0);
+    match Error::from_code(registers.answer().status()) {
+        None => Ok(registers.results()[0]),
+        Some(error) => Err(error),
+    }
+}
+
 /// A reference to what the server of that name serves.
-pub fn bound<I: Interface + ?Sized>(name: &str, buffers: Buffers) -> Result<RawReference, Error> {
+pub fn bound<I: Interface + ?Sized>(name: &str) -> Result<RawReference, Error> {
     let bootstrap = startup().server(name).ok_or(Error::NotFound)?;
-    let words = [I::HASH, 0, 0, 0, 0, 0];
-    let answer = ask(bootstrap, universal::BIND, words, buffers, 0, 0)?;
+    let object = ask_word(bootstrap, universal::BIND, I::HASH)?;
     Ok(RawReference {
-        object: ObjectName::from_raw(answer.results()[0]),
+        object: ObjectName::from_raw(object),
         ..bootstrap
     })
 }
@@ -60,7 +76,7 @@ fn method<I: Interface + ?Sized>(name: &str) -> u16 {
 
 /// Whether all is well: the file's bytes come as they are. A server may have no room just now.
 pub fn is_well(buffers: Buffers) -> Result<(), Error> {
-    let root = bound::<dyn FileTree>("image_root", buffers)?;
+    let root = bound::<dyn FileTree>("image_root")?;
     buffers.input_bytes()[..PATH.len()].copy_from_slice(PATH);
     let words = [u64::from(open::READ), 0, startup().process.raw(), 0, 0, 0];
     let opened = ask(

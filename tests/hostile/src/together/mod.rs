@@ -18,8 +18,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use kiln_interface::file::FileTree;
 use kiln_interface::kernel::{Machine as _, Process as _};
-use kiln_object::call::CALL_WORDS;
+use kiln_interface::name_space::NameSpace;
+use kiln_object::call::{CALL_WORDS, universal};
 use kiln_object::configuration::key;
 use kiln_object::startup::InitialObject;
 use kiln_object::{Error, ObjectName, ProcessId, RawReference};
@@ -43,7 +45,7 @@ const SLACK_BYTES: u64 = 2 << 20;
 const SLACK_OF_PROCESSOR_BYTES: u64 = 512 << 10;
 
 /// Nanoseconds that a batch can take at most, however slow the machine is.
-const LONGEST_BATCH_NS: u64 = 120_000_000_000;
+const LONGEST_BATCH_NS: u64 = 60_000_000_000;
 
 /// Nanoseconds between two looks at what others do.
 const LOOK_NS: u64 = 1_000_000;
@@ -233,17 +235,61 @@ pub fn progress(batch: u64, cpu: u64) -> Answer {
     Ok(([u64::from(is_over), made, answered, state], 0))
 }
 
+/// Serves [`Command::Held`], and answers the same for the program.
+pub fn held() -> Answer {
+    let objects = [
+        startup().object(InitialObject::Process),
+        known::bound::<dyn NameSpace>("name_space")?,
+        known::bound::<dyn FileTree>("image_root")?,
+        known::bound::<dyn FileTree>("memory_fs")?,
+    ];
+    let mut held = [0; 4];
+    for (held, object) in held.iter_mut().zip(objects) {
+        *held = known::ask_word(object, universal::HELD, 0)?;
+    }
+    Ok((held, 0))
+}
+
+/// Checks that every process pays for as many references as it did when all had settled.
+fn nothing_is_held(seed: u64, batch: u64, others: &[ProcessId], settled: &mut Vec<[u64; 4]>) {
+    let own = patiently("references", held).0;
+    let others = others
+        .iter()
+        .map(|one| command(*one, Command::Held, [0; CALL_WORDS]));
+    let now: Vec<_> = core::iter::once(own).chain(others).collect();
+    if settled.is_empty() {
+        *settled = now;
+    } else if *settled != now {
+        failed(format_args!(
+            "seed {seed}, batch {batch}: references to kernel, name space, image root and memory files, \
+             by process: {settled:?} became {now:?}"
+        ));
+    }
+}
+
 /// Has another attacker do something; a server may have no room for a call just now.
 fn command(to: ProcessId, what: Command, words: [u64; CALL_WORDS]) -> [u64; 4] {
     let reference = RawReference {
         process: to,
         object: ObjectName::BOOTSTRAP,
     };
+    patiently(&alloc::format!("{to:?}"), || {
+        crate::attacks::command(reference, what, words)
+    })
+}
+
+/// Tries until there is room.
+fn patiently<T>(whom: &str, mut ask: impl FnMut() -> Result<T, Error>) -> T {
+    let started = time::monotonic_ns();
     loop {
-        match crate::attacks::command(reference, what, words) {
+        match ask() {
             Ok(answer) => return answer,
-            Err(Error::Busy | Error::Exhausted | Error::TooDeep) => pause(),
-            Err(error) => failed(format_args!("{to:?} answers {error}: it has ended?")),
+            Err(Error::Busy | Error::Exhausted | Error::TooDeep)
+                if time::monotonic_ns() < started + LONGEST_BATCH_NS =>
+            {
+                pause();
+            }
+            Err(error) => failed(format_args!("{whom}: {error}")),
         }
     }
 }
@@ -314,6 +360,7 @@ fn lead(own: &mut Attacker) {
         others.len() + 1
     ));
     let mut settled = 0;
+    let mut references = Vec::new();
     for batch in first.. {
         attack("calls of several processes");
         let started = time::monotonic_ns();
@@ -343,6 +390,7 @@ fn lead(own: &mut Attacker) {
         files::remove_all();
         crate::attacks::still_well();
         let free = memory::free();
+        nothing_is_held(seed, batch, &others, &mut references);
         if batch < first + SETTLING {
             settled = free;
         } else if free + slack < settled {

@@ -84,6 +84,10 @@ pub(crate) fn universal(
             }
             Ok(u64::from(rights.bits()))
         }
+        universal::HELD => {
+            caller.objects.lookup(name)?;
+            Ok(u64::from(caller.share.held()))
+        }
         _ => Err(Error::BadMethod),
     }
 }

@@ -43,8 +43,8 @@ impl Share {
     }
 
     /// How many it pays for now.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> u32 {
+    #[must_use]
+    pub fn held(&self) -> u32 {
         self.held.load(Ordering::Relaxed)
     }
 }
