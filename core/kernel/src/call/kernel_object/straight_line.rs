@@ -16,7 +16,7 @@ use super::do_afterwards;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user, general};
 use crate::process::{Process, dispatcher_offset};
 use crate::processor::PerCpu;
-use crate::trace::Kind;
+use crate::trace::{self, Kind};
 
 /// What the line pushes.
 #[repr(C)]
@@ -149,12 +149,14 @@ extern "C" fn serve(name: ObjectName, call: &mut Incoming<'_>, caller: &Process)
     }
 }
 
-/// The same where events are noted.
+/// The same where events are noted, which the line has asked.
 #[cold]
 extern "C" fn serve_noted(name: ObjectName, call: &mut Incoming<'_>, caller: &Process) -> Answer {
-    crate::event!(KernelCall, u32::from(call.method), 0, name.raw());
+    let method = u32::from(call.method);
+    trace::record(trace::head(Kind::KernelCall, method), 0, name.raw());
     let answer = serve(name, call, caller);
-    crate::event!(KernelReturn, u32::from(answer.status()));
+    let status = u32::from(answer.status());
+    trace::record(trace::head(Kind::KernelReturn, status), 0, 0);
     answer
 }
 
