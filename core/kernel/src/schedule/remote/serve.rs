@@ -51,9 +51,17 @@ pub(in crate::schedule) fn enter(
     let slot = match callee.take_slot() {
         Ok(slot) if entry != 0 => slot,
         Ok(slot) => {
-            // It ended, and was not started again yet.
+            // It ended and was not started again yet, or took its entry away.
             callee.free_slot(slot);
-            fail(activation, Error::ServerDied);
+            let lives = callee.process().is_running();
+            fail(
+                activation,
+                if lives {
+                    Error::Busy
+                } else {
+                    Error::ServerDied
+                },
+            );
             return false;
         }
         Err(Error::Busy) => {
