@@ -51,7 +51,7 @@ const COMMON_FLAGS: [&str; 3] = [
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Where the freestanding parts' sources are, besides the folders of the catalogue.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "core",
@@ -61,6 +61,7 @@ const SOURCES: [&str; 9] = [
     "linker",
     "examples/counter/interface",
     "tests/load/interface",
+    "tests/report",
 ];
 
 /// A static library that the tool carries.

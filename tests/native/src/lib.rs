@@ -18,7 +18,6 @@ mod pager;
 mod paging;
 mod references;
 mod registers;
-mod report;
 mod scheduling;
 mod served;
 mod sharing;
@@ -27,6 +26,7 @@ mod timers;
 use kiln_interface::kernel::Machine as _;
 use kiln_object::startup::InitialObject;
 use kiln_runtime::{machine, startup, thread};
+use kiln_test_report as report;
 
 kiln_runtime::component!(main);
 

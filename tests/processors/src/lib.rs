@@ -18,12 +18,12 @@ mod crowd;
 mod domains;
 mod mapping;
 mod remote;
-mod report;
 mod scale;
 mod team;
 mod touch;
 
 use kiln_object::configuration::key;
+use kiln_test_report as report;
 
 kiln_runtime::component!(main);
 

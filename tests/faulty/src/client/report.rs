@@ -1,68 +1,7 @@
-//! Saying what was found: the first thing that is wrong ends the machine.
+//! Saying what was found, and what the command line asks for.
 
-use core::fmt::{self, Write};
-
-use kiln_interface::kernel::{Console as _, Machine as _};
-use kiln_runtime::{console, machine, startup};
-
-struct Out;
-
-impl Write for Out {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            match console().write(rest) {
-                Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or_default(),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Writes a line to the console.
-pub fn line(text: fmt::Arguments<'_>) {
-    // The console takes all in the end.
-    let _ = Out.write_fmt(text);
-    let _ = Out.write_str("\n");
-}
-
-/// Says what is wrong and ends the machine with status 1.
-pub fn failed(what: fmt::Arguments<'_>) -> ! {
-    line(format_args!("failed: {what}"));
-    loop {
-        let _ = machine().power_off(1);
-    }
-}
-
-/// Ends the machine unless the two are equal.
-#[track_caller]
-pub fn expect<T: PartialEq + fmt::Debug>(found: T, wanted: T) {
-    if found != wanted {
-        let place = core::panic::Location::caller();
-        failed(format_args!(
-            "{found:x?} instead of {wanted:x?} ({}:{})",
-            place.file(),
-            place.line()
-        ));
-    }
-}
-
-/// The value of a result that must be good.
-#[track_caller]
-pub fn good<T, E: fmt::Debug>(result: Result<T, E>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => {
-            let place = core::panic::Location::caller();
-            failed(format_args!(
-                "{error:?} ({}:{})",
-                place.file(),
-                place.line()
-            ))
-        }
-    }
-}
+use kiln_runtime::startup;
+pub use kiln_test_report::{expect, failed, good, line};
 
 /// What the command line says in the word `NAME=`.
 fn said(name: &str) -> Option<&'static str> {
