@@ -239,7 +239,7 @@ fn run(word: CallWord, caller: u64, words: [u64; CALL_WORDS], is_program: bool) 
         }
         _ if method == Command::Begin as u16 => crate::together::begin(caller, words[0], words[1]),
         _ if method == Command::Progress as u16 => crate::together::progress(words[0], words[1]),
-        _ if method == Command::Held as u16 => crate::together::held(),
+        _ if method == Command::Held as u16 => crate::together::held_by_this(caller),
         _ if method == Command::Fill as u16 => {
             fill(words[0], words[1]);
             none

@@ -235,8 +235,16 @@ pub fn progress(batch: u64, cpu: u64) -> Answer {
     Ok(([u64::from(is_over), made, answered, state], 0))
 }
 
-/// Serves [`Command::Held`], and answers the same for the program.
-pub fn held() -> Answer {
+/// Serves [`Command::Held`]. Only the program may ask, between batches: the count waits for servers, and
+/// takes soft interrupts away that this process's own thread may wait for.
+pub fn held_by_this(caller: u64) -> Answer {
+    if caller != ProcessId::new(program_place(), 1).raw() {
+        return Err(Error::Denied);
+    }
+    held()
+}
+
+fn held() -> Answer {
     let objects = [
         startup().object(InitialObject::Process),
         known::bound::<dyn NameSpace>("name_space")?,
