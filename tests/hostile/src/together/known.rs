@@ -1,11 +1,10 @@
 //! A call whose answer is known, made again and again while all attack.
 
 use kiln_interface::file::{File, FileTree, open};
-use kiln_object::call::{CallWord, universal};
+use kiln_object::call::{CallWord, PENDING, ReturnWord, universal};
 use kiln_object::{Error, Interface, ObjectName, ProcessId, RawReference};
 use kiln_runtime::startup;
 
-use super::attacker::finish;
 use super::buffers::{Buffers, own_mark};
 use crate::registers::Registers;
 
@@ -109,4 +108,37 @@ pub fn is_well(buffers: Buffers) -> Result<(), Error> {
     // Another dispatcher may have given the file back by chance: its name is easily guessed.
     let _ = ask(file, universal::RELEASE, [0; 6], buffers, 0, 0);
     if good? { Ok(()) } else { Err(Error::BadAnswer) }
+}
+
+/// Makes a call that is pending an answered one.
+pub fn finish(registers: &mut Registers, output: u64) {
+    if registers.answer().status() != PENDING {
+        return;
+    }
+    let ticket = registers.results()[0];
+    loop {
+        let word = CallWord::collect(u16::MAX >> 4);
+        let mut collecting = Registers::call(
+            ProcessId::from_raw(ticket),
+            ObjectName::BOOTSTRAP,
+            word,
+            own_mark(0),
+        );
+        collecting.r15 = output;
+        collecting.cross();
+        let answer = ReturnWord(collecting.rax);
+        if answer.status() != PENDING {
+            registers.rax = collecting.rax;
+            registers.set_words([
+                collecting.rdx,
+                collecting.r8,
+                collecting.r9,
+                collecting.r10,
+                registers.r12,
+                registers.r13,
+            ]);
+            return;
+        }
+        super::pause();
+    }
 }

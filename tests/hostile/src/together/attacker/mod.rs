@@ -1,33 +1,26 @@
 //! One dispatcher that makes random calls while others do.
 
+mod bounds;
+mod targets;
+
 use core::sync::atomic::Ordering;
 
 use alloc::vec::Vec;
-use kiln_interface::file::{File, FileTree};
-use kiln_interface::kernel::{
-    AddressSpace, Clock, Console, FileCache, Log, Machine, Process, Random as Numbers,
-};
-use kiln_interface::name_space::NameSpace;
-use kiln_object::call::{
-    CallWord, FIRST_UNIVERSAL_METHOD, Operation, PENDING, ReturnWord, universal,
-};
-use kiln_object::describe::Description;
-use kiln_object::layout::{
-    CONFIGURATION_BASE, KERNEL_INFORMATION_BASE, PAGE_BYTES, ROOT_BASE, STARTUP_BASE, SYSTEM_END,
-    SYSTEM_START,
-};
-use kiln_object::startup::InitialObject;
-use kiln_object::{Error, Interface, ObjectName, ProcessId, RawReference, Rights};
+use kiln_interface::kernel::Process as _;
+use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, Operation, ReturnWord, universal};
+use kiln_object::{Error, ObjectName, ProcessId, RawReference, Rights};
 use kiln_runtime::{dispatcher, process, startup, time};
 
 use super::buffers::{Buffers, Wrong, is_foreign, own_mark};
+use super::known::finish;
 use super::{ANSWERED, MADE, Phase, STATES, attackers, known, seed, shapes};
-use crate::memory;
 use crate::random::Random;
 use crate::registers::Registers;
 use crate::report;
 use crate::server::Command;
-use crate::storm::{choices, survival};
+use crate::storm::choices;
+use bounds::{is_harmless, outside};
+use targets::{Target, every_process, makes_reference, some_process};
 
 /// How often in a row there may be no room to read the known file.
 const PATIENCE: u64 = 100;
@@ -48,43 +41,6 @@ const UNIVERSAL: [u16; 9] = [
     universal::HELD + 1,
     u16::MAX,
 ];
-
-/// Which interface an object that the kernel gave has.
-const INITIAL: [(InitialObject, &Description); 8] = [
-    (
-        InitialObject::AddressSpace,
-        <dyn AddressSpace as Interface>::DESCRIPTION,
-    ),
-    (
-        InitialObject::Process,
-        <dyn Process as Interface>::DESCRIPTION,
-    ),
-    (InitialObject::Log, <dyn Log as Interface>::DESCRIPTION),
-    (
-        InitialObject::Random,
-        <dyn Numbers as Interface>::DESCRIPTION,
-    ),
-    (
-        InitialObject::Console,
-        <dyn Console as Interface>::DESCRIPTION,
-    ),
-    (
-        InitialObject::RootPages,
-        <dyn FileCache as Interface>::DESCRIPTION,
-    ),
-    (
-        InitialObject::Machine,
-        <dyn Machine as Interface>::DESCRIPTION,
-    ),
-    (InitialObject::Clock, <dyn Clock as Interface>::DESCRIPTION),
-];
-
-/// An object and what it is taken for.
-#[derive(Clone, Copy)]
-struct Target {
-    reference: RawReference,
-    interface: &'static Description,
-}
 
 /// A dispatcher's state.
 pub struct Attacker {
@@ -209,36 +165,6 @@ impl Attacker {
         let own = self.own.iter().map(|own| own.reference);
         if let Some(own) = own.into_iter().find(|own| own.process == server) {
             self.ask(own, universal::TAKE_BACK, [from.raw(), name]);
-        }
-    }
-
-    fn collect_targets(&mut self) {
-        self.own.clear();
-        for (object, interface) in INITIAL {
-            let reference = startup().object(object);
-            if !reference.is_none() {
-                self.own.push(Target {
-                    reference,
-                    interface,
-                });
-            }
-        }
-        let trees = ["image_root", "memory_fs"];
-        for name in trees {
-            if let Ok(reference) = known::bound::<dyn FileTree>(name) {
-                let interface = <dyn FileTree as Interface>::DESCRIPTION;
-                self.own.push(Target {
-                    reference,
-                    interface,
-                });
-            }
-        }
-        if let Ok(reference) = known::bound::<dyn NameSpace>("name_space") {
-            let interface = <dyn NameSpace as Interface>::DESCRIPTION;
-            self.own.push(Target {
-                reference,
-                interface,
-            });
         }
     }
 
@@ -441,6 +367,9 @@ impl Attacker {
         registers.cross();
         if operation != Operation::Collect as u16 {
             finish(&mut registers, before.r15);
+        } else if ReturnWord(registers.rax).is_unfinished() {
+            // Another thread's call, which is not over.
+            return None;
         }
         if let Some(name) = registers.unexpected(&before) {
             self.fail(format_args!(
@@ -477,230 +406,4 @@ impl Attacker {
         let thoroughly = self.random.one_in(16);
         self.buffers.look(bytes, thoroughly)
     }
-
-    /// Keeps what may be a reference.
-    fn keep(&mut self, registers: &Registers) {
-        let [first, second, ..] = registers.results();
-        let reference = RawReference {
-            process: ProcessId::from_raw(first),
-            object: ObjectName::from_raw(second),
-        };
-        let is_one = reference.object.generation() != 0
-            && reference.process.index() < 64
-            && reference.process.incarnation() == 1;
-        let is_known = self
-            .own
-            .iter()
-            .chain(&self.held)
-            .any(|known| known.reference == reference);
-        if !is_one || is_known {
-            return;
-        }
-        let interface = if reference.process == ProcessId::KERNEL {
-            <dyn FileCache as Interface>::DESCRIPTION
-        } else {
-            <dyn File as Interface>::DESCRIPTION
-        };
-        self.held.push(Target {
-            reference,
-            interface,
-        });
-        if self.held.len() > HELD {
-            let oldest = self.held.swap_remove(0);
-            self.release(oldest.reference);
-        }
-    }
-
-    /// Which object is called: mostly one that is there.
-    fn target(&mut self) -> Target {
-        let random = &mut self.random;
-        let own = random.choose(&self.own);
-        let reference = own.reference;
-        let held = match self.held.len() {
-            0 => own,
-            count => self.held[random.below(count as u64) as usize],
-        };
-        match random.below(32) {
-            0..14 => own,
-            14..26 => held,
-            26 => Target {
-                reference: RawReference {
-                    process: some_process(random),
-                    object: choices::name(random),
-                },
-                ..own
-            },
-            27 | 28 => Target {
-                reference: RawReference {
-                    object: near(random, held.reference.object),
-                    ..held.reference
-                },
-                ..held
-            },
-            29 => Target {
-                reference: RawReference {
-                    process: some_process(random),
-                    ..reference
-                },
-                ..own
-            },
-            _ => Target {
-                reference: RawReference {
-                    process: some_process(random),
-                    object: ObjectName::bootstrap(random.below(3) as u32),
-                },
-                ..own
-            },
-        }
-    }
-}
-
-/// Makes a call that is pending an answered one.
-pub fn finish(registers: &mut Registers, output: u64) {
-    if registers.answer().status() != PENDING {
-        return;
-    }
-    let ticket = registers.results()[0];
-    loop {
-        let word = CallWord::collect(u16::MAX >> 4);
-        let mut collecting = Registers::call(
-            ProcessId::from_raw(ticket),
-            ObjectName::BOOTSTRAP,
-            word,
-            own_mark(0),
-        );
-        collecting.r15 = output;
-        collecting.cross();
-        let answer = ReturnWord(collecting.rax);
-        if answer.status() != PENDING {
-            registers.rax = collecting.rax;
-            registers.set_words([
-                collecting.rdx,
-                collecting.r8,
-                collecting.r9,
-                collecting.r10,
-                registers.r12,
-                registers.r13,
-            ]);
-            return;
-        }
-        super::pause();
-    }
-}
-
-/// A name one bit or one number from another.
-fn near(random: &mut Random, name: ObjectName) -> ObjectName {
-    match random.below(3) {
-        0 => ObjectName::new(name.slot().wrapping_add(1), name.generation()),
-        1 => ObjectName::new(name.slot(), name.generation().wrapping_sub(1)),
-        _ => ObjectName::from_raw(name.raw() ^ 1 << random.below(64)),
-    }
-}
-
-/// Whether a method of that number answers a reference in some interface.
-fn makes_reference(method: u16) -> bool {
-    let files = [
-        <dyn File as Interface>::DESCRIPTION,
-        <dyn FileTree as Interface>::DESCRIPTION,
-    ];
-    let kernel = INITIAL.iter().map(|(_, interface)| *interface);
-    files
-        .into_iter()
-        .chain(kernel)
-        .flat_map(|interface| interface.methods)
-        .any(|one| {
-            one.number == method
-                && (one.result.contains("Reference") || one.result.contains("Opened"))
-        })
-}
-
-/// Every process that there may be.
-fn every_process() -> impl Iterator<Item = ProcessId> {
-    let victim = startup().server("attack_victim");
-    let first = (1..=super::program_place()).map(|place| ProcessId::new(place, 1));
-    first.chain(victim.map(|victim| victim.process))
-}
-
-/// A process that is there, was there, or is none.
-fn some_process(random: &mut Random) -> ProcessId {
-    let victim = startup().server("attack_victim");
-    let victim = victim.map_or(ProcessId::NONE, |victim| victim.process);
-    match random.below(8) {
-        0 => victim,
-        1 => {
-            let before = victim.incarnation().wrapping_sub(random.below(3) as u32);
-            ProcessId::new(victim.index(), before)
-        }
-        2 => ProcessId::new(random.below(12) as u32, 1),
-        _ => choices::process(random),
-    }
-}
-
-/// An address that is not this attacker's room: where nothing that the code needs can be written.
-fn outside(random: &mut Random) -> u64 {
-    let read_only = [
-        memory::text(),
-        STARTUP_BASE,
-        CONFIGURATION_BASE,
-        KERNEL_INFORMATION_BASE,
-        ROOT_BASE,
-    ];
-    if random.one_in(8) {
-        return random.choose(&read_only) + random.below(PAGE_BYTES / 2);
-    }
-    loop {
-        let address = choices::address(random);
-        let start = address.saturating_sub(PAGE_BYTES);
-        let end = address.saturating_add(3 * PAGE_BYTES);
-        let in_system = start < SYSTEM_END && SYSTEM_START < end;
-        if !in_system && !memory::is_vital(start, end) {
-            return address;
-        }
-    }
-}
-
-/// Whether the call leaves all attackers there; some are changed to such.
-fn is_harmless(
-    operation: u16,
-    target: RawReference,
-    method: u16,
-    registers: &mut Registers,
-) -> bool {
-    if operation == Operation::Resume as u16 {
-        return false;
-    }
-    let to_attacker = attackers().any(|one| one == target.process);
-    // Only the program begins batches, but the victim does all that it is told.
-    if target.process.index() == victim_index() && operation == Operation::Call as u16 {
-        let harmless = [Command::Show, Command::Boast, Command::Nest];
-        let is_universal = method >= FIRST_UNIVERSAL_METHOD;
-        if !is_universal && !harmless.iter().any(|one| *one as u16 == method) {
-            return false;
-        }
-    }
-    if to_attacker && method == Command::Begin as u16 {
-        return false;
-    }
-    if target == startup().object(InitialObject::AddressSpace) && is_about_system(registers) {
-        return false;
-    }
-    // A name that leads to an object of this process by another way is not ruled by these checks.
-    survival::is_harmless(operation, target, method, registers)
-}
-
-fn victim_index() -> u32 {
-    startup()
-        .server("attack_victim")
-        .map_or(u32::MAX, |victim| victim.process.index())
-}
-
-/// Whether a range that the words could mean touches the system's part: room for calls comes there
-/// when it is needed, which is later than `memory::remember`.
-fn is_about_system(registers: &Registers) -> bool {
-    let touches = |start: u64, length: u64| {
-        start < SYSTEM_END && SYSTEM_START < start.saturating_add(length).saturating_add(PAGE_BYTES)
-    };
-    touches(registers.rdx, registers.r8)
-        || touches(registers.r9, registers.r10)
-        || touches(registers.r10, registers.r12)
 }

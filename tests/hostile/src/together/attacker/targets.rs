@@ -1,0 +1,211 @@
+//! Which objects an attacker calls, and which processes.
+
+use kiln_interface::file::{File, FileTree};
+use kiln_interface::kernel::{
+    AddressSpace, Clock, Console, FileCache, Log, Machine, Process, Random as Numbers,
+};
+use kiln_interface::name_space::NameSpace;
+use kiln_object::describe::Description;
+use kiln_object::startup::InitialObject;
+use kiln_object::{Interface, ObjectName, ProcessId, RawReference};
+use kiln_runtime::startup;
+
+use super::super::{known, program_place};
+use super::{Attacker, HELD};
+use crate::random::Random;
+use crate::registers::Registers;
+use crate::storm::choices;
+
+/// Which interface an object that the kernel gave has.
+const INITIAL: [(InitialObject, &Description); 8] = [
+    (
+        InitialObject::AddressSpace,
+        <dyn AddressSpace as Interface>::DESCRIPTION,
+    ),
+    (
+        InitialObject::Process,
+        <dyn Process as Interface>::DESCRIPTION,
+    ),
+    (InitialObject::Log, <dyn Log as Interface>::DESCRIPTION),
+    (
+        InitialObject::Random,
+        <dyn Numbers as Interface>::DESCRIPTION,
+    ),
+    (
+        InitialObject::Console,
+        <dyn Console as Interface>::DESCRIPTION,
+    ),
+    (
+        InitialObject::RootPages,
+        <dyn FileCache as Interface>::DESCRIPTION,
+    ),
+    (
+        InitialObject::Machine,
+        <dyn Machine as Interface>::DESCRIPTION,
+    ),
+    (InitialObject::Clock, <dyn Clock as Interface>::DESCRIPTION),
+];
+
+/// An object and what it is taken for.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) reference: RawReference,
+    pub(super) interface: &'static Description,
+}
+
+impl Attacker {
+    /// Binds what can be bound.
+    pub(super) fn collect_targets(&mut self) {
+        self.own.clear();
+        for (object, interface) in INITIAL {
+            let reference = startup().object(object);
+            if !reference.is_none() {
+                self.own.push(Target {
+                    reference,
+                    interface,
+                });
+            }
+        }
+        let trees = ["image_root", "memory_fs"];
+        for name in trees {
+            if let Ok(reference) = known::bound::<dyn FileTree>(name) {
+                let interface = <dyn FileTree as Interface>::DESCRIPTION;
+                self.own.push(Target {
+                    reference,
+                    interface,
+                });
+            }
+        }
+        if let Ok(reference) = known::bound::<dyn NameSpace>("name_space") {
+            let interface = <dyn NameSpace as Interface>::DESCRIPTION;
+            self.own.push(Target {
+                reference,
+                interface,
+            });
+        }
+    }
+
+    /// Keeps what may be a reference.
+    pub(super) fn keep(&mut self, registers: &Registers) {
+        let [first, second, ..] = registers.results();
+        let reference = RawReference {
+            process: ProcessId::from_raw(first),
+            object: ObjectName::from_raw(second),
+        };
+        let is_one = reference.object.generation() != 0
+            && reference.process.index() < 64
+            && reference.process.incarnation() == 1;
+        let is_known = self
+            .own
+            .iter()
+            .chain(&self.held)
+            .any(|known| known.reference == reference);
+        if !is_one || is_known {
+            return;
+        }
+        let interface = if reference.process == ProcessId::KERNEL {
+            <dyn FileCache as Interface>::DESCRIPTION
+        } else {
+            <dyn File as Interface>::DESCRIPTION
+        };
+        self.held.push(Target {
+            reference,
+            interface,
+        });
+        if self.held.len() > HELD {
+            let oldest = self.held.swap_remove(0);
+            self.release(oldest.reference);
+        }
+    }
+
+    /// Which object is called: mostly one that is there.
+    pub(super) fn target(&mut self) -> Target {
+        let random = &mut self.random;
+        let own = random.choose(&self.own);
+        let reference = own.reference;
+        let held = match self.held.len() {
+            0 => own,
+            count => self.held[random.below(count as u64) as usize],
+        };
+        match random.below(32) {
+            0..14 => own,
+            14..26 => held,
+            26 => Target {
+                reference: RawReference {
+                    process: some_process(random),
+                    object: choices::name(random),
+                },
+                ..own
+            },
+            27 | 28 => Target {
+                reference: RawReference {
+                    object: near(random, held.reference.object),
+                    ..held.reference
+                },
+                ..held
+            },
+            29 => Target {
+                reference: RawReference {
+                    process: some_process(random),
+                    ..reference
+                },
+                ..own
+            },
+            _ => Target {
+                reference: RawReference {
+                    process: some_process(random),
+                    object: ObjectName::bootstrap(random.below(3) as u32),
+                },
+                ..own
+            },
+        }
+    }
+}
+
+/// A name one bit or one number from another.
+fn near(random: &mut Random, name: ObjectName) -> ObjectName {
+    match random.below(3) {
+        0 => ObjectName::new(name.slot().wrapping_add(1), name.generation()),
+        1 => ObjectName::new(name.slot(), name.generation().wrapping_sub(1)),
+        _ => ObjectName::from_raw(name.raw() ^ 1 << random.below(64)),
+    }
+}
+
+/// Whether a method of that number answers a reference in some interface.
+pub(super) fn makes_reference(method: u16) -> bool {
+    let files = [
+        <dyn File as Interface>::DESCRIPTION,
+        <dyn FileTree as Interface>::DESCRIPTION,
+    ];
+    let kernel = INITIAL.iter().map(|(_, interface)| *interface);
+    files
+        .into_iter()
+        .chain(kernel)
+        .flat_map(|interface| interface.methods)
+        .any(|one| {
+            one.number == method
+                && (one.result.contains("Reference") || one.result.contains("Opened"))
+        })
+}
+
+/// Every process that there may be.
+pub(super) fn every_process() -> impl Iterator<Item = ProcessId> {
+    let victim = startup().server("attack_victim");
+    let first = (1..=program_place()).map(|place| ProcessId::new(place, 1));
+    first.chain(victim.map(|victim| victim.process))
+}
+
+/// A process that is there, was there, or is none.
+pub(super) fn some_process(random: &mut Random) -> ProcessId {
+    let victim = startup().server("attack_victim");
+    let victim = victim.map_or(ProcessId::NONE, |victim| victim.process);
+    match random.below(8) {
+        0 => victim,
+        1 => {
+            let before = victim.incarnation().wrapping_sub(random.below(3) as u32);
+            ProcessId::new(victim.index(), before)
+        }
+        2 => ProcessId::new(random.below(12) as u32, 1),
+        _ => choices::process(random),
+    }
+}
