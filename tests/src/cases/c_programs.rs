@@ -10,9 +10,17 @@ use kiln_tests::image::Run;
 use crate::Tests;
 
 /// The same program with the same words on the host, both streams in one.
+///
+/// Signals do what they do by default, as in an image: a shell that starts the tests in the background
+/// has SIGINT ignored, which programs inherit.
 pub fn on_host(program: &Path, words: &[&str]) -> Result<Output, String> {
-    Child::new(program)
-        .args(words)
+    let path = program.to_string_lossy();
+    let all: Vec<&str> = ["--default-signal", path.as_ref()]
+        .into_iter()
+        .chain(words.iter().copied())
+        .collect();
+    Child::new(Path::new("/usr/bin/env"))
+        .args(&all)
         .one_stream()
         .plain_environment()
         .directory(Path::new("/"))

@@ -91,7 +91,7 @@ impl FileTree for Image {
         let file = kiln_file_server::testing::export(object, owner, Rights::ALL)?;
         Ok(Opened {
             file: Reference::new(file),
-            mode: kind::REGULAR | 0o755,
+            mode: kind::REGULAR | 0o755 | Opened::FIXED,
             length: self.0.len() as u64,
         })
     }
