@@ -110,11 +110,12 @@ fn a_deadline_ends_a_block_and_an_unblock_comes_first() {
     assert!(!block_until(u64::MAX));
     other.join();
     let trace: Trace = Arc::default();
-    let now = crate::time::monotonic_ns();
+    // Late enough that all three sleep before the first is due, on a loaded host too.
+    let later = crate::time::monotonic_ns() + 200_000_000;
     let threads = [3u32, 1, 2].map(|number| {
         let trace = trace.clone();
         start(move || {
-            sleep_until(now + 3_000_000 * u64::from(number));
+            sleep_until(later + 1_000_000 * u64::from(number));
             trace.lock().push(number);
         })
     });
