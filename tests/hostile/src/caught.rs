@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use kiln_object::dispatcher::soft_interrupt::{CALL_DONE, RETRY};
 use kiln_object::dispatcher::{DispatcherPage, SOFT_INTERRUPT_VECTOR};
 use kiln_object::startup::InitialObject;
 use kiln_runtime::startup;
@@ -51,7 +52,8 @@ pub fn attempt(code: unsafe extern "sysv64" fn(u64) -> u64, argument: u64) -> Re
 extern "sysv64" fn trapped(page: &DispatcherPage) {
     let trap = &page.trap;
     if trap.vector.load(Ordering::Relaxed) == SOFT_INTERRUPT_VECTOR {
-        page.pending.store(0, Ordering::Relaxed);
+        // The runtime's own calls wait for these, and it sees to them when it next looks.
+        page.pending.fetch_and(CALL_DONE | RETRY, Ordering::Relaxed);
         return;
     }
     let stack = ATTEMPT.load(Ordering::Relaxed);

@@ -367,8 +367,9 @@ impl Attacker {
         registers.cross();
         if operation != Operation::Collect as u16 {
             finish(&mut registers, before.r15);
-        } else if ReturnWord(registers.rax).is_unfinished() {
-            // Another thread's call, which is not over.
+        }
+        if ReturnWord(registers.rax).is_unfinished() {
+            // There was no room, and all registers are as they came; or another thread's call is not over.
             return None;
         }
         if let Some(name) = registers.unexpected(&before) {
