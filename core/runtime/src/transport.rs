@@ -47,13 +47,8 @@ macro_rules! transport {
                 }
                 let word = CallWord::new(method, input.len() as u16, output.len() as u16);
                 let (input, room) = (input.as_ptr(), output.len());
-                let mut crossed = cross(word, reference, words, input, output.as_mut_ptr());
-                if crossed.answer().status() != 0 {
-                    crossed = crossed.settle($waits, room);
-                    if crossed.answer().status() != 0 {
-                        return Err(crossed.error());
-                    }
-                }
+                let crossed = cross(word, reference, words, input, output.as_mut_ptr());
+                let crossed = crossed.answered($waits, room)?;
                 if crossed.answer().output() > room {
                     return Err(Error::BadAnswer);
                 }
@@ -71,14 +66,8 @@ macro_rules! transport {
                 words: [u64; CALL_WORDS],
             ) -> Result<[u64; RETURN_WORDS], Error> {
                 let word = CallWord::new(method, 0, 0);
-                let mut crossed = cross_with_words(word, reference, words);
-                if crossed.answer().status() != 0 {
-                    crossed = crossed.settle($waits, 0);
-                    if crossed.answer().status() != 0 {
-                        return Err(crossed.error());
-                    }
-                }
-                Ok(crossed.words())
+                let crossed = cross_with_words(word, reference, words);
+                Ok(crossed.answered($waits, 0)?.words())
             }
 
             #[inline(always)]
@@ -89,14 +78,8 @@ macro_rules! transport {
                 words: [u64; CALL_WORDS],
             ) -> Result<(), Error> {
                 let word = CallWord::one_way(method);
-                let mut crossed = cross_with_words(word, reference, words);
-                if crossed.answer().status() != 0 {
-                    crossed = crossed.settle($waits, 0);
-                    if crossed.answer().status() != 0 {
-                        return Err(crossed.error());
-                    }
-                }
-                Ok(())
+                let crossed = cross_with_words(word, reference, words);
+                crossed.answered($waits, 0).map(|_| ())
             }
         }
     };
@@ -207,6 +190,20 @@ impl Crossed {
     #[inline(always)]
     fn words(&self) -> [u64; RETURN_WORDS] {
         [self.rdx, self.r8, self.r9, self.r10]
+    }
+
+    /// The registers once the call is over, or what went wrong; `room` is that for bytes.
+    #[inline(always)]
+    fn answered(self, waits: bool, room: usize) -> Result<Self, Error> {
+        if self.answer().status() == 0 {
+            return Ok(self);
+        }
+        let settled = self.settle(waits, room);
+        if settled.answer().status() == 0 {
+            Ok(settled)
+        } else {
+            Err(settled.error())
+        }
     }
 
     /// What went wrong; [`settle`] has been.

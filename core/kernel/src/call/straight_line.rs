@@ -81,7 +81,7 @@ unsafe extern "sysv64" fn entry_for_any() {
 macro_rules! straight_line {
     ($(#[$doc:meta])* $name:ident,
      may_hide: [$($may_hide:literal),*], hide: [$($hide:literal),*],
-     reveal: [$($reveal:literal),*], aside: [$($aside:literal),*]
+     reveal: [$($reveal:literal),*], aside: [$($aside:expr),*]
      $(, $operand:ident = $kind:ident $value:expr)*) => {
         $(#[$doc])*
         ///
@@ -508,16 +508,10 @@ straight_line! {
     ],
     aside: [
         "50:",
-        "pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm2, xmm2", "pxor xmm3, xmm3",
-        "pxor xmm4, xmm4", "pxor xmm5, xmm5", "pxor xmm6, xmm6", "pxor xmm7, xmm7",
-        "pxor xmm8, xmm8", "pxor xmm9, xmm9", "pxor xmm10, xmm10", "pxor xmm11, xmm11",
-        "pxor xmm12, xmm12", "pxor xmm13, xmm13", "pxor xmm14, xmm14", "pxor xmm15, xmm15",
+        crate::clear_vector_registers!(),
         "jmp 51b",
         "60:",
-        "pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm2, xmm2", "pxor xmm3, xmm3",
-        "pxor xmm4, xmm4", "pxor xmm5, xmm5", "pxor xmm6, xmm6", "pxor xmm7, xmm7",
-        "pxor xmm8, xmm8", "pxor xmm9, xmm9", "pxor xmm10, xmm10", "pxor xmm11, xmm11",
-        "pxor xmm12, xmm12", "pxor xmm13, xmm13", "pxor xmm14, xmm14", "pxor xmm15, xmm15",
+        crate::clear_vector_registers!(),
         "jmp 61b"
     ],
     mxcsr = const at::MXCSR,

@@ -175,6 +175,32 @@ macro_rules! stac {
     };
 }
 
+/// Assembler text that empties the low halves of the vector registers: the kernel's Rust uses them as it
+/// likes, and nobody else is to find what it left.
+#[macro_export]
+macro_rules! clear_vector_registers {
+    () => {
+        concat!(
+            "pxor xmm0, xmm0\n",
+            "pxor xmm1, xmm1\n",
+            "pxor xmm2, xmm2\n",
+            "pxor xmm3, xmm3\n",
+            "pxor xmm4, xmm4\n",
+            "pxor xmm5, xmm5\n",
+            "pxor xmm6, xmm6\n",
+            "pxor xmm7, xmm7\n",
+            "pxor xmm8, xmm8\n",
+            "pxor xmm9, xmm9\n",
+            "pxor xmm10, xmm10\n",
+            "pxor xmm11, xmm11\n",
+            "pxor xmm12, xmm12\n",
+            "pxor xmm13, xmm13\n",
+            "pxor xmm14, xmm14\n",
+            "pxor xmm15, xmm15\n",
+        )
+    };
+}
+
 /// A three-byte no-operation, and a record of what belongs there on a processor with SMAP.
 #[doc(hidden)]
 #[macro_export]

@@ -113,13 +113,7 @@ pub(super) fn look(
     }
     let busy = activation.busy(now);
     for depth in 0..activation.depth() {
-        // Who serves the call of this depth is who made the next one.
-        let innermost = depth + 1 == activation.depth();
-        let server = if innermost {
-            Some(running)
-        } else {
-            activation.caller(depth + 1)
-        };
+        let server = activation.server(depth, Some(running));
         let Some(process) = server.map(Dispatcher::process) else {
             continue;
         };
@@ -133,7 +127,8 @@ pub(super) fn look(
         } else {
             activation.watch(depth, busy)
         };
-        if innermost && took.is_some_and(|took| took >= limit) {
+        let is_innermost = depth + 1 == activation.depth();
+        if is_innermost && took.is_some_and(|took| took >= limit) {
             crate::error!(
                 "{} served one call for more than {} ms and was ended",
                 process.name(),

@@ -30,6 +30,6 @@ pub use flush::{answer_flushes, flush_others};
 pub use limit::watch as watch_time;
 pub use queue::{Timers, with_home_dispatchers, with_timers};
 pub use run::{
-    after_interrupt, look_again, processor_time, wait, wait_for_start, watch_returns_from, woken,
+    after_interrupt, processor_time, wait, wait_for_start, wake_stopped, watch_returns_from, woken,
 };
 pub use start::{enter, prepare, start, start_activation, start_activation_first};

@@ -10,19 +10,20 @@ use alloc::sync::Arc;
 use kiln_object::Error;
 use kiln_object::call::{MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
 
-use super::run::{go_on, leave, next};
+use super::run::{go_on_where_stopped, leave, next};
 use super::{cpu, limit};
-use crate::call::activation::{Activation, Context, State, Then};
+use crate::call::activation::{Activation, Context, State, Then, peek};
 use crate::call::crossing::again;
 use crate::call::entry::{CallFrame, USER_FLAGS, enter_user};
+use crate::call::extended_state::Saved;
 use crate::call::local::{current_activation, set_thread_pointer, take_thread_pointer};
 use crate::call::native::clear;
 use crate::call::{current_dispatcher, set_current};
-use crate::interrupt::{self, InterruptFrame};
+use crate::interrupt::InterruptFrame;
 use crate::memory::paged_file::Fill;
 use crate::memory::user_copy;
 use crate::process::Dispatcher;
-use crate::processor::{self, PerCpu};
+use crate::processor::PerCpu;
 use crate::time;
 
 /// Until the page is touched again if it could not be asked for, in ns.
@@ -89,13 +90,7 @@ pub fn note(wait: PageWait) {
 
 /// Whether the copy that just failed has to wait for a page that comes.
 pub fn is_noted() -> bool {
-    let Some(here) = cpu::here() else {
-        return false;
-    };
-    let noted = here.noted().take();
-    let is_noted = noted.is_some();
-    here.noted().set(noted);
-    is_noted
+    cpu::here().is_some_and(|here| peek(here.noted(), |_| ()).is_some())
 }
 
 /// Whether bytes of the running activation's answer are kept.
@@ -109,28 +104,28 @@ fn take_noted() -> Option<PageWait> {
 
 /// Lets what was interrupted wait. Comes back only without memory for its vector state.
 pub fn wait(frame: &InterruptFrame, wait: PageWait) {
-    let (Some(dispatcher), Some(activation), Some(here)) =
-        (current_dispatcher(), current_activation(), cpu::here())
-    else {
+    let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
         return;
     };
-    let Ok(extended) = activation.hide_extended_state() else {
+    let Some(extended) = stop(dispatcher, activation) else {
         return;
     };
-    let now = time::monotonic_ns();
-    here.queue().account(activation, now);
-    activation.set_give_up(limit::patience(activation, dispatcher, now));
-    activation.set_context(Context {
-        vector: interrupt::saved_vector(frame),
-        frame: *frame,
-        extended,
-        thread_pointer: take_thread_pointer(),
-        user_gs: processor::user_gs(),
-    });
+    activation.set_context(Context::of(frame, extended));
     activation.set_page_wait(wait);
     let then = Then::Touch;
     activation.set_state(State::Faulted { dispatcher, then });
     leave();
+}
+
+/// Hides the vector state of `activation`, which is about to wait in `dispatcher`, and counts its time until
+/// now. `None` without memory for the state.
+fn stop(dispatcher: &Dispatcher, activation: &Activation) -> Option<Saved> {
+    let here = cpu::here()?;
+    let extended = activation.hide_extended_state().ok()?;
+    let now = time::monotonic_ns();
+    here.queue().account(activation, now);
+    activation.set_give_up(limit::patience(activation, dispatcher, now));
+    Some(extended)
 }
 
 /// Lets whoever entered the kernel with the registers `frame` wait, if the copy that just failed with
@@ -195,15 +190,12 @@ fn enter_when_over(frame: &mut CallFrame, wait: PageWait, again: bool) -> bool {
 }
 
 fn wait_in_kernel(frame: &mut CallFrame, activation: &'static Activation, again: bool) -> bool {
-    let (Some(dispatcher), Some(here)) = (current_dispatcher(), cpu::here()) else {
+    let Some(dispatcher) = current_dispatcher() else {
         return false;
     };
-    let Ok(extended) = activation.hide_extended_state() else {
+    let Some(extended) = stop(dispatcher, activation) else {
         return false;
     };
-    let now = time::monotonic_ns();
-    here.queue().account(activation, now);
-    activation.set_give_up(limit::patience(activation, dispatcher, now));
     activation.set_call(*frame);
     let then = Then::Enter {
         again,
@@ -269,15 +261,7 @@ pub(super) fn resume(
         return false;
     }
     match then {
-        Then::Touch => {
-            let context = activation.context();
-            set_thread_pointer(context.thread_pointer);
-            processor::set_user_gs(context.user_gs);
-            context.extended.reveal();
-            go_on(activation);
-            // SAFETY: the context is of user mode, and its dispatcher and tables are set.
-            unsafe { interrupt::resume(&context.vector, &context.frame) }
-        }
+        Then::Touch => go_on_where_stopped(activation),
         Then::Enter {
             again: enters_again,
             thread_pointer,

@@ -20,7 +20,8 @@ use crate::call::native::{answer_error, clear};
 use crate::call::{current_dispatcher, set_current};
 use crate::interrupt::{self, InterruptFrame};
 use crate::process::{Dispatcher, Process};
-use crate::{processor, soft_interrupt, time};
+use crate::processor::{self, PerCpu};
+use crate::{soft_interrupt, time};
 
 /// Leaves whatever ran, which has ended: whoever was started in its place goes first.
 pub(super) fn leave() -> ! {
@@ -173,8 +174,17 @@ pub fn watch_returns_from(server: &Dispatcher) {
     });
 }
 
+/// Has the processors in `cpus`, a mask, look whether an activation of theirs that was stopped can go on.
+pub fn wake_stopped(cpus: u64) {
+    let own = 1 << PerCpu::number();
+    if cpus & own != 0 {
+        look_again();
+    }
+    cpu::wake(cpus & !own);
+}
+
 /// Another activation of this processor can go on: finds out when it does.
-pub fn look_again() {
+fn look_again() {
     let (Some(here), Some(running)) = (cpu::here(), current_activation()) else {
         return;
     };
@@ -206,13 +216,7 @@ fn reconsider(here: Here, frame: &InterruptFrame) {
     if here.queue().judge(activation, now) == Verdict::Stop
         && let Ok(extended) = activation.hide_extended_state()
     {
-        activation.set_context(Context {
-            vector: interrupt::saved_vector(frame),
-            frame: *frame,
-            extended,
-            thread_pointer: take_thread_pointer(),
-            user_gs: processor::user_gs(),
-        });
+        activation.set_context(Context::of(frame, extended));
         activation.set_state(State::Preempted { dispatcher });
         leave();
     }
@@ -288,14 +292,8 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             }
         }
         State::Preempted { dispatcher } => {
-            let context = activation.context();
             set_current(dispatcher);
-            set_thread_pointer(context.thread_pointer);
-            processor::set_user_gs(context.user_gs);
-            context.extended.reveal();
-            go_on(activation);
-            // SAFETY: the context is of user mode, and its dispatcher and tables are set.
-            unsafe { interrupt::resume(&context.vector, &context.frame) }
+            go_on_where_stopped(activation)
         }
         State::Faulted { dispatcher, then } => {
             if !page_wait::resume(activation, dispatcher, then, frame) {
@@ -313,8 +311,19 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
     true
 }
 
+/// Goes on with the context that `activation` keeps; its dispatcher is the current one.
+pub(super) fn go_on_where_stopped(activation: &Activation) -> ! {
+    let context = activation.context();
+    set_thread_pointer(context.thread_pointer);
+    processor::set_user_gs(context.user_gs);
+    context.extended.reveal();
+    go_on(activation);
+    // SAFETY: the context is of user mode, and its dispatcher and tables are set.
+    unsafe { interrupt::resume(&context.vector, &context.frame) }
+}
+
 /// Notes that the activation runs, and until when it does.
-pub(super) fn go_on(activation: &Activation) {
+fn go_on(activation: &Activation) {
     crate::event!(
         Switch,
         (activation.depth() as u32) << 16,

@@ -8,10 +8,10 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use kiln_object::Error;
+use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::RETRY;
 use spin::Mutex;
 
-use super::cpu;
 use super::flush::bits;
 use crate::call::activation::{Activation, Until};
 use crate::call::entry::CallFrame;
@@ -158,20 +158,15 @@ impl Waiters {
                 }
             }
         }
-        let own = 1 << PerCpu::number();
-        if noted.stopped & own != 0 {
-            super::run::look_again();
-        }
-        cpu::wake(noted.stopped & !own);
+        super::run::wake_stopped(noted.stopped);
     }
 }
 
-/// Lets the caller wait as [`Waiters::note_caller`] found: `again` is its call as it came.
+/// Lets the caller wait as [`Waiters::note_caller`] found; `frame` is its call as it came.
 ///
 /// # Errors
 /// `Exhausted` without memory for its vector state.
 pub fn wait(frame: &mut CallFrame, noticed: Noticed) -> Result<(), Error> {
-    use kiln_object::call::{CallWord, ReturnWord};
     match noticed {
         Noticed::Told => {
             frame.rax = ReturnWord::no_room(CallWord(frame.rax));

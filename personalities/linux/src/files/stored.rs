@@ -84,15 +84,22 @@ impl Stored {
         })
     }
 
+    #[inline(always)]
     fn learn_pages(&self, reading: &mut Reading) -> Result<(), Errno> {
         if matches!(reading.pages, Pages::Unknown) {
-            reading.pages = match self.held.file().pages(Caller(server::this_process())) {
-                Ok((cache, length)) => Pages::Some(Arc::new(HeldPages { cache, length })),
-                Err(Error::Unsupported | Error::Denied) => Pages::None,
-                Err(error) => return Err(error.into()),
-            };
+            reading.pages = self.ask_for_pages()?;
         }
         Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_for_pages(&self) -> Result<Pages, Errno> {
+        match self.held.file().pages(Caller(server::this_process())) {
+            Ok((cache, length)) => Ok(Pages::Some(Arc::new(HeldPages { cache, length }))),
+            Err(Error::Unsupported | Error::Denied) => Ok(Pages::None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn read_by_calls(&self, offset: u64, into: &mut Destination<'_>) -> Result<usize, Errno> {

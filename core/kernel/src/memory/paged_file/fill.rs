@@ -11,7 +11,6 @@ use kiln_object::dispatcher::soft_interrupt::FAULT_DONE;
 use spin::Mutex;
 
 use crate::process::Dispatcher;
-use crate::processor::PerCpu;
 use crate::{schedule, soft_interrupt};
 
 /// A thread that its dispatcher has parked.
@@ -96,11 +95,7 @@ impl Fill {
     /// Tells all who wait. The file's lock is not held.
     pub(super) fn finish(&self) {
         self.done.store(true, Ordering::SeqCst);
-        let cpus = self.cpus.load(Ordering::SeqCst);
-        schedule::wake(cpus);
-        if cpus >> PerCpu::number() & 1 != 0 {
-            schedule::look_again();
-        }
+        schedule::wake_stopped(self.cpus.load(Ordering::SeqCst));
         for waiter in self.parked.lock().take().into_iter().flatten() {
             if waiter.dispatcher.process().lives_as(waiter.process) {
                 waiter.dispatcher.end_wait(waiter.number);

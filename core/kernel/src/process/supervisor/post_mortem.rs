@@ -164,12 +164,7 @@ impl Display for Called {
 /// What whoever serves the call of that depth has noted of it.
 fn called(activation: &Activation, depth: usize) -> Option<(CallWord, u64)> {
     let running = current_dispatcher()?;
-    let innermost = depth + 1 == activation.depth();
-    let server = if innermost {
-        running
-    } else {
-        activation.caller(depth + 1)?
-    };
+    let server = activation.server(depth, Some(running))?;
     let note = server.slot_address(activation.slot(depth)?) + CALL_SLOT_NOTE;
     // Its memory stays at least until this processor leaves the kernel.
     set_current(server);

@@ -4,6 +4,9 @@
 //! record and each return pops one, so that the callee runs on the caller's time. It belongs to one
 //! CPU, which alone touches it, with interrupts off.
 
+mod state;
+mod watched;
+
 use alloc::boxed::Box;
 use core::cell::Cell;
 use core::mem::offset_of;
@@ -13,11 +16,12 @@ use kiln_object::{Error, ProcessId};
 
 use super::entry::CallFrame;
 use super::extended_state::{self, Saved};
-use crate::interrupt::InterruptFrame;
 use crate::process::{Dispatcher, Process};
 use crate::schedule::page_wait::{KeptAnswer, PageWait};
 use crate::schedule::remote::RemoteCall;
-use crate::schedule::waiters::Room;
+
+pub use state::{Context, Entry, State, Then, Until};
+pub use watched::Watched;
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
 pub const DEPTH: usize = 8;
@@ -44,17 +48,6 @@ pub struct Record {
     pub slot: u16,
 }
 
-/// How an activation begins in its home process.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The first instruction.
-    pub address: u64,
-    /// The stack pointer.
-    pub stack: u64,
-    /// What `rdi` holds.
-    pub argument: u64,
-}
-
 /// One place of the stack of calls: a cache line.
 #[derive(Default)]
 #[repr(C, align(64))]
@@ -68,109 +61,6 @@ struct Place {
 pub const PLACE_BYTES: usize = size_of::<Place>();
 
 const _: () = assert!(PLACE_BYTES == 64);
-
-/// What a call waits for before it is made again.
-#[derive(Clone, Copy)]
-pub enum Until {
-    /// That process, which was called, is ready or has ended for good.
-    Ready(&'static Process),
-    /// There may be room for it.
-    Room(Room),
-    /// The call for another processor has its answer, which is collected.
-    Done(&'static RemoteCall),
-}
-
-impl Until {
-    /// Whether it has waited long enough.
-    #[must_use]
-    pub fn is_over(self) -> bool {
-        match self {
-            Self::Ready(process) => !process.is_changing(),
-            Self::Room(room) => room.may_be(),
-            Self::Done(call) => call.is_done(),
-        }
-    }
-}
-
-/// What an activation is doing while it does not run.
-#[derive(Clone, Copy)]
-pub enum State {
-    /// It has not run yet: its home process is entered so.
-    New {
-        /// Where and with what.
-        entry: Entry,
-    },
-    /// It runs.
-    Running,
-    /// It waits for a soft interrupt or a time.
-    Waiting {
-        /// Which dispatcher waits: the innermost of its calls.
-        dispatcher: &'static Dispatcher,
-        /// Monotonic ns; `u64::MAX` for never.
-        deadline: u64,
-        /// Where it goes on.
-        rip: u64,
-        /// With which stack.
-        rsp: u64,
-        /// With which thread pointer.
-        thread_pointer: u64,
-        /// Its vector state.
-        extended: Saved,
-    },
-    /// It is to make its call once more.
-    Calling {
-        /// Who calls.
-        dispatcher: &'static Dispatcher,
-        /// When.
-        until: Until,
-        /// The caller's thread pointer.
-        thread_pointer: u64,
-        /// The caller's vector state.
-        extended: Saved,
-    },
-    /// It is to serve a call for another processor.
-    Called {
-        /// The call.
-        call: &'static RemoteCall,
-        /// Where there was no room for it, if it was tried before.
-        room: Option<Room>,
-    },
-    /// It was stopped in user mode, with the context that [`Activation::context`] keeps.
-    Preempted {
-        /// In which dispatcher.
-        dispatcher: &'static Dispatcher,
-    },
-    /// It waits for a page that a server brings.
-    Faulted {
-        /// In which dispatcher.
-        dispatcher: &'static Dispatcher,
-        /// How it goes on.
-        then: Then,
-    },
-    /// The process that it was in has ended: its innermost caller that lives is told.
-    Stranded {
-        /// That process.
-        ended: &'static Process,
-    },
-    /// No process that it was in lives.
-    Ended,
-}
-
-/// How an activation goes on when a page has come, or will not.
-#[derive(Clone, Copy)]
-pub enum Then {
-    /// With the instruction that touched it, in the context that [`Activation::context`] keeps.
-    Touch,
-    /// In the kernel, with the registers that [`Activation::call`] keeps.
-    Enter {
-        /// With the instruction that entered it, once more; else with the answer that is kept.
-        again: bool,
-        /// The thread pointer.
-        thread_pointer: u64,
-        /// The vector state.
-        extended: Saved,
-    },
-}
 
 /// One activation.
 pub struct Activation {
@@ -200,33 +90,6 @@ pub struct Activation {
     page_wait: Cell<Option<PageWait>>,
     /// Bytes that are to be copied to its process once the page is there.
     answer: Cell<Option<Box<KeptAnswer>>>,
-}
-
-/// A call whose time is counted.
-#[derive(Clone, Copy, Default)]
-pub struct Watched {
-    /// Who called; `None` if the record's caller has ended.
-    pub caller: Option<&'static Dispatcher>,
-    /// When the activation had used so much processor time the call was first seen, in ns.
-    pub since_busy_ns: u64,
-    /// When its callee first waited (monotonic ns); zero if it has not.
-    pub waits_since_ns: u64,
-}
-
-/// Everything that user code was stopped with, but for the state that `extended` says.
-#[derive(Clone, Copy, Default)]
-#[repr(C, align(16))]
-pub struct Context {
-    /// The low halves of the vector registers.
-    pub vector: [[u64; 2]; 16],
-    /// All other registers.
-    pub frame: InterruptFrame,
-    /// The rest of the vector state.
-    pub extended: Saved,
-    /// FS base.
-    pub thread_pointer: u64,
-    /// GS base.
-    pub user_gs: u64,
 }
 
 /// Offsets in an [`Activation`] for the straight line; those of records are of the first.
@@ -259,6 +122,14 @@ pub mod offset {
     pub const SLOT: usize = PLACES + offset_of!(Record, slot);
 
     const _: () = assert!(offset_of!(Place, record) == 0);
+}
+
+/// Looks at what is in a cell, if anything is, and leaves it there.
+pub(crate) fn peek<T, R>(cell: &Cell<Option<T>>, look: impl FnOnce(&T) -> R) -> Option<R> {
+    let content = cell.take();
+    let seen = content.as_ref().map(look);
+    cell.set(content);
+    seen
 }
 
 // SAFETY: an activation is used by its own CPU alone, inside the kernel, which is not interrupted.
@@ -411,19 +282,15 @@ impl Activation {
     /// When it goes on at the latest, or has waited too long (monotonic ns); zero if it can go on now.
     #[must_use]
     pub fn page_deadline(&self) -> u64 {
-        let wait = self.page_wait.take();
-        let deadline = wait.as_ref().map_or(0, PageWait::deadline);
-        self.page_wait.set(wait);
-        deadline.min(self.give_up())
+        peek(&self.page_wait, PageWait::deadline)
+            .unwrap_or(0)
+            .min(self.give_up())
     }
 
     /// Whether it waits for a page that is still coming at `now` (monotonic ns).
     #[must_use]
     pub fn waits_for_page(&self, now: u64) -> bool {
-        let wait = self.page_wait.take();
-        let waits = wait.as_ref().is_some_and(|wait| wait.deadline() > now);
-        self.page_wait.set(wait);
-        waits
+        peek(&self.page_wait, |wait| wait.deadline() > now).unwrap_or(false)
     }
 
     /// Keeps bytes for its process.
@@ -434,10 +301,7 @@ impl Activation {
     /// Whether bytes are kept.
     #[must_use]
     pub fn has_answer(&self) -> bool {
-        let answer = self.answer.take();
-        let has = answer.is_some();
-        self.answer.set(answer);
-        has
+        peek(&self.answer, |_| ()).is_some()
     }
 
     /// The bytes that were kept.
@@ -533,54 +397,6 @@ impl Activation {
         Some(record)
     }
 
-    /// Watches the call of that depth, from 0, if its caller lives: answers the processor time that the
-    /// activation has used since the call was first watched, `busy` being what it has used in all.
-    pub fn watch(&self, depth: usize, busy: u64) -> Option<u64> {
-        let (place, watched) = (self.places.get(depth)?, self.watched.get(depth)?);
-        let mut record = place.record.get();
-        if record.caller.is_some() {
-            watched.set(Watched {
-                caller: record.caller.take(),
-                since_busy_ns: busy,
-                waits_since_ns: 0,
-            });
-            place.record.set(record);
-        }
-        let Watched {
-            caller,
-            since_busy_ns,
-            ..
-        } = watched.get();
-        caller.map(|_| busy.saturating_sub(since_busy_ns))
-    }
-
-    /// Watches the innermost call, whose callee is about to wait at `now` (monotonic ns): answers when it
-    /// first did. `None` if it is in no call.
-    pub fn watch_wait(&self, now: u64) -> Option<u64> {
-        let innermost = self.depth().checked_sub(1)?;
-        let _ = self.watch(innermost, self.busy(now));
-        let place = self.watched.get(innermost)?;
-        let mut watched = place.get();
-        if watched.waits_since_ns == 0 {
-            watched.waits_since_ns = now;
-            place.set(watched);
-        }
-        Some(watched.waits_since_ns)
-    }
-
-    /// Counts the calls around the innermost anew, the activation having used `busy` ns so far: their
-    /// callees are not to blame for the time that it took.
-    pub fn excuse_outer(&self, busy: u64) {
-        let outer = self.depth().saturating_sub(1);
-        for watched in self.watched.iter().take(outer) {
-            watched.set(Watched {
-                since_busy_ns: busy,
-                waits_since_ns: 0,
-                ..watched.get()
-            });
-        }
-    }
-
     /// When whoever waits has waited too long (monotonic ns).
     #[must_use]
     pub fn give_up(&self) -> u64 {
@@ -606,6 +422,21 @@ impl Activation {
         Some((self.caller(depth)?, record.rip))
     }
 
+    /// Who serves the call of that depth, from 0, if he lives: who made the next one, and `innermost` if
+    /// nobody did.
+    #[must_use]
+    pub fn server(
+        &self,
+        depth: usize,
+        innermost: Option<&'static Dispatcher>,
+    ) -> Option<&'static Dispatcher> {
+        if depth + 1 == self.depth() {
+            innermost
+        } else {
+            self.caller(depth + 1)
+        }
+    }
+
     /// The bit of the callee's slot in the call of that depth, from 0.
     #[must_use]
     pub fn slot(&self, depth: usize) -> Option<u16> {
@@ -621,26 +452,6 @@ impl Activation {
             || (0..self.depth())
                 .filter_map(|depth| self.caller(depth))
                 .any(is_its)
-    }
-
-    /// Has every return to a caller that `server` may serve take the general way, `innermost` being who
-    /// serves the innermost call, or made none; the activation has used `busy` ns.
-    pub fn watch_returns_from(
-        &self,
-        server: &Dispatcher,
-        innermost: Option<&Dispatcher>,
-        busy: u64,
-    ) {
-        for depth in 0..self.depth() {
-            let serves = if depth + 1 == self.depth() {
-                innermost
-            } else {
-                self.caller(depth + 1)
-            };
-            if serves.is_none_or(|serves| ptr::eq(serves, server)) {
-                self.watch(depth, busy);
-            }
-        }
     }
 
     /// Says that the innermost caller is to be told that the time was over.
@@ -661,21 +472,15 @@ impl Activation {
     /// Takes every caller out that is `process`, which has ended: nothing may go back there. So
     /// that the common return need not ask, this is done when a process ends.
     pub fn forget(&self, process: &'static Process) {
-        for (place, watched) in self.places.iter().zip(&self.watched).take(self.depth()) {
-            let mut record = place.record.get();
-            if record
-                .caller
-                .is_some_and(|caller| ptr::eq(caller.process(), process))
-            {
-                record.caller = None;
-                place.record.set(record);
-                watched.set(Watched::default());
-            } else if record.caller.is_none()
-                && watched
-                    .get()
-                    .caller
-                    .is_some_and(|caller| ptr::eq(caller.process(), process))
-            {
+        let places = self.places.iter().zip(&self.watched);
+        for (depth, (place, watched)) in places.enumerate().take(self.depth()) {
+            let caller = self.caller(depth);
+            if caller.is_some_and(|caller| ptr::eq(caller.process(), process)) {
+                let record = place.record.get();
+                place.record.set(Record {
+                    caller: None,
+                    ..record
+                });
                 watched.set(Watched::default());
             }
         }

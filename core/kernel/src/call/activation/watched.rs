@@ -1,0 +1,86 @@
+//! Calls whose time is counted, or whose return somebody waits for.
+//!
+//! The record of such a call names no caller, so that the straight line of the return leaves it to the
+//! general way, which finds him here.
+
+use core::ptr;
+
+use super::Activation;
+use crate::process::Dispatcher;
+
+/// A call whose time is counted.
+#[derive(Clone, Copy, Default)]
+pub struct Watched {
+    /// Who called; `None` if the record's caller has ended.
+    pub caller: Option<&'static Dispatcher>,
+    /// When the activation had used so much processor time the call was first seen, in ns.
+    pub since_busy_ns: u64,
+    /// When its callee first waited (monotonic ns); zero if it has not.
+    pub waits_since_ns: u64,
+}
+
+impl Activation {
+    /// Watches the call of that depth, from 0, if its caller lives: answers the processor time that the
+    /// activation has used since the call was first watched, `busy` being what it has used in all.
+    pub fn watch(&self, depth: usize, busy: u64) -> Option<u64> {
+        let (place, watched) = (self.places.get(depth)?, self.watched.get(depth)?);
+        let mut record = place.record.get();
+        if record.caller.is_some() {
+            watched.set(Watched {
+                caller: record.caller.take(),
+                since_busy_ns: busy,
+                waits_since_ns: 0,
+            });
+            place.record.set(record);
+        }
+        let Watched {
+            caller,
+            since_busy_ns,
+            ..
+        } = watched.get();
+        caller.map(|_| busy.saturating_sub(since_busy_ns))
+    }
+
+    /// Watches the innermost call, whose callee is about to wait at `now` (monotonic ns): answers when it
+    /// first did. `None` if it is in no call.
+    pub fn watch_wait(&self, now: u64) -> Option<u64> {
+        let innermost = self.depth().checked_sub(1)?;
+        let _ = self.watch(innermost, self.busy(now));
+        let place = self.watched.get(innermost)?;
+        let mut watched = place.get();
+        if watched.waits_since_ns == 0 {
+            watched.waits_since_ns = now;
+            place.set(watched);
+        }
+        Some(watched.waits_since_ns)
+    }
+
+    /// Counts the calls around the innermost anew, the activation having used `busy` ns so far: their
+    /// callees are not to blame for the time that it took.
+    pub fn excuse_outer(&self, busy: u64) {
+        let outer = self.depth().saturating_sub(1);
+        for watched in self.watched.iter().take(outer) {
+            watched.set(Watched {
+                since_busy_ns: busy,
+                waits_since_ns: 0,
+                ..watched.get()
+            });
+        }
+    }
+
+    /// Has every return to a caller that `server` may serve take the general way, `innermost` being who
+    /// serves the innermost call, or made none; the activation has used `busy` ns.
+    pub fn watch_returns_from(
+        &self,
+        server: &Dispatcher,
+        innermost: Option<&'static Dispatcher>,
+        busy: u64,
+    ) {
+        for depth in 0..self.depth() {
+            let serves = self.server(depth, innermost);
+            if serves.is_none_or(|serves| ptr::eq(serves, server)) {
+                self.watch(depth, busy);
+            }
+        }
+    }
+}
