@@ -6,8 +6,8 @@ use std::vec::Vec;
 
 use super::port::Alarm;
 use super::registers::{
-    BURST, DATA, FIFO_CONTROL, IDLE, INTERRUPT_ENABLE, LINE_CONTROL, LINE_STATUS, ON_EMPTY,
-    ON_RECEIVE, OVERRUN, RECEIVED, Registers, SCRATCH, TRANSMIT_EMPTY,
+    BURST, DATA, FIFO_CONTROL, IDLE, INTERRUPT_CAUSE, INTERRUPT_ENABLE, LINE_CONTROL, LINE_STATUS,
+    ON_EMPTY, ON_RECEIVE, OVERRUN, QUEUES_ON, RECEIVED, Registers, SCRATCH, TRANSMIT_EMPTY,
 };
 
 /// The device.
@@ -38,6 +38,8 @@ pub(super) struct State {
     /// How often the line has risen.
     pub(super) edges: u32,
     queue: VecDeque<u8>,
+    /// The queues have been turned on; off, the sender is held back while a byte waits.
+    queues_on: bool,
     next_leaves: u64,
     next_comes: u64,
     empty_pending: bool,
@@ -61,6 +63,7 @@ impl State {
         edge: false,
         edges: 0,
         queue: VecDeque::new(),
+        queues_on: false,
         next_leaves: 0,
         next_comes: 0,
         empty_pending: false,
@@ -99,7 +102,10 @@ impl State {
             self.next_leaves += self.byte_ns;
             self.empty_pending |= self.queue.is_empty();
         }
-        while !self.typing.is_empty() && self.next_comes <= self.now {
+        while !self.typing.is_empty()
+            && self.next_comes <= self.now
+            && (self.queues_on || self.received.is_empty())
+        {
             self.received.extend(self.typing.pop_front());
             self.next_comes += self.byte_ns;
         }
@@ -157,6 +163,7 @@ impl Registers for MadeUp {
                 state.status() | (u8::from(lost) * OVERRUN)
             }
             SCRATCH => state.scratch,
+            INTERRUPT_CAUSE => u8::from(state.queues_on) * QUEUES_ON,
             _ => 0,
         }
     }
@@ -168,7 +175,7 @@ impl Registers for MadeUp {
             DATA | INTERRUPT_ENABLE if state.divisor => {}
             DATA => {
                 assert!(
-                    state.queue.len() < BURST,
+                    state.queue.len() < if state.queues_on { BURST } else { 1 },
                     "a byte was written to a full queue"
                 );
                 if state.queue.is_empty() {
@@ -183,7 +190,10 @@ impl Registers for MadeUp {
                 state.enabled = value;
             }
             SCRATCH => state.scratch = value,
-            FIFO_CONTROL => state.received.clear(),
+            FIFO_CONTROL => {
+                state.queues_on = value & 1 != 0;
+                state.received.clear();
+            }
             LINE_CONTROL => state.divisor = value & 0x80 != 0,
             _ => {}
         }

@@ -38,7 +38,7 @@ impl<R: Registers + Alarm> Serial<R> {
     /// A port that is not in use yet.
     pub(super) const fn new(registers: R) -> Self {
         Self {
-            uart: Uart(registers),
+            uart: Uart::new(registers),
             receiving: Mutex::new(()),
             sources: AtomicU8::new(0),
             live: AtomicBool::new(false),
@@ -53,9 +53,7 @@ impl<R: Registers + Alarm> Serial<R> {
 
     /// Makes the port ready, without interrupts.
     pub(super) fn initialise(&self) {
-        self.uart.initialise(|uart| {
-            console::receive(|| uart.receive(console::overflow));
-        });
+        self.uart.initialise();
     }
 
     /// Begins to work by interrupt, or by the alarm alone.
@@ -67,7 +65,7 @@ impl<R: Registers + Alarm> Serial<R> {
         self.apply_sources();
         let waits = self.sources.load(Ordering::Relaxed) & ON_EMPTY != 0;
         if waits || !interrupts {
-            self.uart.0.set(POLL_NS);
+            self.uart.registers.set(POLL_NS);
         }
     }
 
@@ -84,7 +82,7 @@ impl<R: Registers + Alarm> Serial<R> {
         self.receive();
         let waits = console::feed();
         if waits || lasting && self.polled.load(Ordering::Relaxed) {
-            self.uart.0.set(POLL_NS);
+            self.uart.registers.set(POLL_NS);
         }
     }
 
@@ -139,7 +137,7 @@ impl<R: Registers + Alarm + Sync> ConsoleDevice for Serial<R> {
 
     fn announce_room(&self, wanted: bool) {
         if self.set_source(ON_EMPTY, wanted) && wanted && self.live.load(Ordering::Relaxed) {
-            self.uart.0.set(POLL_NS);
+            self.uart.registers.set(POLL_NS);
         }
     }
 

@@ -23,7 +23,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// The console is one, so one test uses it at a time.
 fn port(interrupts: bool) -> MutexGuard<'static, ()> {
     let alone = ALONE.lock().unwrap_or_else(|broken| broken.into_inner());
-    PORT.uart().0.reset();
+    PORT.uart().registers.reset();
     console::register(&PORT);
     console::on_room(|processor| {
         TOLD.fetch_or(1 << processor, Ordering::Relaxed);
@@ -31,7 +31,7 @@ fn port(interrupts: bool) -> MutexGuard<'static, ()> {
     while console::feed() {}
     while console::read(&mut [0; 64]) > 0 {}
     TOLD.store(0, Ordering::Relaxed);
-    PORT.uart().0.reset();
+    PORT.uart().registers.reset();
     PORT.initialise();
     PORT.go_live(interrupts);
     alone
@@ -41,7 +41,7 @@ fn port(interrupts: bool) -> MutexGuard<'static, ()> {
 fn run(ns: u64, lost: bool) {
     const STEP: u64 = 10_000;
     for _ in 0..ns.div_ceil(STEP) {
-        let mut state = PORT.uart().0.state();
+        let mut state = PORT.uart().registers.state();
         state.advance(STEP);
         let edge = core::mem::take(&mut state.edge);
         let alarm = state.take_alarm();
@@ -56,7 +56,7 @@ fn run(ns: u64, lost: bool) {
 }
 
 fn sent() -> Vec<u8> {
-    PORT.uart().0.state().sent.clone()
+    PORT.uart().registers.state().sent.clone()
 }
 
 /// Where two differ, shorter to read than both.
@@ -75,7 +75,7 @@ fn numbered(start: usize, count: usize) -> Vec<u8> {
 fn a_line_at_its_own_speed_never_idles() {
     for (interrupts, lost) in [(true, false), (true, true), (false, true)] {
         let _alone = port(interrupts);
-        PORT.uart().0.state().byte_ns = SLOW;
+        PORT.uart().registers.state().byte_ns = SLOW;
         let bytes = numbered(0, 8000);
         assert_eq!(console::write(&bytes), 8000);
         run(8000 * SLOW * 11 / 10, lost);
@@ -92,19 +92,19 @@ fn a_fast_port_needs_no_interrupt() {
     let _alone = port(true);
     assert_eq!(console::write(&numbered(0, 900)), 900);
     assert_eq!(first_difference(&sent(), &numbered(0, 900)), None);
-    assert!(!PORT.uart().0.state().edge);
+    assert!(!PORT.uart().registers.state().edge);
 }
 
 #[test]
 fn a_stuck_port_is_no_loss_and_its_writer_is_told() {
     let _alone = port(true);
-    PORT.uart().0.state().stuck = true;
+    PORT.uart().registers.state().stuck = true;
     let bytes = numbered(0, 20_000);
     let mut taken = console::write_as(2, &bytes);
     assert_eq!(console::write_as(2, &bytes[taken..]), 0);
     run(1_000_000_000, false);
     assert_eq!(TOLD.load(Ordering::Relaxed), 0);
-    PORT.uart().0.state().stuck = false;
+    PORT.uart().registers.state().stuck = false;
     for _ in 0..1000 {
         run(POLL_NS, false);
         if TOLD.swap(0, Ordering::Relaxed) == 1 << 2 {
@@ -123,14 +123,14 @@ fn a_stuck_port_is_no_loss_and_its_writer_is_told() {
 #[test]
 fn the_alarm_ends_with_the_bytes_unless_it_is_all_there_is() {
     let _alone = port(true);
-    PORT.uart().0.state().byte_ns = SLOW;
+    PORT.uart().registers.state().byte_ns = SLOW;
     console::write(&[0; 100]);
     run(50_000_000, false);
-    assert_eq!(PORT.uart().0.state().alarm, None);
+    assert_eq!(PORT.uart().registers.state().alarm, None);
     drop(_alone);
     let _alone = port(false);
     run(50_000_000, true);
-    PORT.uart().0.state().received.extend(b"typed");
+    PORT.uart().registers.state().received.extend(b"typed");
     run(5_000_000, true);
     let mut into = [0; 9];
     assert_eq!(console::read(&mut into), 5);
@@ -140,9 +140,9 @@ fn the_alarm_ends_with_the_bytes_unless_it_is_all_there_is() {
 fn a_reader_that_makes_room_gets_what_the_port_held_back() {
     let _alone = port(true);
     let bytes = numbered(0, 5000);
-    PORT.uart().0.state().type_in(&bytes);
+    PORT.uart().registers.state().type_in(&bytes);
     run(10_000_000, false);
-    let edges = PORT.uart().0.state().edges;
+    let edges = PORT.uart().registers.state().edges;
     assert!(edges < 5, "{edges} interrupts for what nobody reads");
     let mut read = Vec::<u8>::new();
     while read.len() < bytes.len() {
@@ -159,7 +159,7 @@ fn a_reader_that_makes_room_gets_what_the_port_held_back() {
 fn processors_that_write_at_once_keep_their_own_order() {
     const EACH: usize = 30_000;
     let _alone = port(true);
-    PORT.uart().0.state().byte_ns = 1_000;
+    PORT.uart().registers.state().byte_ns = 1_000;
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..3_u8)
@@ -236,8 +236,8 @@ proptest! {
         interrupts: bool,
     ) {
         let _alone = port(interrupts);
-        PORT.uart().0.state().byte_ns = byte_ns;
-        PORT.uart().0.state().access_ns = access_ns;
+        PORT.uart().registers.state().byte_ns = byte_ns;
+        PORT.uart().registers.state().access_ns = access_ns;
         let (mut written, mut typed, mut read) = (0, 0, Vec::<u8>::new());
         let (mut lost, mut ever_lost) = (false, false);
         let mut waits = false;
@@ -256,7 +256,7 @@ proptest! {
                 }
                 Step::Line(_) => {}
                 Step::Type(count) => {
-                    PORT.uart().0.state().type_in(&numbered(typed, count));
+                    PORT.uart().registers.state().type_in(&numbered(typed, count));
                     typed += count;
                 }
                 Step::Read(count) => {
@@ -265,18 +265,18 @@ proptest! {
                     read.extend(&into[..count]);
                 }
                 Step::Wait(ns) => run(ns, lost),
-                Step::Stuck(stuck) => PORT.uart().0.state().stuck = stuck,
+                Step::Stuck(stuck) => PORT.uart().registers.state().stuck = stuck,
                 Step::Lost(now) => {
                     lost = now;
                     ever_lost |= now;
                 }
             }
-            let edge = core::mem::take(&mut PORT.uart().0.state().edge);
+            let edge = core::mem::take(&mut PORT.uart().registers.state().edge);
             if edge && !lost {
                 PORT.interrupt();
             }
         }
-        PORT.uart().0.state().stuck = false;
+        PORT.uart().registers.state().stuck = false;
         // Twice the time, as the alarm may come just before a queueful has left.
         run(8192 * byte_ns.max(SLOW) * 22 / 10, lost);
         if ever_lost {
@@ -299,20 +299,32 @@ proptest! {
 }
 
 #[test]
-fn bytes_received_before_the_start_are_kept() {
-    let uart = Uart(MadeUp::new());
-    assert!(uart.is_present());
-    uart.0.state().type_in(b"x");
-    let mut saved = None;
-    uart.initialise(|uart| saved = uart.receive(|| {}));
-    assert_eq!(saved, Some(b'x'));
+fn what_is_sent_before_and_during_the_start_is_kept() {
+    for byte_ns in [0, 10, SLOW] {
+        let _alone = port(true);
+        PORT.uart().registers.reset();
+        PORT.uart().registers.state().access_ns = 10;
+        PORT.uart().registers.state().byte_ns = byte_ns;
+        let bytes = numbered(0, 300);
+        PORT.uart().registers.state().type_in(&bytes);
+        // Its first byte has come.
+        PORT.uart().registers.state().advance(byte_ns);
+        PORT.initialise();
+        console::write_through(&bytes);
+        PORT.go_live(true);
+        run(700 * SLOW, false);
+        let mut into = [0; 500];
+        let count = console::read(&mut into);
+        assert_eq!(first_difference(&into[..count], &bytes), None, "{byte_ns}");
+        assert_eq!(first_difference(&sent(), &bytes), None, "{byte_ns}");
+    }
 }
 
 #[test]
 fn received_bytes_and_losses_are_told() {
-    let uart = Uart(MadeUp::new());
-    uart.0.state().received.extend(b"ab");
-    uart.0.state().lost = true;
+    let uart = Uart::new(MadeUp::new());
+    uart.registers.state().received.extend(b"ab");
+    uart.registers.state().lost = true;
     let mut losses = 0;
     assert_eq!(uart.receive(|| losses += 1), Some(b'a'));
     assert_eq!(uart.receive(|| losses += 1), Some(b'b'));
@@ -329,7 +341,7 @@ fn nothing_at_the_port_is_no_device() {
         }
         fn write(&self, _: u8, _: u8) {}
     }
-    let uart = Uart(Nothing);
+    let uart = Uart::new(Nothing);
     assert!(!uart.is_present());
     assert_eq!(uart.receive(|| panic!("no losses either")), None);
     // And nobody waits for it.
