@@ -513,3 +513,25 @@ mod another {
         }
     }
 }
+
+#[test]
+fn what_is_sent_runs_only_if_it_is_declared_one_way() {
+    let server = server();
+    let stub = stub(&server, Rights::ALL);
+    let transport = Loopback {
+        dispatch: &server,
+        caller: Caller(CLIENT),
+        rights: Rights::ALL,
+    };
+    let send = |method| Transport::send(&transport, RawReference::NONE, method, [1; CALL_WORDS]);
+    for method in (0..=12).filter(|method| *method != paint_methods::TELL) {
+        assert_eq!(send(method), Err(Error::BadMethod), "{method}");
+    }
+    assert!(seen(&server).is_empty());
+    assert_eq!(send(paint_methods::TELL), Ok(()));
+    assert_eq!(stub.tell(Caller(CLIENT), 1, true), Ok(()));
+    // Who calls it knows afterwards that it was run.
+    let called = raw_call(&server, paint_methods::TELL, [1; CALL_WORDS], &[], &mut []);
+    assert!(called.is_ok());
+    assert_eq!(seen(&server), vec![format!("{CLIENT:?} 1 true"); 3]);
+}

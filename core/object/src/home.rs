@@ -35,4 +35,6 @@ pub struct KernelHome {
     pub start: fn(&'static Given),
     /// Serves a call, on any CPU; what object it is for, and with which rights, is not known yet.
     pub serve: extern "sysv64" fn(&mut Incoming<'_>, ObjectName) -> Answer,
+    /// The same for a one-way message.
+    pub deliver: extern "sysv64" fn(&mut Incoming<'_>, ObjectName) -> Answer,
 }

@@ -80,7 +80,8 @@ pub trait Transport {
     ///
     /// # Errors
     /// `ServerDied` if the process is gone, `Busy` if its queue is full: nothing was sent then. What
-    /// happens at the receiver (a stale name, a missing right, the method's own error) is not told.
+    /// happens at the receiver (a stale name, a missing right, a method that is not one-way, the method's
+    /// own error) is not told.
     #[inline(always)]
     fn send(
         &self,
@@ -295,6 +296,13 @@ pub trait Dispatch: Send + Sync {
     /// Checks rights and arguments, then runs the method; its words take the place of the arguments'.
     fn dispatch(&self, call: &mut Incoming<'_>) -> Answer;
 
+    /// As [`Dispatch::dispatch`], for what was sent one way: it runs methods that are declared one-way and
+    /// refuses all others with `BadMethod`, since nobody takes what they would answer. Who wants to know
+    /// whether a one-way method was run may call it: `dispatch` runs it like any other.
+    fn deliver(&self, call: &mut Incoming<'_>) -> Answer {
+        call.refuse(Error::BadMethod)
+    }
+
     /// Puts the object itself into `place`, an `Option<Box<I::Near>>` of its interface `I`, for callers
     /// in its address space. What is not generated leaves `place` alone and is called by dispatch.
     fn near(self: Arc<Self>, place: &mut dyn Any) {
@@ -318,6 +326,10 @@ impl<D: Dispatch + ?Sized> Dispatch for &D {
     #[inline(always)]
     fn dispatch(&self, call: &mut Incoming<'_>) -> Answer {
         (**self).dispatch(call)
+    }
+
+    fn deliver(&self, call: &mut Incoming<'_>) -> Answer {
+        (**self).deliver(call)
     }
 
     fn counts(&self, output: &mut [u8]) -> usize {

@@ -17,7 +17,11 @@ use crate::{Far, home, objects};
 /// Where the kernel finds this runtime, if the last link kept it.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "kiln_kernel_homes")]
-static KILN_KERNEL_HOME: KernelHome = KernelHome { start, serve };
+static KILN_KERNEL_HOME: KernelHome = KernelHome {
+    start,
+    serve,
+    deliver,
+};
 
 /// What the kernel gave; null until it started this home.
 static GIVEN: AtomicPtr<Given> = AtomicPtr::new(core::ptr::null_mut());
@@ -29,6 +33,10 @@ fn start(given: &'static Given) {
 
 extern "sysv64" fn serve(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
     objects::dispatch(call, name)
+}
+
+extern "sysv64" fn deliver(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+    objects::deliver(call, name)
 }
 
 #[inline]

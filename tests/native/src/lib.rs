@@ -49,6 +49,7 @@ const TESTS: &[Test] = &[
     ("calls are counted", references::counted),
     ("served calls wake threads", served::asked),
     ("messages wait for room", served::sent),
+    ("only what is one-way is sent", served::sent_in_vain),
     ("a fault ends a thread alone", faults::faults),
     ("a panic ends a thread alone", faults::panics),
     ("a page that comes parks its thread alone", paging::parked),

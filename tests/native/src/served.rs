@@ -7,10 +7,13 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use kiln_interface::interface;
 use kiln_interface::kernel::{FileCache, PagedFile as _, Process as _};
-use kiln_object::{Caller, Error, Reference};
+use kiln_object::call::{CALL_WORDS, universal};
+use kiln_object::{
+    Caller, Error, Interface as _, ObjectName, RawReference, Reference, Rights, Transport as _,
+};
 use kiln_runtime::thread::{self, Channel, Priority, Semaphore};
 use kiln_runtime::time::monotonic_ns;
-use kiln_runtime::{Far, TryFar, bind_server, objects};
+use kiln_runtime::{Far, TryFar, bind_server, objects, startup};
 
 use crate::pager;
 use crate::report::{check, failed};
@@ -246,5 +249,70 @@ pub fn sent() {
     check(
         found == Some(Error::Busy),
         format_args!("{found:?} of a ring that was to be full"),
+    );
+}
+
+/// Sends a server what is to be called, for it makes references or has an answer: nothing comes of it.
+pub fn sent_in_vain() {
+    let reference = match bind_server::<dyn Worker>("native_server") {
+        Ok(reference) => reference,
+        Err(error) => failed(format_args!("no server: {error}")),
+    };
+    let stub = WorkerStub::new(reference, Far);
+    let held = || Far.call_words(reference.raw(), universal::HELD, [0; CALL_WORDS]);
+    let counted = || (stub.noted(), stub.sum(), held());
+    let before = counted();
+    check(
+        matches!(before, (Ok(_), Ok(_), Ok(_))),
+        format_args!("{before:?}"),
+    );
+    let all = u64::from(Rights::ALL.bits());
+    let send = |object, method, first| {
+        let process = reference.raw().process;
+        let sent = Far.send(
+            RawReference { process, object },
+            method,
+            [first, all, 0, 0, 0, 0],
+        );
+        check(
+            sent == Ok(()),
+            format_args!("a message to {method:#x}: {sent:?}"),
+        );
+    };
+    let object = reference.raw().object;
+    send(ObjectName::BOOTSTRAP, universal::BIND, <dyn Worker>::HASH);
+    for method in universal::BIND..=universal::HELD {
+        send(object, method, startup().process.raw());
+    }
+    send(object, worker_methods::ADD, 1);
+    send(object, worker_methods::FILE, 1);
+    send(object, worker_methods::END, 0);
+    // Messages of one sender come in order, so this is the last.
+    check(
+        stub.note(SENDERS - 1, 0) == Ok(()),
+        format_args!("a message was not sent"),
+    );
+    let limit = monotonic_ns() + 20_000_000_000;
+    while stub.noted() == before.0 {
+        check(
+            monotonic_ns() < limit,
+            format_args!("a message has not come"),
+        );
+        thread::sleep_until(monotonic_ns() + 100_000);
+    }
+    let after = counted();
+    check(
+        (after.1, after.2) == (before.1, before.2),
+        format_args!("{before:?} before and {after:?} after"),
+    );
+    // And who calls what could be sent, knows that it was run.
+    let called = Far.call_words(
+        reference.raw(),
+        worker_methods::NOTE,
+        [SENDERS - 1, 1, 0, 0, 0, 0],
+    );
+    check(
+        called.is_ok() && stub.noted() != after.0,
+        format_args!("{called:?}"),
     );
 }

@@ -14,10 +14,24 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
     let dispatch = format_ident!("{name}Dispatch");
     let near = format_ident!("{name}Near");
     let doc = format!("Answers calls to the [`{name}`] that it wraps.");
-    let arms = interface.methods.iter().map(|entry| {
+    let arm = |entry: &Method| {
         let number = entry.number;
         let answer = answer(&entry.name);
         quote! { #number => #answer(&self.0, call), }
+    };
+    let arms = interface.methods.iter().map(arm);
+    let mut one_way = interface.methods.iter().filter(|entry| entry.one_way);
+    // Without such methods the trait's own refuses all.
+    let deliver = one_way.clone().next().is_some().then(|| {
+        let arms = one_way.by_ref().map(arm);
+        quote! {
+            fn deliver(&self, call: &mut ::kiln_object::Incoming<'_>) -> ::kiln_object::Answer {
+                match call.method {
+                    #(#arms)*
+                    _ => call.refuse(::kiln_object::Error::BadMethod),
+                }
+            }
+        }
     });
     let methods = interface
         .methods
@@ -49,6 +63,8 @@ pub fn dispatch(interface: &Interface) -> TokenStream {
                     _ => call.refuse(::kiln_object::Error::BadMethod),
                 }
             }
+
+            #deliver
 
             fn near(
                 self: ::kiln_object::near::Arc<Self>,

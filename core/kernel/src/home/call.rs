@@ -4,7 +4,7 @@
 //! spaces: what serves a call never sees the caller's memory. The way out of the kernel empties the vector
 //! registers, in which a server may have left what is no business of its caller.
 
-use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, ReturnWord};
+use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, Operation, ReturnWord};
 use kiln_object::{
     Bytes, Caller, Error, Incoming, ObjectName, Processor, RawReference, Reply, Rights,
 };
@@ -20,8 +20,8 @@ use crate::process::Process;
 use crate::processor::PerCpu;
 use crate::schedule::page_wait;
 
-/// Serves a call of `caller` to `target`, which has no entry in user space. The lengths in `word` are
-/// those of messages.
+/// Serves a call of `caller` to `target`, which has no entry in user space, or takes a one-way message, if
+/// `word` is one for that. The lengths in it are those of messages.
 ///
 /// # Errors
 /// `Busy` if that is because it is not ready yet; else why the call does not get there.
@@ -64,7 +64,12 @@ pub(crate) fn call(
                 output: &mut *output,
             }),
         };
-        let answer = (home.serve)(&mut call, ObjectName::from_raw(frame.rsi));
+        let run = if word.tag() == Operation::Send as u16 {
+            home.deliver
+        } else {
+            home.serve
+        };
+        let answer = run(&mut call, ObjectName::from_raw(frame.rsi));
         answer.outcome(&call)
     };
     let (reply, status, written) = match answer {

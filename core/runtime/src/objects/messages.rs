@@ -1,8 +1,8 @@
 //! One-way messages that came for objects of this process.
 //!
 //! A thread takes them out of a dispatcher's ring for as long as there are some, and calls the objects
-//! with the sender's identity as the kernel says it: owner and rights are checked as for a call, and what
-//! the object answers is nobody's. Messages of one ring are seen to one after the other.
+//! with the sender's identity as the kernel says it: owner and rights are checked as for a call, and
+//! only methods that are declared one-way are run, for what the object answers is nobody's. Messages of one ring are seen to one after the other.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,10 +12,8 @@ use kiln_object::layout::message_ring;
 use kiln_object::message_ring::{MESSAGES, Message, MessageRing};
 use kiln_object::{Caller, Incoming, ObjectName, ProcessId, Processor, Rights};
 
-use super::OBJECTS;
-use super::slot::Counted;
+use crate::dispatcher;
 use crate::thread::{self, Priority};
-use crate::{dispatcher, startup};
 
 /// CPUs whose dispatcher's ring is being emptied, as bits.
 static EMPTYING: AtomicU64 = AtomicU64::new(0);
@@ -69,8 +67,7 @@ fn tell_of_room(ring: &MessageRing, cpu: u32) {
 
 fn deliver(message: &Message) {
     // The sender has gone on long ago.
-    let _ = OBJECTS.dispatch(
-        startup,
+    let _ = super::deliver(
         &mut Incoming {
             words: message.words,
             caller: Caller(ProcessId::from_raw(message.caller)),
@@ -80,6 +77,5 @@ fn deliver(message: &Message) {
             bytes: None,
         },
         ObjectName::from_raw(message.object),
-        Counted,
     );
 }

@@ -109,7 +109,12 @@ pub(crate) fn dispatch(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
     OBJECTS.dispatch(startup, call, name, Counted)
 }
 
-/// The same on the stack of a call slot, for the call that the kernel entered it with.
+/// Finds the object that a one-way message is for, and runs the message if its method is one-way.
+pub(crate) fn deliver(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+    OBJECTS.deliver(call, name)
+}
+
+/// As [`dispatch`] on the stack of a call slot, for the call that the kernel entered it with.
 #[cfg_attr(not(any(kiln_freestanding, test)), allow(dead_code))]
 #[inline(always)]
 pub(crate) fn dispatch_served(call: &mut Incoming<'_>, name: ObjectName) -> Answer {
@@ -201,6 +206,20 @@ impl Objects {
         let contents = inside.contents();
         call.rights = contents.rights;
         contents.object().dispatch(call)
+    }
+
+    /// A message brings no answer. So what is called for its answer is refused, above all the methods that
+    /// make references: nobody would know of those, and the sender would pay for them for good.
+    fn deliver(&self, call: &mut Incoming<'_>, name: ObjectName) -> Answer {
+        let Some(inside) = self.table.enter(name, call.caller.0, Counted) else {
+            return call.refuse(Error::BadReference);
+        };
+        if call.method >= FIRST_UNIVERSAL_METHOD {
+            return call.refuse(Error::BadMethod);
+        }
+        let contents = inside.contents();
+        call.rights = contents.rights;
+        contents.object().deliver(call)
     }
 
     #[cold]

@@ -44,6 +44,10 @@ impl Dispatch for Numbered {
         call.words = [self.number, u64::from(call.rights.bits()), 0, 0, 0, 0];
         Answer::done(0)
     }
+
+    fn deliver(&self, call: &mut Incoming<'_>) -> Answer {
+        self.dispatch(call)
+    }
 }
 
 impl Drop for Numbered {
@@ -128,6 +132,29 @@ fn grant(
         .map(|words| ObjectName::from_raw(words[0]))
 }
 
+/// Sends it, and answers what nobody is told.
+fn send(
+    objects: &Objects,
+    name: ObjectName,
+    sender: ProcessId,
+    method: u16,
+    arguments: [u64; 2],
+) -> Result<(), Error> {
+    let mut words = [0; CALL_WORDS];
+    words[..2].copy_from_slice(&arguments);
+    let mut message = Incoming {
+        words,
+        caller: Caller(sender),
+        method,
+        processor: Processor::default(),
+        rights: Rights::empty(),
+        bytes: None,
+    };
+    let answer = objects.deliver(&mut message, name);
+    let outcome = answer.outcome(&message).map(drop);
+    outcome.map_err(|failure| failure.error)
+}
+
 fn with_root() -> (Objects, Arc<AtomicU64>) {
     let objects = Objects::new(|_| true);
     let (root, gone) = numbered(1);
@@ -153,6 +180,27 @@ fn a_client_binds_once_and_has_the_rights_of_its_entry() {
     let again = bind(&objects, ALICE, HASH).expect("she may bind again");
     assert_ne!(again, name);
     assert!(call(&objects, again, ALICE, 1, [0; 2]).is_ok());
+}
+
+#[test]
+fn a_message_makes_no_reference() {
+    let (objects, _) = with_root();
+    let bootstrap = ObjectName::BOOTSTRAP;
+    let bound = send(&objects, bootstrap, ALICE, universal::BIND, [HASH, 0]);
+    assert_eq!(bound, Err(Error::BadReference));
+    assert_eq!(objects.table.share(ALICE), 0);
+    let name = bind(&objects, ALICE, HASH).expect("a client may bind");
+    let all = u64::from(Rights::ALL.bits());
+    for method in universal::BIND..=universal::HELD {
+        let sent = send(&objects, name, ALICE, method, [BOB.raw(), all]);
+        assert_eq!(sent, Err(Error::BadMethod), "{method:#x}");
+    }
+    assert_eq!(objects.table.share(ALICE), 1);
+    assert_eq!(
+        send(&objects, name, BOB, 1, [0; 2]),
+        Err(Error::BadReference)
+    );
+    assert_eq!(send(&objects, name, ALICE, 1, [0; 2]), Ok(()));
 }
 
 #[test]

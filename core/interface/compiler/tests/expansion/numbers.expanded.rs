@@ -414,6 +414,15 @@ const _: () = {
                 _ => call.refuse(::kiln_object::Error::BadMethod),
             }
         }
+        fn deliver(
+            &self,
+            call: &mut ::kiln_object::Incoming<'_>,
+        ) -> ::kiln_object::Answer {
+            match call.method {
+                4u16 => answer_note(&self.0, call),
+                _ => call.refuse(::kiln_object::Error::BadMethod),
+            }
+        }
         fn near(self: ::kiln_object::near::Arc<Self>, place: &mut dyn ::core::any::Any) {
             NumbersNear::put(self, place);
         }

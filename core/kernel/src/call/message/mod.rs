@@ -39,7 +39,7 @@ fn not_now(
     target: ProcessId,
 ) -> Result<Sent, Error> {
     let receiver = process::find(target).ok_or(Error::ServerDied)?;
-    let word = CallWord::new(message.method, 0, 0);
+    let word = CallWord::one_way(message.method);
     // What lives in the kernel has no ring and needs none.
     if home::is_in_kernel(receiver) {
         return home::call(sender.process(), receiver, frame, word).map(|()| Sent::Now);

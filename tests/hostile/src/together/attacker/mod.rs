@@ -313,12 +313,6 @@ impl Attacker {
             self.grant(reference, registers);
             return;
         }
-        // A message has no answer, so nobody could give back what it makes.
-        if operation == Operation::Send as u16
-            && (method == universal::GRANT || makes_reference(method))
-        {
-            return;
-        }
         if !is_harmless(operation, reference, method, &mut registers) {
             return;
         }
