@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use kiln_object::ProcessId;
+use kiln_object::trace::MOST_PLACES;
 use serde_json::{Value, json};
 
 use super::names::Names;
 use super::recorder::Recording;
-use super::timeline::{Item, Track};
+use super::timeline::{Activation, Flow, Item, Track};
 
 /// The group under which processors are shown: no process's number, and not 0, which readers take for
 /// the idle process of an operating system.
@@ -22,8 +23,17 @@ const FIRST_TRACK: usize = 1_000_000;
 fn group(track: Track) -> u64 {
     match track {
         Track::Processor(_) | Track::Interrupts(_) => PROCESSORS,
-        Track::Activation(process, _) | Track::Served(process, _) | Track::Thread(process, _) => {
-            number(process)
+        _ => number(owner(track).unwrap_or(0)),
+    }
+}
+
+/// The process that a track belongs to.
+fn owner(track: Track) -> Option<u64> {
+    match track {
+        Track::Processor(_) | Track::Interrupts(_) => None,
+        Track::Activation(activation) => Some(activation.home),
+        Track::Served(process, _) | Track::Posted(process, _, _) | Track::Thread(process, _) => {
+            Some(process)
         }
     }
 }
@@ -67,25 +77,13 @@ pub fn write(
         None => format!("process {}", number(process)),
     };
     let mut processes: BTreeSet<u64> = recording.processes.keys().copied().collect();
-    for track in numbers.keys() {
-        if let Track::Activation(id, _) | Track::Served(id, _) | Track::Thread(id, _) = track {
-            processes.insert(*id);
-        }
-    }
+    processes.extend(numbers.keys().filter_map(|track| owner(*track)));
     for id in processes {
         let name = json!(process(id));
         lines.line(&metadata("process_name", number(id), None, "name", name))?;
     }
     for (track, tid) in &numbers {
-        let name = match track {
-            Track::Processor(cpu) => format!("processor {cpu}"),
-            Track::Interrupts(cpu) => format!("interrupts of processor {cpu}"),
-            Track::Activation(_, cpu) => format!("on processor {cpu}"),
-            Track::Served(_, (client, cpu)) => {
-                format!("serves {}, processor {cpu}", process(*client))
-            }
-            Track::Thread(_, thread) => format!("thread {thread}"),
-        };
+        let name = title(*track, process);
         let group = group(*track);
         lines.line(&metadata(
             "thread_name",
@@ -104,7 +102,12 @@ pub fn write(
         ))?;
     }
     for item in items {
-        lines.line(&event(item, numbers.get(&item.track).copied().unwrap_or(0)))?;
+        let tid = numbers.get(&item.track).copied().unwrap_or(0);
+        lines.line(&event(item, tid))?;
+        // An arrow is bound to the span on its track that has just begun.
+        if let Some(flow) = item.flow {
+            lines.line(&arrow(item, flow, tid))?;
+        }
     }
     if recording.lost > 0 {
         let mut note = metadata(
@@ -118,6 +121,26 @@ pub fn write(
         lines.line(&note)?;
     }
     lines.end()
+}
+
+/// What a track is called; `process` names processes.
+fn title(track: Track, process: impl Fn(u64) -> String) -> String {
+    match track {
+        Track::Processor(cpu) => format!("processor {cpu}"),
+        Track::Interrupts(cpu) => format!("interrupts of processor {cpu}"),
+        Track::Activation(Activation { cpu, serves: 0, .. }) => format!("on processor {cpu}"),
+        Track::Activation(Activation { cpu, serves, .. }) => {
+            let (from, place) = ((serves - 1) / MOST_PLACES, (serves - 1) % MOST_PLACES);
+            format!("on processor {cpu} for processor {from}, call {place}")
+        }
+        Track::Served(_, Activation { home, cpu, .. }) => {
+            format!("serves {}, processor {cpu}", process(home))
+        }
+        Track::Posted(_, cpu, place) => {
+            format!("calls from processor {cpu} to others, call {place}")
+        }
+        Track::Thread(_, thread) => format!("thread {thread}"),
+    }
 }
 
 fn metadata(kind: &str, pid: u64, tid: Option<usize>, key: &str, value: Value) -> Value {
@@ -156,6 +179,29 @@ fn event(item: &Item, tid: usize) -> Value {
         None => {
             event["ph"] = json!("i");
             event["s"] = json!("t");
+        }
+    }
+    event
+}
+
+/// The end of an arrow at an item that has just been written.
+fn arrow(item: &Item, flow: Flow, tid: usize) -> Value {
+    let mut event = json!({
+        "name": "call to another processor",
+        "cat": "flow",
+        "pid": group(item.track),
+        "tid": tid,
+        "ts": microseconds(item.start),
+    });
+    match flow {
+        Flow::From(id) => {
+            event["ph"] = json!("s");
+            event["id"] = json!(id);
+        }
+        Flow::To(id) => {
+            event["ph"] = json!("f");
+            event["bp"] = json!("e");
+            event["id"] = json!(id);
         }
     }
     event

@@ -8,6 +8,8 @@ pub mod chrome;
 pub mod directory;
 pub mod interfaces;
 pub mod names;
+#[cfg(test)]
+mod reader;
 pub mod recorder;
 pub mod ring;
 #[cfg(test)]

@@ -6,12 +6,49 @@ use std::ops::Range;
 use kiln_image_format::{KERNEL_OFFSET, Kind, Permissions, SymbolTable};
 use kiln_linker::{Image, InspectedComponent, inspect};
 use kiln_object::configuration::{Configuration, key};
+use kiln_object::trace::vector;
 
 use super::interfaces::Interfaces;
 use crate::compose::ComposeError;
 
 /// Longest text of a process that is shown.
 const LONGEST_TEXT: u64 = 128;
+
+/// What an exception is called: SDM volume 3, 6.3.1.
+pub fn exception(vector: u32) -> String {
+    let name = match vector {
+        0 => "divide error",
+        1 => "debug exception",
+        3 => "breakpoint",
+        4 => "overflow",
+        6 => "invalid opcode",
+        7 => "no floating-point unit",
+        8 => "double fault",
+        11 => "segment not present",
+        12 => "stack fault",
+        13 => "general protection",
+        14 => "page fault",
+        16 => "floating-point error",
+        17 => "alignment check",
+        18 => "machine check",
+        19 => "vector floating-point error",
+        other => return format!("exception {other}"),
+    };
+    name.to_owned()
+}
+
+/// What an interrupt is called: the kernel's vectors.
+pub fn interrupt(vector: u32) -> String {
+    match vector {
+        vector::TIMER => "timer".to_owned(),
+        vector::WAKE => "another processor".to_owned(),
+        vector::SPURIOUS => "spurious interrupt".to_owned(),
+        device @ vector::FIRST_DEVICE..=vector::LAST_DEVICE => {
+            format!("device {}", device - vector::FIRST_DEVICE)
+        }
+        other => format!("interrupt {other:#x}"),
+    }
+}
 
 /// Addresses and names of functions, by rising address.
 type Symbols = Vec<(u64, String)>;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::names::Names;
 use super::recorder::{Noted, Recorder, Recording};
-use super::timeline::{Item, Track, items};
+use super::timeline::{Activation, Item, Track, items};
 use super::{chrome, directory::Clock};
 use crate::run::{Memory, Watch};
 
@@ -95,7 +95,7 @@ impl Guest {
     }
 
     /// Adds an event to the ring of the `number`-th entry.
-    fn note(&mut self, number: u64, stamp: u64, kind: Kind, small: u32, a: u64, b: u64) {
+    pub(crate) fn note(&mut self, number: u64, stamp: u64, kind: Kind, small: u32, a: u64, b: u64) {
         let ring = Self::ring(number);
         let index = self.get(ring);
         self.put(ring, index + 1);
@@ -111,19 +111,28 @@ fn recorder() -> Recorder {
     Recorder::new(Groups::all(), None, DATA)
 }
 
-fn process(number: u64) -> u64 {
+pub(crate) fn process(number: u64) -> u64 {
     1 << 32 | number
 }
 
+/// The activation of a process on the first processor.
+pub(crate) fn own(home: u64) -> Activation {
+    Activation {
+        home,
+        cpu: 0,
+        serves: 0,
+    }
+}
+
 /// Records what is in the memory now.
-fn record(guest: &Guest) -> Recording {
+pub(crate) fn record(guest: &Guest) -> Recording {
     let mut recorder = recorder();
     recorder.look_back(guest);
     recorder.finish()
 }
 
 /// Spans on a track are one within the other or apart.
-fn check_nesting(items: &[Item]) {
+pub(crate) fn check_nesting(items: &[Item]) {
     let mut open: HashMap<Track, Vec<u64>> = HashMap::new();
     for item in items {
         let Some(end) = item.end else { continue };
@@ -137,10 +146,12 @@ fn check_nesting(items: &[Item]) {
 }
 
 /// The trace as a reader sees it.
-fn written(recording: &Recording, items: &[Item]) -> Vec<serde_json::Value> {
+pub(crate) fn written(recording: &Recording, items: &[Item]) -> Vec<serde_json::Value> {
     let mut bytes = Vec::new();
     chrome::write(&mut bytes, items, recording, &Names::default()).unwrap();
-    serde_json::from_slice(&bytes).unwrap()
+    let json: Vec<serde_json::Value> = serde_json::from_slice(&bytes).unwrap();
+    super::reader::check(&json);
+    json
 }
 
 #[test]
@@ -169,7 +180,7 @@ fn a_call_within_a_call_is_shown_within_it() {
             .collect()
     };
     assert_eq!(
-        on(Track::Activation(client, 0)),
+        on(Track::Activation(own(client))),
         [
             ("method 7", 200, 400),
             ("method 8", 250, 300),
@@ -177,7 +188,7 @@ fn a_call_within_a_call_is_shown_within_it() {
         ]
     );
     assert_eq!(
-        on(Track::Served(server, (client, 0))),
+        on(Track::Served(server, own(client))),
         [("method 8", 250, 300)]
     );
     assert_eq!(
@@ -273,7 +284,7 @@ fn a_lost_return_does_not_hold_anything_open() {
     check_nesting(&items);
     let calls: Vec<_> = items
         .iter()
-        .filter(|item| item.track == Track::Activation(client, 0))
+        .filter(|item| item.track == Track::Activation(own(client)))
         .map(|item| (item.name.as_str(), item.start, item.end.unwrap()))
         .collect();
     assert_eq!(calls, [("method 1", 10, 30), ("method 2", 30, 40)]);
@@ -301,7 +312,7 @@ fn a_process_that_is_started_again_is_another() {
 
 fn any_event() -> impl Strategy<Value = Noted> {
     let word = prop_oneof![0..6_u64, (1..5_u64).prop_map(process), any::<u64>()];
-    let words = (0..400_u64, 0..24_u8, 0..0x5_0003_u32, word.clone(), word);
+    let words = (0..400_u64, 0..27_u8, 0..0x5_0006_u32, word.clone(), word);
     (0..2_u32, 1..4_u64, any::<bool>(), words).prop_map(
         |(cpu, owner, is_user, (stamp, kind, small, a, b))| Noted {
             cpu,

@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 
 use kiln_object::dispatcher::{PARKED_FAULT_VECTOR, SOFT_INTERRUPT_VECTOR, fault_cause};
 use kiln_object::layout::{USER_END, dispatcher_page, trap_stack_top};
+use kiln_object::trace::Reason;
 use kiln_object::trace::directory::Counter;
 
 use crate::call::{current_dispatcher, run};
@@ -95,9 +96,9 @@ fn wait_for_page(frame: &mut InterruptFrame, address: u64, in_copy: bool) -> Res
             if !in_copy && park(frame, dispatcher, address, &fill) {
                 return Ok(());
             }
-            PageWait::until(fill)
+            PageWait::until(fill, address)
         }
-        Wait::Later => PageWait::for_a_while(),
+        Wait::Later => PageWait::for_a_while(address),
     };
     // Whoever waits long may be the last to have the file.
     drop(file);
@@ -134,6 +135,7 @@ fn park(
         return false;
     }
     page.trap.active.store(1, Ordering::Relaxed);
+    crate::event!(Park, Reason::Page as u32, address);
     let told = [
         PARKED_FAULT_VECTOR,
         u64::from(number),

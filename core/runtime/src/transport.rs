@@ -304,6 +304,8 @@ fn try_until_there_is_room(first: &Crossed, output: u16) -> Crossed {
         let crossed = first.again(first.answer().call(output));
         (!crossed.found_no_room()).then_some(crossed)
     };
+    // The kernel notes for what, and where there is none.
+    let _span = crate::trace_span!("waits for room", first.rdi);
     // The kernel itself stops a call that is served, which has no thread to park.
     crate::thread::park_until(RETRY, attempt).unwrap_or_else(|| Crossed::failed(Error::Busy))
 }
@@ -319,6 +321,7 @@ fn collect(pending: &Crossed, output: u16) -> Crossed {
         let crossed = ticket.again(CallWord::collect(output));
         (!crossed.answer().is_unfinished()).then_some(crossed)
     };
+    let _span = crate::trace_span!("waits for an answer", pending.rdx);
     // A call that is served has no thread to park: it waits as a whole.
     crate::thread::park_until(CALL_DONE, attempt).unwrap_or_else(|| {
         loop {

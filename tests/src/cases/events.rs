@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_tests::compile::{self, Linkage};
 use kiln_tests::expect::ensure;
-use kiln_tests::image::kiln;
+use kiln_tests::image::{Written, kiln};
 use kiln_tests::places;
 use serde_json::Value;
 
@@ -210,6 +210,51 @@ fn stopped() -> Result<(), String> {
     Ok(())
 }
 
+/// A call to another processor leads to where it is served, and who waits says for what.
+fn waits() -> Result<(), String> {
+    let program = compile::c("hello", Linkage::Dynamic)?;
+    let text = format!(
+        "name = \"events-waits\"\n[program]\npath = \"/bin/hello\"\n\
+         [root]\nfrom = [{{ binary = \"{}\", to = \"/bin/hello\" }}]\n\
+         [servers]\nname_space = {{}}\nmemory_fs = {{}}\n\
+         image_root = {{ cpu = 1, pinned = true }}\n\
+         [machine]\ncpus = 2\n",
+        program.display()
+    );
+    let manifest = Written::new("events-waits", &text)?;
+    let path = places::made().join("events-waits.trace.json");
+    let place = path.to_string_lossy();
+    let words = ["trace", "-o", &place, "--timeout", "60"].into_iter();
+    kiln(words.chain([&*manifest.path.to_string_lossy()]))?.expect_status(0)?;
+    let trace = Trace::read(&path)?;
+    trace.check()?;
+    trace.has("wait for a start", |event| {
+        event["cat"] == "wait" && event["name"] == "waits for the start of memory_fs"
+    })?;
+    let at = |end: &str| -> HashMap<u64, &Value> {
+        let ends = trace.events.iter().filter(|event| event["ph"] == end);
+        ends.filter_map(|event| Some((event["id"].as_u64()?, event)))
+            .collect()
+    };
+    let (left, came) = (at("s"), at("f"));
+    let server = trace.process("image_root")?;
+    let pairs = came.iter().filter_map(|(id, to)| Some((left.get(id)?, to)));
+    let to_server = pairs.filter(|(from, to)| {
+        let ns = |event: &Value| event["ts"].as_f64().unwrap_or(0.0);
+        to["pid"] == *server && from["pid"] != *server && ns(from) < ns(to)
+    });
+    ensure(to_server.count() > 0, || {
+        format!("{} calls left, {} came", left.len(), came.len())
+    })?;
+    trace.has("call that is posted", |event| {
+        event["cat"] == "call"
+            && event["name"] == "file_tree.open"
+            && event["args"]["to"] == "image_root"
+            && event["args"]["status"] == "ok"
+    })?;
+    Ok(())
+}
+
 /// The picture that `kiln top --once --json` shows of a program that computes.
 fn top() -> Result<(), String> {
     // Its loader looks for libraries: servers are started by the first call to them.
@@ -274,6 +319,7 @@ pub fn add(tests: &mut Tests) {
     tests.add("trace::hello", hello);
     tests.add("trace::chosen_events", chosen);
     tests.add("trace::stopped_machine", stopped);
+    tests.add("trace::waits_and_calls_to_other_processors", waits);
     tests.add("top::busy_program", top);
     tests.add("top::short_run", top_of_a_short_run);
 }

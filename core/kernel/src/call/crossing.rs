@@ -5,6 +5,7 @@
 
 use kiln_object::call::{CallWord, MESSAGE_BYTES, ReturnWord};
 use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
+use kiln_object::trace::Reason;
 use kiln_object::trace::directory::Counter;
 use kiln_object::{Error, ProcessId};
 
@@ -117,7 +118,7 @@ fn wait_for_slot(
     let waiters = callee.waiters();
     let noticed = waiters.note_caller(caller, activation, callee.process())?;
     schedule::watch_returns_from(callee);
-    waiters::wait(frame, noticed)
+    waiters::wait(frame, noticed, callee.process(), Reason::Room)
 }
 
 /// A process that takes no calls is started if it waits for one, and the call made once it is ready. One
@@ -139,7 +140,7 @@ fn wait_for(
         let waiters = target.dispatcher(PerCpu::number())?.waiters();
         let noticed = waiters.note_caller(caller, activation, target)?;
         if target.is_starting() && target.entries.call() == 0 {
-            return waiters::wait(frame, noticed);
+            return waiters::wait(frame, noticed, target, Reason::Start);
         }
         again(frame);
         Ok(())

@@ -2,21 +2,23 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
+use kiln_object::trace::vector;
+
 use super::{InterruptFrame, local_apic};
 
 /// Called on the processor that was interrupted, with interrupts off; must be short.
 pub type Handler = fn(&mut InterruptFrame);
 
 /// First vector that is given out.
-const FIRST: u8 = 0x30;
+const FIRST: u8 = vector::FIRST_DEVICE as u8;
 /// Last vector that is given out; above are the fixed ones.
-const LAST: u8 = 0xef;
+const LAST: u8 = vector::LAST_DEVICE as u8;
 /// The local APIC's spurious interrupt, which wants no acknowledgement.
-pub const SPURIOUS: u8 = 0xff;
+pub const SPURIOUS: u8 = vector::SPURIOUS as u8;
 /// The local APIC's timer.
-pub const TIMER: u8 = 0xf0;
+pub const TIMER: u8 = vector::TIMER as u8;
 /// Wakes a processor that has something to do.
-pub const WAKE: u8 = 0xf1;
+pub const WAKE: u8 = vector::WAKE as u8;
 
 static HANDLERS: [AtomicPtr<()>; 256] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 256];
 static NEXT: AtomicU8 = AtomicU8::new(FIRST);

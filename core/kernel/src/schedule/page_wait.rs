@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 
 use kiln_object::Error;
 use kiln_object::call::{MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
+use kiln_object::trace::Reason;
 
 use super::run::{go_on_where_stopped, leave, next};
 use super::{cpu, limit};
@@ -31,29 +32,39 @@ const RETRY_NS: u64 = 1_000_000;
 
 /// What an activation waits for.
 pub struct PageWait {
+    /// Where it was touched.
+    address: u64,
     fill: Option<Arc<Fill>>,
     /// Monotonic ns; `u64::MAX` for never.
     deadline: u64,
 }
 
 impl PageWait {
-    /// Until `fill` is done; an activation of the running processor waits.
+    /// Until `fill` is done, which brings the page at `address`; an activation of the running processor waits.
     #[must_use]
-    pub fn until(fill: Arc<Fill>) -> Self {
+    pub fn until(fill: Arc<Fill>, address: u64) -> Self {
         fill.await_on(PerCpu::number());
         Self {
+            address,
             fill: Some(fill),
             deadline: u64::MAX,
         }
     }
 
-    /// For a while.
+    /// For a while, because nobody could be asked for the page at `address`.
     #[must_use]
-    pub fn for_a_while() -> Self {
+    pub fn for_a_while(address: u64) -> Self {
         Self {
+            address,
             fill: None,
             deadline: time::monotonic_ns() + RETRY_NS,
         }
+    }
+
+    /// Where it was touched.
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.address
     }
 
     /// Notes that somebody waits so.
@@ -107,7 +118,7 @@ pub fn wait(frame: &InterruptFrame, wait: PageWait) {
     let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
         return;
     };
-    let Some(extended) = stop(dispatcher, activation) else {
+    let Some(extended) = stop(dispatcher, activation, wait.address) else {
         return;
     };
     activation.set_context(Context::of(frame, extended));
@@ -117,11 +128,12 @@ pub fn wait(frame: &InterruptFrame, wait: PageWait) {
     leave();
 }
 
-/// Hides the vector state of `activation`, which is about to wait in `dispatcher`, and counts its time until
+/// Hides the vector state of `activation`, which is about to wait in `dispatcher` for the page at `address`, and counts its time until
 /// now. `None` without memory for the state.
-fn stop(dispatcher: &Dispatcher, activation: &Activation) -> Option<Saved> {
+fn stop(dispatcher: &Dispatcher, activation: &Activation, address: u64) -> Option<Saved> {
     let here = cpu::here()?;
     let extended = activation.hide_extended_state().ok()?;
+    crate::event!(Wait, Reason::Page as u32, address);
     let now = time::monotonic_ns();
     here.queue().account(activation, now);
     activation.set_give_up(limit::patience(activation, dispatcher, now));
@@ -193,7 +205,8 @@ fn wait_in_kernel(frame: &mut CallFrame, activation: &'static Activation, again:
     let Some(dispatcher) = current_dispatcher() else {
         return false;
     };
-    let Some(extended) = stop(dispatcher, activation) else {
+    let address = activation.awaited_address();
+    let Some(extended) = stop(dispatcher, activation, address) else {
         return false;
     };
     activation.set_call(*frame);

@@ -4,10 +4,12 @@ use core::sync::atomic::Ordering;
 
 use kiln_object::Error;
 use kiln_object::call::ReturnWord;
+use kiln_object::trace::Reason;
 
 use super::cpu::{self, Here};
 use super::ending::unwind;
 use super::queue::Verdict;
+use super::remote::RemoteCall;
 use super::{limit, page_wait, remote, start};
 use crate::call::activation::{Activation, Context, State, Until};
 use crate::call::crossing::again;
@@ -44,7 +46,7 @@ pub fn wait(frame: &mut CallFrame, deadline: u64) {
         Ok(extended) => extended,
         Err(error) => return answer_error(frame, error),
     };
-    crate::event!(Wait, 0, deadline);
+    crate::event!(Wait, Reason::SoftInterrupt as u32, deadline);
     let now = time::monotonic_ns();
     if let Some(here) = cpu::here() {
         here.queue().account(activation, now);
@@ -77,6 +79,7 @@ pub(super) fn call_later(frame: &mut CallFrame, until: Until) -> Result<(), Erro
         return Err(Error::BadMethod);
     };
     let extended = activation.hide_extended_state()?;
+    crate::event!(Wait, until.reason() as u32, until.whom().raw());
     if let Some(here) = cpu::here() {
         here.queue().account(activation, time::monotonic_ns());
     }
@@ -326,7 +329,7 @@ pub(super) fn go_on_where_stopped(activation: &Activation) -> ! {
 fn go_on(activation: &Activation) {
     crate::event!(
         Switch,
-        (activation.depth() as u32) << 16,
+        (activation.depth() as u32) << 16 | activation.remote_call().map_or(0, RemoteCall::serving),
         activation.home().process().id().raw(),
         current_dispatcher().map_or(0, |dispatcher| dispatcher.process().id().raw())
     );

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use kiln_object::Error;
 use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::RETRY;
+use kiln_object::trace::Reason;
 use spin::Mutex;
 
 use super::flush::bits;
@@ -162,16 +163,23 @@ impl Waiters {
     }
 }
 
-/// Lets the caller wait as [`Waiters::note_caller`] found; `frame` is its call as it came.
+/// Lets the caller wait as [`Waiters::note_caller`] found for what goes to `target`, which has no room or, as
+/// `reason` says, is not ready; `frame` is its call as it came.
 ///
 /// # Errors
 /// `Exhausted` without memory for its vector state.
-pub fn wait(frame: &mut CallFrame, noticed: Noticed) -> Result<(), Error> {
+pub fn wait(
+    frame: &mut CallFrame,
+    noticed: Noticed,
+    target: &'static Process,
+    reason: Reason,
+) -> Result<(), Error> {
     match noticed {
         Noticed::Told => {
+            crate::event!(Park, reason as u32, target.id().raw());
             frame.rax = ReturnWord::no_room(CallWord(frame.rax));
             Ok(())
         }
-        Noticed::Stopped(room) => super::run::call_later(frame, Until::Room(room)),
+        Noticed::Stopped(room) => super::run::call_later(frame, Until::Room(room, target)),
     }
 }

@@ -126,11 +126,12 @@ kinds! {
     /// It is answered. `small`: status.
     KernelReturn = 4 in KERNEL_CALLS,
     /// An activation runs from now on. `a`: the process in which it started; `b`: the process that it
-    /// is in now; `small`: from bit 16 how many calls it is in.
+    /// is in now; `small`: from bit 16 how many calls it is in, below [`serving`] of the call of another
+    /// processor that it serves, or 0.
     Switch = 5 in SWITCHES,
     /// The processor has nothing to run. `a`: until when at most (ns, `u64::MAX` for ever).
     Idle = 6 in SWITCHES,
-    /// The activation waits. `a`: until when at most (ns, `u64::MAX` for ever).
+    /// The activation waits. `small`: a [`Reason`], which says what `a` is.
     Wait = 7 in SWITCHES,
     /// An exception. `small`: its number, and the error code's low byte from bit 16; `a`: the
     /// address of a page fault; `b`: the instruction.
@@ -162,6 +163,77 @@ kinds! {
     End = 19 in USER,
     /// A point in time. The values are those of a beginning.
     Mark = 20 in USER,
+    /// A thread is to wait, whose runtime lets others run meanwhile. The values are those of a wait.
+    Park = 21 in SWITCHES,
+    /// A call leaves for another processor. `small`: method, and its place among this processor's from
+    /// bit 16; `a`: the target; `b`: the object.
+    Post = 22 in CALLS,
+    /// Its answer has come to the caller. `small`: status, and its place from bit 16; `a`: the processor
+    /// whose place that is.
+    Collect = 23 in CALLS,
+    /// A call of another processor enters its target. `small`: method, and its place from bit 16; `a`: the
+    /// caller; `b`: the caller's processor.
+    Serve = 24 in CALLS,
+    /// It is answered. `small`: status, and its place from bit 16; `a`: the target; `b`: the caller's
+    /// processor.
+    Answer = 25 in CALLS,
+}
+
+/// The kernel's interrupt vectors, as [`Kind::Interrupt`] has them.
+pub mod vector {
+    /// The first that is given to a device; the next device gets the next one.
+    pub const FIRST_DEVICE: u32 = 0x30;
+    /// The last that is given to a device.
+    pub const LAST_DEVICE: u32 = 0xef;
+    /// The processor's own timer.
+    pub const TIMER: u32 = 0xf0;
+    /// Another processor asks for something.
+    pub const WAKE: u32 = 0xf1;
+    /// Nobody's.
+    pub const SPURIOUS: u32 = 0xff;
+}
+
+/// Why somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// For a soft interrupt. `a`: until when at most (ns, `u64::MAX` for ever).
+    SoftInterrupt = 0,
+    /// For the process `a`, which is called and starts or ends.
+    Start = 1,
+    /// For room in the process `a`.
+    Room = 2,
+    /// For the answer of the process `a`, which runs on another processor.
+    Answer = 3,
+    /// For the page at the address `a`, which a server brings.
+    Page = 4,
+}
+
+impl Reason {
+    /// The reason of that number.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::SoftInterrupt),
+            1 => Some(Self::Start),
+            2 => Some(Self::Room),
+            3 => Some(Self::Answer),
+            4 => Some(Self::Page),
+            _ => None,
+        }
+    }
+}
+
+/// Places for calls to other processors that a processor can have, for [`serving`].
+pub const MOST_PLACES: u32 = 64;
+
+/// A call of processor `cpu` in one of its places, as 16 bits that are not zero.
+#[must_use]
+pub const fn serving(cpu: u32, place: u32) -> u32 {
+    cpu.wrapping_mul(MOST_PLACES)
+        .wrapping_add(place)
+        .wrapping_add(1)
+        & 0xffff
 }
 
 /// An event as a reader found it.

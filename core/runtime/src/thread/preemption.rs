@@ -186,6 +186,7 @@ fn park_for_page(thread: &'static Thread, wait: usize) {
     let Some(place) = Scheduler::here().faulted.get(wait) else {
         return;
     };
+    let _span = crate::trace_span!("waits for a page", page().trap.address.load(Relaxed));
     let itself = core::ptr::from_ref(thread).cast_mut();
     place.store(itself, Relaxed);
     // What is pending is only seen to when others run, so the end of the wait is not missed.

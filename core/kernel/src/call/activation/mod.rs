@@ -279,6 +279,12 @@ impl Activation {
         self.page_wait.set(Some(wait));
     }
 
+    /// The address of the page for which it waits; zero if it does not.
+    #[must_use]
+    pub fn awaited_address(&self) -> u64 {
+        peek(&self.page_wait, PageWait::address).unwrap_or(0)
+    }
+
     /// When it goes on at the latest, or has waited too long (monotonic ns); zero if it can go on now.
     #[must_use]
     pub fn page_deadline(&self) -> u64 {

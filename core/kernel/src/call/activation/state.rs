@@ -1,5 +1,8 @@
 //! What an activation does while it does not run, and how it goes on.
 
+use kiln_object::ProcessId;
+use kiln_object::trace::Reason;
+
 use super::super::extended_state::Saved;
 use super::super::local::take_thread_pointer;
 use crate::interrupt::{self, InterruptFrame};
@@ -24,8 +27,8 @@ pub struct Entry {
 pub enum Until {
     /// That process, which was called, is ready or has ended for good.
     Ready(&'static Process),
-    /// There may be room for it.
-    Room(Room),
+    /// There may be room for it in that process.
+    Room(Room, &'static Process),
     /// The call for another processor has its answer, which is collected.
     Done(&'static RemoteCall),
 }
@@ -36,8 +39,27 @@ impl Until {
     pub fn is_over(self) -> bool {
         match self {
             Self::Ready(process) => !process.is_changing(),
-            Self::Room(room) => room.may_be(),
+            Self::Room(room, _) => room.may_be(),
             Self::Done(call) => call.is_done(),
+        }
+    }
+
+    /// Why it waits, for whoever reads a trace.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Ready(_) => Reason::Start,
+            Self::Room(_, _) => Reason::Room,
+            Self::Done(_) => Reason::Answer,
+        }
+    }
+
+    /// The process for which it waits.
+    #[must_use]
+    pub fn whom(self) -> ProcessId {
+        match self {
+            Self::Ready(process) | Self::Room(_, process) => process.id(),
+            Self::Done(call) => call.target(),
         }
     }
 }

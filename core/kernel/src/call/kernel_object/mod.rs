@@ -104,6 +104,7 @@ pub(super) fn call(frame: &mut CallFrame, word: CallWord) {
             frame.rax = ReturnWord::answer(status, written as u16);
             [frame.rdx, frame.r8, frame.r9, frame.r10] = reply.words;
             if page_wait::is_kept() {
+                crate::event!(KernelReturn, u32::from(status));
                 page_wait::answer_later(frame);
                 return;
             }

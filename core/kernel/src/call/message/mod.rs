@@ -11,6 +11,7 @@ use core::sync::atomic::Ordering;
 use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::MESSAGE;
 use kiln_object::message_ring::Message;
+use kiln_object::trace::Reason;
 use kiln_object::{Error, ProcessId};
 
 use super::current_dispatcher;
@@ -58,7 +59,7 @@ fn not_now(
         .note_caller(sender, activation, receiver)?;
     match dispatcher.send_again(message) {
         Err(Error::Busy) if receiver.lives_as(target) => {
-            waiters::wait(frame, noticed)?;
+            waiters::wait(frame, noticed, receiver, Reason::Room)?;
             Ok(Sent::Later)
         }
         Err(Error::Busy) => Err(Error::ServerDied),

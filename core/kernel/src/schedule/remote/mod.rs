@@ -18,6 +18,8 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use kiln_object::call::{CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
+use kiln_object::trace::directory::Counter;
+use kiln_object::trace::{MOST_PLACES, Reason, serving};
 use kiln_object::{Error, ProcessId};
 
 use super::cpu::{self, Message};
@@ -37,6 +39,8 @@ pub(super) use serve::{answered, arrived, enter, fail};
 /// process on it.
 const PLACES: usize = 16;
 const PLACES_OF_ONE: usize = 8;
+
+const _: () = assert!(PLACES <= MOST_PLACES as usize);
 
 const FREE: u32 = 0;
 const POSTED: u32 = 1;
@@ -82,6 +86,30 @@ impl RemoteCall {
     pub fn question(&self) -> Option<(&'static Dispatcher, CallWord, u64)> {
         let question = self.question.get()?;
         Some((question.caller, question.word, question.object))
+    }
+
+    /// The process that is asked.
+    pub fn target(&self) -> ProcessId {
+        let question = self.question.get();
+        question.map_or(ProcessId::KERNEL, |question| question.target.process_id())
+    }
+
+    /// Which call it is, as events have it.
+    pub fn serving(&self) -> u32 {
+        serving(self.asker(), self.number())
+    }
+
+    /// The processor whose place it is.
+    fn asker(&self) -> u32 {
+        let question = self.question.get();
+        question.map_or(0, |question| question.caller.cpu())
+    }
+
+    /// Its number among that processor's places.
+    fn number(&self) -> u32 {
+        let is_this = |place: &RemoteCall| core::ptr::eq(place, self);
+        let found = places(self.asker()).and_then(|places| places.calls.iter().position(is_this));
+        found.unwrap_or(0) as u32
     }
 
     /// Looks for the answer for a moment; false if nobody does so any more and there is none.
@@ -225,7 +253,7 @@ pub fn post(
             let noticed = places.waiters.note_caller(caller, activation, target)?;
             match places.find(caller) {
                 Some(found) => found,
-                None => return waiters::wait(frame, noticed),
+                None => return waiters::wait(frame, noticed, target, Reason::Room),
             }
         }
     };
@@ -238,6 +266,13 @@ pub fn post(
     if word.output() != 0 {
         page(&place.output)?;
     }
+    crate::event!(
+        Post,
+        u32::from(word.method()) | (number as u32) << 16,
+        target.id().raw(),
+        frame.rsi
+    );
+    caller.account().count(Counter::CallsOut);
     place.question.set(Some(Question {
         caller,
         target: target.dispatcher(cpu)?,
@@ -261,7 +296,7 @@ pub fn post(
             .and_then(|waiters| waiters.note_caller(caller, activation, target));
         if cpu::post(cpu, Message::Call(place)).is_err() {
             give_back(place, PerCpu::number());
-            return waiters::wait(frame, noticed?);
+            return waiters::wait(frame, noticed?, target, Reason::Room);
         }
     }
     let ticket = u64::from(PerCpu::number()) << 32 | number as u64;
@@ -353,6 +388,11 @@ fn collect(frame: &mut CallFrame) -> Result<(), Error> {
         }
         (status, length) = (Error::BadBuffer.code(), 0);
     }
+    crate::event!(
+        Collect,
+        u32::from(status) | (ticket as u32) << 16,
+        ticket >> 32
+    );
     give_back(place, (ticket >> 32) as u32);
     clear(frame);
     frame.rax = ReturnWord::answer(status, length as u16);

@@ -6,6 +6,7 @@ use kiln_object::Error;
 use kiln_object::call::{RETURN_WORDS, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::CALL_DONE;
 use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
+use kiln_object::trace::directory::Counter;
 
 use super::{DONE, POLLED, POSTED, RemoteCall, bytes, give_back};
 use crate::call::activation::{Activation, Record, State};
@@ -85,6 +86,13 @@ pub(in crate::schedule) fn enter(
         ..Record::default()
     });
     set_current(callee);
+    callee.account().count(Counter::CallsIn);
+    crate::event!(
+        Serve,
+        u32::from(question.word.method()) | call.number() << 16,
+        question.caller_id.raw(),
+        u64::from(call.asker())
+    );
     set_thread_pointer(0);
     extended_state::reset();
     clear(frame);
@@ -146,6 +154,12 @@ pub(in crate::schedule) fn fail(activation: &Activation, error: Error) {
 
 fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
     call.answer.set((word, words));
+    crate::event!(
+        Answer,
+        u32::from(ReturnWord(word).status()) | call.number() << 16,
+        call.target().raw(),
+        u64::from(call.asker())
+    );
     let asker = call.question.get().map(|question| question.caller.cpu());
     let finish_from = |state| {
         call.state
