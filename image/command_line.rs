@@ -126,9 +126,12 @@ pub struct Run {
     /// Wait for a debugger before the first instruction
     #[arg(long)]
     pub gdb: bool,
-    /// End a server after so many milliseconds, to see what goes on
-    #[arg(long, value_name = "SERVER@MS")]
+    /// End a server after so many milliseconds, or when it (`call`) or another was called N times
+    #[arg(long, value_name = "SERVER@MS|SERVER@call:N|SERVER@OTHER:N")]
     pub end: Vec<String>,
+    /// Keep a server from hearing which pages of mapped files it is to bring
+    #[arg(long, value_name = "SERVER")]
+    pub deaf: Vec<String>,
     /// The program and its arguments; with a manifest, more arguments
     #[arg(last = true, value_name = "PROGRAM ARGS")]
     pub words: Vec<String>,

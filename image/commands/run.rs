@@ -52,7 +52,7 @@ pub(super) fn launch(
         })
     });
     let timeout = timeout.transpose()?;
-    check_ends(&asked.end)?;
+    check_drills(asked)?;
     if let Some(path) = &asked.manifest
         && super::inspect::is_elf(path)?
     {
@@ -86,7 +86,7 @@ pub(super) fn launch(
         cpus: manifest.machine.cpus,
         timeout,
         strace: asked.strace,
-        ends: asked.end.clone(),
+        drills: drills(asked),
         console: console(onlooker.as_deref()),
         entropy: manifest.drivers.contains(&Driver::VirtioRng),
         debugger: debugger.as_ref().map(|debugger| debugger.socket.clone()),
@@ -102,20 +102,36 @@ pub(super) fn launch(
 }
 
 /// Refuses what the kernel would not understand.
-fn check_ends(ends: &[String]) -> Result<(), Error> {
-    let makes_sense = |end: &&String| {
-        let parts = end.rsplit_once('@');
-        parts.is_some_and(|(server, ms)| {
-            !server.is_empty() && !server.contains(char::is_whitespace) && ms.parse::<u32>().is_ok()
+fn check_drills(asked: &Run) -> Result<(), Error> {
+    let is_name = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
+    let ends = |end: &&String| {
+        end.rsplit_once('@').is_some_and(|(server, when)| {
+            let (whose, number) = when.rsplit_once(':').unwrap_or(("call", when));
+            is_name(server) && is_name(whose) && number.parse::<u32>().is_ok()
         })
     };
-    match ends.iter().find(|end| !makes_sense(end)) {
-        None => Ok(()),
-        Some(end) => Err(Error::usage(
+    if let Some(end) = asked.end.iter().find(|end| !ends(end)) {
+        return Err(Error::usage(
             format!("--end cannot be {end}"),
-            "give a server and a number of milliseconds, such as image_root@500",
+            "give a server and when it ends: after so many milliseconds, such as image_root@500, \
+             or calls to it, such as image_root@call:200, or to another, such as \
+             image_root@memory_fs:200",
+        ));
+    }
+    match asked.deaf.iter().find(|name| !is_name(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::usage(
+            format!("--deaf cannot be {name:?}"),
+            "give the name of a server, such as memory_fs",
         )),
     }
+}
+
+/// What is done to servers on purpose, as the kernel's command line says it.
+fn drills(asked: &Run) -> Vec<String> {
+    let ends = asked.end.iter().map(|end| format!("end={end}"));
+    let deaf = asked.deaf.iter().map(|name| format!("deaf={name}"));
+    ends.chain(deaf).collect()
 }
 
 fn console(onlooker: Option<&dyn Onlooker>) -> Console {
@@ -158,7 +174,7 @@ fn run_image(
         cpus: machine.cpus,
         timeout,
         strace: asked.strace,
-        ends: asked.end.clone(),
+        drills: drills(asked),
         console: console(onlooker.as_deref()),
         entropy: false,
         debugger: None,

@@ -91,7 +91,7 @@ pub fn run(
             .as_ref()
             .map_or_else(Vec::new, |watch| watch.command_words())
             .into_iter()
-            .chain(settings.ends.iter().map(|end| format!("end={end}")))
+            .chain(settings.drills.iter().cloned())
             .collect(),
         console: &ends,
     };

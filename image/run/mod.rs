@@ -101,8 +101,8 @@ pub struct Settings {
     pub timeout: Option<std::time::Duration>,
     /// Show the system calls that the image reports.
     pub strace: bool,
-    /// Servers that are to be ended, and when: `SERVER@MILLISECONDS`.
-    pub ends: Vec<String>,
+    /// What is done to servers on purpose, as words of the kernel's command line.
+    pub drills: Vec<String>,
     /// Where the program's console is.
     pub console: Console,
     /// Give the machine an entropy source.

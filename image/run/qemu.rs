@@ -207,7 +207,7 @@ mod tests {
             cpus: 4,
             timeout: None,
             strace: false,
-            ends: Vec::new(),
+            drills: Vec::new(),
             console: crate::run::Console::Shared,
             entropy: false,
             debugger: None,

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef unsigned long word;
@@ -67,8 +66,18 @@ static int works(void)
     return read_some;
 }
 
+/* Processes that have not ended since the machine was started. */
+static long living(void)
+{
+    long count = 0;
+    for (word index = 1; index < 24; index++)
+        count += operation(CALL, NO_METHOD, process(index, 1), 1ul << 32, 0, 0) != SERVER_DIED;
+    return count;
+}
+
 int main(int argc, char **argv)
 {
+    const long before = living();
     unsigned long own = 0, deaf = 0, tried = 0;
     if (!works())
         return 1;
@@ -116,11 +125,10 @@ int main(int argc, char **argv)
             refused("to bind", status, WRONG_INTERFACE, SERVER_DIED);
     }
     if (argc > 1) {
-        /* What was somebody's: the servers end meanwhile, and others come in their places. */
-        struct timespec time;
-        do
-            clock_gettime(CLOCK_MONOTONIC, &time);
-        while (time.tv_sec * 1000 + time.tv_nsec / 1000000 < atol(argv[1]) && !usleep(2000));
+        /* What was somebody's: as many servers as the argument says end when they have been called often
+           enough, and others come in their places. */
+        for (long left = before - atol(argv[1]), rounds = 1000000; living() > left && rounds > 0; rounds--)
+            ;
         for (word index = 1; index < 24; index++)
             for (word slot = 0; slot < 80; slot++)
                 for (word generation = 0; generation < 3; generation++, tried++) {

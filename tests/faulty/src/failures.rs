@@ -1,6 +1,9 @@
 //! The ways to fail.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use kiln_interface::kernel::Process as _;
+use kiln_object::dispatcher::soft_interrupt;
 use kiln_runtime::{process, time};
 
 /// What a server can do wrong.
@@ -39,6 +42,10 @@ pub enum Failure {
     Wait = 15,
     /// Wait for ever, a millisecond at a time.
     WaitByTurns = 16,
+    /// Ask for ever whether there is something new.
+    Poll = 17,
+    /// Wait for ever, and never look at what is new.
+    WaitWithNews = 18,
 }
 
 /// All that end the server at once.
@@ -80,17 +87,28 @@ pub fn fail(kind: u32) {
         wait(|| u64::MAX);
     } else if is(Failure::WaitByTurns) {
         wait(|| time::monotonic_ns() + 1_000_000);
+    } else if is(Failure::Poll) {
+        wait(|| 0);
+    } else if is(Failure::WaitWithNews) {
+        wait_with_news();
     } else {
         by_instruction(kind);
+    }
+}
+
+fn wait_with_news() {
+    loop {
+        kiln_runtime::dispatcher::page()
+            .pending
+            .fetch_or(soft_interrupt::TIMER, Relaxed);
+        let _ = process().wait(u64::MAX);
     }
 }
 
 fn wait(until: fn() -> u64) {
     loop {
         let _ = process().wait(until());
-        kiln_runtime::dispatcher::page()
-            .pending
-            .store(0, core::sync::atomic::Ordering::Relaxed);
+        kiln_runtime::dispatcher::page().pending.store(0, Relaxed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the servers can be told to do.
 
 use kiln_interface::interface;
+use kiln_interface::kernel::FileCache;
 use kiln_object::{Caller, Error, ProcessId, Reference};
 
 /// A server that fails when it is told to.
@@ -66,6 +67,15 @@ pub trait Faulty {
     /// Waits for so many milliseconds.
     #[method(13, right = READ)]
     fn nap(&self, milliseconds: u64) -> Result<(), Error>;
+
+    /// A file of so many pages for the caller. When the page at `kind * 4096` is asked for this server does
+    /// so: 0: brings it; 1: forgets it; else fails like that.
+    #[method(14, right = READ)]
+    fn file(&self, pages: u64, caller: Caller) -> Result<Reference<dyn FileCache>, Error>;
+
+    /// Reads a byte at `offset` of that file, which is the other server's, from memory.
+    #[method(15, right = WRITE)]
+    fn touch_next(&self, offset: u64) -> Result<u32, Error>;
 }
 
 /// Something that a server made for one client.

@@ -19,6 +19,7 @@ extern crate alloc;
 mod client;
 mod failures;
 mod interface;
+mod pages;
 mod server;
 
 use kiln_object::startup::InitialObject;

@@ -3,13 +3,14 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use kiln_interface::kernel::Process as _;
+use kiln_interface::kernel::{FileCache, Process as _};
 use kiln_object::call::CALL_WORDS;
 use kiln_object::{Caller, Error, ProcessId, Reference, Rights, Transport};
 use kiln_runtime::{Far, bind_server, objects, process, startup, thread, time};
 
 use crate::failures::{self, Failure};
 use crate::interface::{Faulty, FaultyDispatch, FaultyStub, Item, ItemDispatch};
+use crate::pages;
 
 /// The life of such a server.
 pub fn main() {
@@ -141,6 +142,15 @@ impl Faulty for Server {
             process().wait(end)?;
         }
         Ok(())
+    }
+
+    fn file(&self, pages: u64, caller: Caller) -> Result<Reference<dyn FileCache>, Error> {
+        pages::file(pages, caller.0)
+    }
+
+    fn touch_next(&self, offset: u64) -> Result<u32, Error> {
+        let file = next()?.file(pages::MOST, Caller(startup().process))?;
+        Ok(u32::from(pages::read(pages::map(file)?, offset)))
     }
 }
 

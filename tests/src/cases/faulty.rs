@@ -75,6 +75,18 @@ fn post_mortems(log: &str) -> Result<(), String> {
             &[" in faulty_server: ", "perhaps called from", call],
         ),
         (
+            "faulty_server did not bring the page at 0x1000 of its file 7 within 400 ms",
+            &[" in faulty_server: ", "perhaps called from"],
+        ),
+        (
+            "faulty_server did not bring the page at 0xe000 of its file 7 within 400 ms",
+            &["  rip 00006"],
+        ),
+        (
+            "faulty_second did not bring the page at 0x1000 of its file 7 within 400 ms",
+            &[" in faulty_second: "],
+        ),
+        (
             "faulty_late did not get ready within 300 ms",
             &[" in faulty_late: ", "kiln_runtime::entry::run"],
         ),

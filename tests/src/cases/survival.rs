@@ -2,15 +2,15 @@
 
 use kiln_tests::compile::{self, Linkage};
 use kiln_tests::expect::ensure;
-use kiln_tests::image::Run;
+use kiln_tests::image::{Run, Written, kiln};
 use kiln_tests::places;
 
 use super::c_programs::in_image;
 use crate::Tests;
 
-/// When the program stops looking, in ms of its clock. Servers end after it has got what it holds, be the
-/// host busy, and well before this.
-const END: &str = "4000";
+/// How often the program looks. Servers end after so many calls that it has got what it holds, and long
+/// before it has looked so often: each time it calls each of the file systems thrice at least.
+const ROUNDS: &str = "300";
 
 /// What the program finds when all is well, in its order.
 const ASKED: [&str; 7] = [
@@ -45,7 +45,7 @@ fn survive(
     for name in ["held", "other", "mapped"] {
         run = run.file(&data.join(name), &format!("/data/{name}"));
     }
-    let output = in_image(&run, &program, &[END])?.expect_status(0)?;
+    let output = in_image(&run, &program, &[ROUNDS])?.expect_status(0)?;
     let found = |asked: &str| {
         let differs = differs.iter().find(|(what, _)| *what == asked);
         differs.map_or("works", |(_, found)| found)
@@ -57,6 +57,48 @@ fn survive(
     expected.push_str("other errors: 0\n");
     let output = output.expect_text(&expected)?;
     for line in log {
+        ensure(output.err.contains(line), || {
+            format!("no {line:?} in {}", output.err)
+        })?;
+    }
+    Ok(())
+}
+
+/// A program that maps a file gets a signal for a page that its server does not bring, and goes on.
+fn deaf(cpus: &str) -> Result<(), String> {
+    let program = compile::c("pager", Linkage::Static)?;
+    let text = format!(
+        r#"name = "deaf"
+[program]
+path = "/bin/pager"
+[root]
+from = [{{ binary = "{}", to = "/bin/pager" }}]
+[servers]
+name_space = {{}}
+image_root = {{}}
+memory_fs = {{ answer-limit = "500ms" }}
+"#,
+        program.display()
+    );
+    let manifest = Written::new(&format!("deaf_{cpus}"), &text)?;
+    let words = [
+        "run",
+        "--timeout",
+        "60",
+        "--cpus",
+        cpus,
+        "--deaf",
+        "memory_fs",
+    ];
+    let words = words.map(AsRef::<std::ffi::OsStr>::as_ref);
+    let output = kiln(words.into_iter().chain([manifest.path.as_os_str()]))?.expect_status(0)?;
+    let output =
+        output.expect_text("SIGBUS at the address\nSIGBUS at the address\nwritten: -1\n")?;
+    for line in [
+        "memory_fs did not bring the page at 0x2000 of its file ",
+        " within 500 ms and was ended",
+        "memory_fs was started again",
+    ] {
         ensure(output.err.contains(line), || {
             format!("no {line:?} in {}", output.err)
         })?;
@@ -81,7 +123,7 @@ pub fn add(tests: &mut Tests) {
         for cpus in ["1", "2"] {
             let differs = differs.clone();
             tests.add(format!("survival::{server}_ends_{cpus}"), move || {
-                let end = format!("{server}@2000");
+                let end = format!("{server}@memory_fs:200");
                 let again = format!("{server} was started again");
                 survive(
                     &format!("{server}-{cpus}"),
@@ -96,14 +138,19 @@ pub fn add(tests: &mut Tests) {
     tests.add(
         "survival::two_servers_end_under_a_dynamic_program",
         move || {
-            let end = ["--end", "image_root@2000", "--end", "memory_fs@2500"];
+            let end = [
+                "--end",
+                "image_root@call:200",
+                "--end",
+                "memory_fs@call:400",
+            ];
             let differs = [&image[..], &memory].concat();
             let again = ["image_root was started", "memory_fs was started"];
             survive("both", Linkage::Dynamic, &end, &differs, &again)
         },
     );
     tests.add("survival::a_server_that_ends_too_often_stays_ended", || {
-        let end = ["2000", "2300", "2600", "2900"].map(|time| format!("image_root@{time}"));
+        let end = ["200", "220", "240", "260"].map(|count| format!("image_root@call:{count}"));
         let options: Vec<&str> = end.iter().flat_map(|end| ["--end", end]).collect();
         let differs = [
             ("held in the image", "EIO"),
@@ -122,8 +169,13 @@ pub fn add(tests: &mut Tests) {
         ("2", &["--cpus", "2"], &[]),
         (
             "ended",
-            &["--end", "image_root@2000", "--end", "memory_fs@2000"],
-            &["2500"],
+            &[
+                "--end",
+                "image_root@call:9000",
+                "--end",
+                "memory_fs@call:9000",
+            ],
+            &["2"],
         ),
     ] {
         tests.add(
@@ -136,6 +188,26 @@ pub fn add(tests: &mut Tests) {
                     .expect_status(0)?;
                 Ok(())
             },
+        );
+    }
+    tests.add("survival::a_server_ends_by_the_clock", || {
+        let options = ["--end", "image_root@0"];
+        let output = Run::new().options(&options).run(&["/bin/true"])?;
+        let output = output.expect_status(0)?;
+        ensure(
+            output
+                .err
+                .contains("image_root is ended as the command line says")
+                || output
+                    .err
+                    .contains("image_root does not run and is not ended"),
+            || output.err.clone(),
+        )
+    });
+    for cpus in ["1", "2"] {
+        tests.add(
+            format!("survival::a_page_that_does_not_come_is_a_signal_{cpus}"),
+            move || deaf(cpus),
         );
     }
     tests.add("survival::what_cannot_be_ended_is_said", || {

@@ -24,6 +24,7 @@ use super::Process;
 use crate::memory::DIRECT_MAP_BASE;
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::{self, Frame};
+use crate::memory::paged_file::Asked;
 use crate::memory::region::Backing;
 use crate::schedule::waiters::Waiters;
 use crate::trace::{self, Account};
@@ -67,6 +68,8 @@ pub struct Dispatcher {
     account: Account,
     /// Waits of its threads for pages, by bit.
     waits: AtomicU64,
+    /// Pages that it is to bring.
+    asked: Asked,
 }
 
 /// Offsets in a [`Dispatcher`] for the straight line.
@@ -145,10 +148,17 @@ impl Dispatcher {
             timer: Cell::new(u64::MAX),
             account: Account::new(),
             waits: AtomicU64::new(0),
+            asked: Asked::new(),
         });
         dispatcher.sign();
         trace::enter_dispatcher(&dispatcher);
         Ok(dispatcher)
+    }
+
+    /// Pages that it is to bring.
+    #[must_use]
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// Takes a number for the wait of one of its threads, which is not in use; only its own CPU does.

@@ -1,4 +1,4 @@
-//! What a process may take at most: for a call that it serves, and until it is ready.
+//! What a process may take at most: for a call that it serves, for a page, and until it is ready.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use crate::{schedule, time};
 pub(super) struct Limits {
     /// Processor time that one call that it serves may take.
     call: AtomicU64,
-    /// Real time that a call that it serves may wait.
+    /// Real time that a call that it serves may wait, and within which it brings a page.
     answer: AtomicU64,
     /// Real time within which it is to be ready.
     start: AtomicU64,
@@ -46,16 +46,22 @@ impl Process {
         }
     }
 
-    /// Real time that a call that it serves may wait, in ns; zero for any.
+    /// Real time that a call that it serves may wait, and within which it brings a page, in ns; zero for
+    /// any.
     #[must_use]
     pub fn answer_limit(&self) -> u64 {
         self.limits.answer.load(Ordering::Relaxed)
     }
 
-    /// Limits how long it may wait in one call, in ns of real time from the first wait on; zero takes the
-    /// limit back. A call in which it waits longer is answered with `TimedOut`, and the process is ended.
+    /// Limits how long it may wait in one call, in ns of real time from the first wait on, and how long it
+    /// may take to bring a page; zero takes the limit back. A call in which it waits longer is answered
+    /// with `TimedOut`, and the process is ended; so is one that does not bring a page, which then will not
+    /// come.
     pub fn set_answer_limit(&self, limit: u64) {
         self.limits.answer.store(limit, Ordering::Relaxed);
+        if limit != 0 {
+            schedule::watch_time(limit);
+        }
     }
 
     /// Real time within which it is to be ready, in ns; zero for any.

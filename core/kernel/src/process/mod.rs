@@ -20,6 +20,7 @@ use core::mem::offset_of;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use kiln_object::trace::directory::Counter;
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights, primitives};
 use spin::{Mutex, Once};
 
@@ -78,6 +79,8 @@ pub struct Process {
     startup: Once<Frame>,
     /// It is told when others end.
     watches: AtomicBool,
+    /// It is not told of pages that it is to bring: the boot command line says so.
+    deaf: AtomicBool,
 }
 
 /// Offsets in a [`Process`] for the straight line of a call.
@@ -127,6 +130,7 @@ impl Process {
             share: Share::new(program),
             startup: Once::new(),
             watches: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
         }));
         roster::enter(process);
         trace::enter_process(id, process.name());
@@ -320,6 +324,23 @@ impl Process {
     /// Has it told from now on when others end.
     pub fn watch_deaths(&self) {
         self.watches.store(true, Ordering::Release);
+    }
+
+    /// Has it not told of pages that it is to bring.
+    fn set_deaf(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is not told of pages that it is to bring.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// Calls that it has served, its earlier incarnations included.
+    fn calls_served(&self) -> u64 {
+        let served = |dispatcher: &Dispatcher| dispatcher.account().counted(Counter::CallsIn);
+        self.made_dispatchers().map(served).sum()
     }
 
     /// The only CPU on which it runs; `None` if it runs on any.

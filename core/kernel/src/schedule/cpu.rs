@@ -68,6 +68,7 @@ struct Own {
     told: Cell<bool>,
     reconsider: Cell<bool>,
     armed: Cell<u64>,
+    look_at: Cell<u64>,
     /// What the last copy from or to user memory would have had to wait for.
     noted: Cell<Option<PageWait>>,
 }
@@ -91,6 +92,7 @@ pub(super) fn create(number: u32) {
             told: Cell::new(false),
             reconsider: Cell::new(false),
             armed: Cell::new(u64::MAX),
+            look_at: Cell::new(u64::MAX),
             noted: Cell::new(None),
         },
     });
@@ -145,6 +147,11 @@ impl Here {
     /// When the scheduler's timer fires while an activation runs (monotonic ns).
     pub(super) fn armed(self) -> &'static Cell<u64> {
         &self.0.own.armed
+    }
+
+    /// When whoever runs then is looked at (monotonic ns).
+    pub(super) fn look_at(self) -> &'static Cell<u64> {
+        &self.0.own.look_at
     }
 
     /// What the last copy from or to user memory would have had to wait for.

@@ -7,10 +7,12 @@
 //! Real time counts for who waits: from the first wait in a call, and from the start of a server until it
 //! is ready. It is over only for one that then waits, with nothing to go on for: a machine that was stopped,
 //! or that others kept busy, ends nobody. Who waits because another server serves his call, or starts,
-//! waits as long as that one may.
+//! waits as long as that one may. A page that a pager was asked for counts for whoever waits in the pager
+//! itself, or computes there, and not in a call; see [`Asked`](crate::memory::paged_file::Asked).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::cpu::Here;
 use super::{ending, remote};
 use crate::call::activation::Activation;
 use crate::interrupt::InterruptFrame;
@@ -24,6 +26,10 @@ const STATUS: u32 = 128 + 24;
 const LONGEST_PAUSE_NS: u64 = 50_000_000;
 const SHORTEST_PAUSE_NS: u64 = 1_000_000;
 
+/// What a pager may take longer than its limit until it is judged, in ns, before whoever waits for its page
+/// is judged himself.
+const PAGER_FIRST_NS: u64 = 10_000_000_000;
+
 /// Between two looks, in ns; `u64::MAX` while nobody has a limit.
 static PAUSE: AtomicU64 = AtomicU64::new(u64::MAX);
 
@@ -33,9 +39,16 @@ pub fn watch(limit: u64) {
     PAUSE.fetch_min(pause, Ordering::Relaxed);
 }
 
-/// When the running activation is to be looked at next (monotonic ns).
-pub(super) fn next_look(now: u64) -> u64 {
-    now.saturating_add(PAUSE.load(Ordering::Relaxed))
+/// When whoever runs then on the running processor is to be looked at next (monotonic ns). That stays so
+/// until it is over, so that nobody escapes who waits for a moment again and again.
+pub(super) fn next_look(here: Here, now: u64) -> u64 {
+    let time = here.look_at().get();
+    if now < time && time != u64::MAX {
+        return time;
+    }
+    let next = now.saturating_add(PAUSE.load(Ordering::Relaxed));
+    here.look_at().set(next);
+    next
 }
 
 /// When `dispatcher`, in which `activation` is about to wait at `now`, has waited too long (both monotonic
@@ -43,7 +56,8 @@ pub(super) fn next_look(now: u64) -> u64 {
 pub(super) fn patience(activation: &Activation, dispatcher: &Dispatcher, now: u64) -> u64 {
     let process = dispatcher.process();
     if activation.depth() == 0 {
-        return process.start_deadline();
+        let pages = dispatcher.asked().patience(now, activation.busy_so_far());
+        return process.start_deadline().min(pages);
     }
     let limit = process.answer_limit();
     if limit == 0 || remote::has_posted(dispatcher) {
@@ -51,6 +65,21 @@ pub(super) fn patience(activation: &Activation, dispatcher: &Dispatcher, now: u6
     }
     let since = activation.watch_wait(now);
     since.map_or(u64::MAX, |since| since.saturating_add(limit))
+}
+
+/// As [`patience`] for one that is about to wait for a page which is overdue at `due`: its pager is judged
+/// first.
+pub(super) fn patience_for_page(
+    activation: &Activation,
+    dispatcher: &Dispatcher,
+    now: u64,
+    due: u64,
+) -> u64 {
+    let own = patience(activation, dispatcher, now);
+    if due == u64::MAX {
+        return own;
+    }
+    own.max(due.saturating_add(PAGER_FIRST_NS))
 }
 
 /// Ends the process of `dispatcher`, in which `activation` waits at `rip` with the stack `rsp`, if it has
@@ -63,13 +92,14 @@ pub(super) fn end_overdue(
     rsp: u64,
 ) -> bool {
     let process = dispatcher.process();
-    let starts = activation.depth() == 0;
-    if time::monotonic_ns() < activation.give_up() || starts && process.start_deadline() == u64::MAX
-    {
+    let now = time::monotonic_ns();
+    if now < activation.give_up() {
         return false;
     }
-    if starts {
-        say_that_it_does_not_get_ready(dispatcher);
+    if activation.depth() == 0 {
+        if !is_overdue_alone(activation, dispatcher, now, true) {
+            return false;
+        }
     } else {
         crate::error!(
             "{} waited in one call for more than {} ms and was ended",
@@ -84,13 +114,35 @@ pub(super) fn end_overdue(
     true
 }
 
-fn say_that_it_does_not_get_ready(dispatcher: &Dispatcher) {
+/// Whether the process of `dispatcher`, whose `activation` is in no call and was counted until `now`, has
+/// not got ready in time, or not brought a page; says so.
+fn is_overdue_alone(
+    activation: &Activation,
+    dispatcher: &Dispatcher,
+    now: u64,
+    waits: bool,
+) -> bool {
     let process = dispatcher.process();
+    if process.start_deadline() <= now {
+        crate::error!(
+            "{} did not get ready within {} ms and was ended",
+            process.name(),
+            process.start_limit() / 1_000_000
+        );
+        return true;
+    }
+    let busy = activation.busy_so_far();
+    let Some(wanted) = dispatcher.asked().overdue(now, busy, waits) else {
+        return false;
+    };
     crate::error!(
-        "{} did not get ready within {} ms and was ended",
+        "{} did not bring the page at {:#x} of its file {} within {} ms and was ended",
         process.name(),
-        process.start_limit() / 1_000_000
+        wanted.offset,
+        wanted.key,
+        process.answer_limit() / 1_000_000
     );
+    true
 }
 
 /// Looks at the calls that `activation`, which was just counted, is in. Ends the process that serves
@@ -105,8 +157,7 @@ pub(super) fn look(
     if PAUSE.load(Ordering::Relaxed) == u64::MAX {
         return false;
     }
-    if activation.depth() == 0 && running.process().start_deadline() <= now {
-        say_that_it_does_not_get_ready(running);
+    if activation.depth() == 0 && is_overdue_alone(activation, running, now, false) {
         post_mortem::stopped(frame, 0);
         ending::end(running.process(), STATUS);
         return true;

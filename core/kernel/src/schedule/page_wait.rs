@@ -74,6 +74,12 @@ impl PageWait {
         }
     }
 
+    /// When its pager has taken too long (monotonic ns); `u64::MAX` for never.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.fill.as_ref().map_or(u64::MAX, |fill| fill.due())
+    }
+
     /// When it is over at the latest (monotonic ns); zero if it is.
     #[must_use]
     pub fn deadline(&self) -> u64 {
@@ -118,7 +124,7 @@ pub fn wait(frame: &InterruptFrame, wait: PageWait) {
     let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
         return;
     };
-    let Some(extended) = stop(dispatcher, activation, wait.address) else {
+    let Some(extended) = stop(dispatcher, activation, wait.address, wait.due()) else {
         return;
     };
     activation.set_context(Context::of(frame, extended));
@@ -128,15 +134,15 @@ pub fn wait(frame: &InterruptFrame, wait: PageWait) {
     leave();
 }
 
-/// Hides the vector state of `activation`, which is about to wait in `dispatcher` for the page at `address`, and counts its time until
-/// now. `None` without memory for the state.
-fn stop(dispatcher: &Dispatcher, activation: &Activation, address: u64) -> Option<Saved> {
+/// Hides the vector state of `activation`, which is about to wait in `dispatcher` for the page at `address`,
+/// overdue at `due`, and counts its time until now. `None` without memory for the state.
+fn stop(dispatcher: &Dispatcher, activation: &Activation, address: u64, due: u64) -> Option<Saved> {
     let here = cpu::here()?;
     let extended = activation.hide_extended_state().ok()?;
     crate::event!(Wait, Reason::Page as u32, address);
     let now = time::monotonic_ns();
     here.queue().account(activation, now);
-    activation.set_give_up(limit::patience(activation, dispatcher, now));
+    activation.set_give_up(limit::patience_for_page(activation, dispatcher, now, due));
     Some(extended)
 }
 
@@ -205,8 +211,8 @@ fn wait_in_kernel(frame: &mut CallFrame, activation: &'static Activation, again:
     let Some(dispatcher) = current_dispatcher() else {
         return false;
     };
-    let address = activation.awaited_address();
-    let Some(extended) = stop(dispatcher, activation, address) else {
+    let (address, due) = (activation.awaited_address(), activation.page_due());
+    let Some(extended) = stop(dispatcher, activation, address, due) else {
         return false;
     };
     activation.set_call(*frame);

@@ -200,7 +200,7 @@ fn look_again() {
 fn arm(here: Here, activation: &Activation, now: u64) {
     let until = match here.queue().judge(activation, now) {
         Verdict::Stop => now,
-        Verdict::RunUntil(until) => until.min(limit::next_look(now)),
+        Verdict::RunUntil(until) => until.min(limit::next_look(here, now)),
     };
     here.armed().set(until);
     time::timer::arm(until);
@@ -247,16 +247,15 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
         }
         State::Waiting {
             dispatcher,
-            deadline,
             rip,
             rsp,
             thread_pointer,
             extended,
+            ..
         } => {
             set_current(dispatcher);
             let has_news = || dispatcher.page().pending.load(Ordering::Acquire) != 0;
-            if deadline == activation.give_up()
-                && deadline != u64::MAX
+            if activation.give_up() != u64::MAX
                 && !has_news()
                 && limit::end_overdue(activation, dispatcher, rip, rsp)
             {

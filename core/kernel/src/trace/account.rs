@@ -73,6 +73,12 @@ impl Account {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
+    /// How often that was counted; any processor may ask.
+    #[must_use]
+    pub fn counted(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+
     /// Notes that the process was started again.
     pub fn set_alive(&self) {
         self.counters[Counter::Ended as usize].store(0, Ordering::Relaxed);
@@ -148,7 +154,6 @@ mod tests {
         assert_eq!(account.read(0), None);
         account.count(Counter::Faults);
         account.count(Counter::Faults);
-        let faults = account.counters[Counter::Faults as usize].load(Ordering::Relaxed);
-        assert_eq!(faults, 2);
+        assert_eq!(account.counted(Counter::Faults), 2);
     }
 }

@@ -44,10 +44,10 @@ pub fn through_another() {
 
 /// A server that computes for ever in a call.
 pub fn without_an_answer() {
-    for _ in 0..2 {
+    for failure in [Failure::Loop, Failure::Loop, Failure::WaitWithNews] {
         let server = server("faulty_server");
         let before = process_of("faulty_server");
-        let answer = server.fail(Failure::Loop as u32);
+        let answer = server.fail(failure as u32);
         expect(error(answer), Error::TimedOut);
         let now = process_of("faulty_server");
         expect(now.incarnation(), before.incarnation() + 1);

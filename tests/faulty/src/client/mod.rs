@@ -3,6 +3,7 @@
 mod crashes;
 mod deaths;
 mod intruders;
+mod pages;
 mod report;
 mod restarts;
 mod waits;
@@ -17,7 +18,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 23] = [
+const CHECKS: [(&str, &str, Check); 25] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -77,6 +78,16 @@ const CHECKS: [(&str, &str, Check); 23] = [
         "death",
         "a client that dies in a call costs nothing",
         deaths::in_a_call,
+    ),
+    (
+        "page",
+        "a pager that does not bring a page is ended, and who waits for it told",
+        pages::not_brought,
+    ),
+    (
+        "page",
+        "the pager is to blame, not the server that waits for the page",
+        pages::inside,
     ),
     ("death", "nothing is given to the dead", deaths::gifts),
     (

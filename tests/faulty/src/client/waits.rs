@@ -9,7 +9,7 @@ use crate::failures::Failure;
 use crate::interface::Faulty;
 
 /// What the image allows these servers, in ms of real time.
-const ANSWER_LIMIT: u64 = 400;
+pub const ANSWER_LIMIT: u64 = 400;
 const START_LIMIT: u64 = 300;
 
 /// What a busy host may add to a time, in ms.
@@ -17,7 +17,7 @@ const SLACK: u64 = 20_000;
 
 /// Does something that takes so many ms, or some more.
 #[track_caller]
-fn takes<T>(least: u64, what: impl FnOnce() -> T) -> T {
+pub fn takes<T>(least: u64, what: impl FnOnce() -> T) -> T {
     let start = time::monotonic_ns();
     let answer = what();
     let took = (time::monotonic_ns() - start) / 1_000_000;
@@ -29,7 +29,7 @@ fn takes<T>(least: u64, what: impl FnOnce() -> T) -> T {
 
 /// A server that waits for ever in a call, at once or by turns.
 pub fn in_a_call() {
-    for failure in [Failure::Wait, Failure::WaitByTurns] {
+    for failure in [Failure::Wait, Failure::WaitByTurns, Failure::Poll] {
         let server = server("faulty_server");
         let before = process_of("faulty_server");
         let answer = takes(ANSWER_LIMIT, || server.fail(failure as u32));

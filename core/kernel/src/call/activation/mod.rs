@@ -293,6 +293,12 @@ impl Activation {
             .min(self.give_up())
     }
 
+    /// When the pager of the page that it waits for has taken too long (monotonic ns); `u64::MAX` for never.
+    #[must_use]
+    pub fn page_due(&self) -> u64 {
+        peek(&self.page_wait, PageWait::due).unwrap_or(u64::MAX)
+    }
+
     /// Whether it waits for a page that is still coming at `now` (monotonic ns).
     #[must_use]
     pub fn waits_for_page(&self, now: u64) -> bool {

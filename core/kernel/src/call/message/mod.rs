@@ -133,6 +133,15 @@ pub fn send(target: ProcessId, message: &Message) -> Result<(), Error> {
     Ok(())
 }
 
+/// The dispatcher that gets the running processor's messages to `target`, if that has begun.
+#[must_use]
+pub fn receiver(target: ProcessId) -> Option<&'static Dispatcher> {
+    let receiver = process::find(target)?;
+    receiver
+        .dispatcher(where_to(receiver, PerCpu::number())?)
+        .ok()
+}
+
 /// On which processor a message of processor `own` reaches `receiver`; on none before that has begun.
 #[inline(always)]
 fn where_to(receiver: &Process, own: u32) -> Option<u32> {

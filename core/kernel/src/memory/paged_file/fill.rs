@@ -8,10 +8,11 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use kiln_object::ProcessId;
 use kiln_object::dispatcher::soft_interrupt::FAULT_DONE;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
+use super::asked::{Place, Wanted};
 use crate::process::Dispatcher;
-use crate::{schedule, soft_interrupt};
+use crate::{schedule, soft_interrupt, time};
 
 /// A thread that its dispatcher has parked.
 struct Parked {
@@ -31,6 +32,8 @@ pub struct Fill {
     waiters: AtomicU32,
     /// `None` once it is done.
     parked: Mutex<Option<Vec<Parked>>>,
+    /// Where it is noted that the pager was asked, if that has a limit.
+    noted: Once<(&'static Dispatcher, Place)>,
 }
 
 impl Fill {
@@ -41,6 +44,7 @@ impl Fill {
             cpus: AtomicU64::new(0),
             waiters: AtomicU32::new(0),
             parked: Mutex::new(Some(Vec::new())),
+            noted: Once::new(),
         }
     }
 
@@ -56,6 +60,38 @@ impl Fill {
         }
         self.asked.store(false, Ordering::Release);
         false
+    }
+
+    /// Has the pager, which is asked in `dispatcher`, judged by whether `wanted` comes in time. The caller
+    /// has made sure of room to note that.
+    pub(super) fn limit(&self, dispatcher: &'static Dispatcher, wanted: Wanted) {
+        let limit = dispatcher.process().answer_limit();
+        if limit == 0 || self.noted.is_completed() {
+            return;
+        }
+        self.noted.call_once(|| {
+            let due = time::monotonic_ns().saturating_add(limit);
+            let place = (due, core::ptr::from_ref(self).addr());
+            dispatcher.asked().note(place, wanted);
+            (dispatcher, place)
+        });
+        // Whoever was faster to finish it may not have found it noted.
+        if self.is_done() {
+            self.settle();
+        }
+    }
+
+    /// It is nothing to judge the pager by any more.
+    fn settle(&self) {
+        if let Some((dispatcher, place)) = self.noted.get() {
+            dispatcher.asked().forget(*place);
+        }
+    }
+
+    /// When the pager has taken too long to bring it (monotonic ns); `u64::MAX` for never.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.noted.get().map_or(u64::MAX, |(_, place)| place.0)
     }
 
     /// Has `cpu` look again when it is done: an activation there may wait.
@@ -95,6 +131,7 @@ impl Fill {
     /// Tells all who wait. The file's lock is not held.
     pub(super) fn finish(&self) {
         self.done.store(true, Ordering::SeqCst);
+        self.settle();
         schedule::wake_stopped(self.cpus.load(Ordering::SeqCst));
         for waiter in self.parked.lock().take().into_iter().flatten() {
             if waiter.dispatcher.process().lives_as(waiter.process) {

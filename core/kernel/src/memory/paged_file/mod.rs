@@ -4,6 +4,7 @@
 //! message, and lets go of whoever waits when [`PagedFile::supply`] or [`PagedFile::fail`] says so, or when
 //! the pager is gone. A page that is there stays until the file is made shorter or nobody has it.
 
+mod asked;
 mod fill;
 
 use alloc::collections::BTreeMap;
@@ -11,17 +12,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use kiln_object::dispatcher::soft_interrupt::WAKE;
 use kiln_object::message_ring::Message;
 use kiln_object::{Error, ObjectName, ProcessId};
 use spin::Mutex;
 
+pub use asked::{Asked, Wanted};
 pub use fill::Fill;
 
 use super::PAGE_BYTES;
 use super::frames::{self, Frame, Purpose};
 use super::heap;
 use crate::call::message;
-use crate::process;
+use crate::{process, soft_interrupt};
 
 /// Pages of one file that may be coming at a time; who touches another one tries again.
 const MOST_COMING: usize = 256;
@@ -235,11 +238,33 @@ impl PagedFile {
             method: FILL,
             words: [pager.key, number * PAGE_BYTES, 0, 0, 0, 0],
         };
-        if fill.ask(|| message::send(pager.process, &message).is_ok()) {
+        if fill.ask(|| self.ask_pager(pager, &fill, &message)) {
             Wait::For(fill)
         } else {
             Wait::Later
         }
+    }
+
+    /// Sends `message` about `fill`; false if that was not possible. Its time counts from the first try.
+    fn ask_pager(&self, pager: Pager, fill: &Fill, message: &Message) -> bool {
+        let Some(receiver) = message::receiver(pager.process) else {
+            return false;
+        };
+        if heap::ensure_room(self.program).is_err() {
+            return false;
+        }
+        let [key, offset, ..] = message.words;
+        fill.limit(receiver, Wanted { key, offset });
+        let sent = if receiver.process().is_deaf() {
+            Ok(())
+        } else {
+            message::send(pager.process, message)
+        };
+        if sent.is_err() || receiver.process().is_deaf() {
+            // It may wait already, and is to find out for how long it may.
+            soft_interrupt::raise(receiver, WAKE);
+        }
+        sent.is_ok()
     }
 
     fn number_of(content: &Content, offset: u64) -> Result<u64, Error> {

@@ -1,0 +1,68 @@
+//! Pagers that do not bring a page: who waits for it gets the fault, and the pager is ended.
+
+use kiln_object::Error;
+use kiln_object::layout::PAGE_BYTES;
+use kiln_runtime::thread::{self, Failed, Priority};
+
+use super::report::{expect, failed, good};
+use super::waits::{ANSWER_LIMIT, takes};
+use super::{me, process_of, server};
+use crate::failures::Failure;
+use crate::interface::Faulty as _;
+use crate::pages::{CONTENT, MOST, map, read};
+
+/// The page that the pager forgets.
+const FORGOTTEN: u64 = 1;
+
+/// Touches a page that does not come, in two threads.
+#[track_caller]
+fn does_not_come(address: u64, page: u64) {
+    let threads = [0, 1].map(|_| {
+        let touch = move || {
+            read(address, page * PAGE_BYTES);
+        };
+        match thread::spawn_isolated(Priority::Normal, touch) {
+            Ok(thread) => thread,
+            Err(error) => failed(format_args!("no thread: {error}")),
+        }
+    });
+    for thread in threads {
+        expect(thread.try_join(), Err(Failed));
+    }
+}
+
+/// A pager that forgets the page, computes, waits, or does both by turns.
+pub fn not_brought() {
+    for page in [
+        FORGOTTEN,
+        Failure::Loop as u64,
+        Failure::Wait as u64,
+        Failure::WaitByTurns as u64,
+        Failure::Poll as u64,
+        Failure::WaitWithNews as u64,
+    ] {
+        let before = process_of("faulty_server");
+        let address = good(map(good(server("faulty_server").file(MOST, me()))));
+        expect(read(address, 0), CONTENT);
+        takes(ANSWER_LIMIT, || does_not_come(address, page));
+        let now = process_of("faulty_server");
+        expect(now.incarnation(), before.incarnation() + 1);
+        // What had come stays.
+        expect(read(address, 1), CONTENT);
+        expect(server("faulty_server").count(), Ok(1));
+    }
+}
+
+/// A server that waits in a call for a page of another one: that is the one to blame.
+pub fn inside() {
+    let before = (process_of("faulty_server"), process_of("faulty_second"));
+    let first = server("faulty_server");
+    expect(first.touch_next(0), Ok(u32::from(CONTENT)));
+    let told = takes(ANSWER_LIMIT, || first.touch_next(FORGOTTEN * PAGE_BYTES));
+    // Its own fault, for the page that did not come, is the end of it.
+    expect(told, Err(Error::ServerDied));
+    let now = process_of("faulty_second");
+    expect(now.incarnation(), before.1.incarnation() + 1);
+    let now = process_of("faulty_server");
+    expect(now.incarnation(), before.0.incarnation() + 1);
+}
