@@ -192,7 +192,7 @@ pub fn allocate() -> Option<Frame> {
 }
 
 /// Takes a page; its contents are whatever they were.
-#[inline]
+#[inline(never)]
 pub fn allocate_for(purpose: Purpose) -> Option<Frame> {
     let cached = with_cache(|cache| {
         if cache.count == 0 {
@@ -244,13 +244,12 @@ pub fn publish(information: &'static KernelInformation) {
 }
 
 /// Takes a page for the kernel and fills it with zeroes.
-#[inline(never)]
 pub fn allocate_zeroed() -> Option<Frame> {
     allocate_zeroed_for(Purpose::Kernel)
 }
 
 /// Takes a page and fills it with zeroes.
-#[inline]
+#[inline(never)]
 pub fn allocate_zeroed_for(purpose: Purpose) -> Option<Frame> {
     let frame = allocate_for(purpose)?;
     zero(frame);

@@ -77,25 +77,47 @@ impl PageTable {
     ///
     /// # Errors
     /// [`NoMemory`] for a table.
+    #[inline(never)]
     pub fn slot_made_for(&mut self, address: u64, purpose: Purpose) -> Result<Slot<'_>, NoMemory> {
         let mut table = self.root;
         for level in [3, 2, 1] {
+            // SAFETY: the slot lies in a table of this hierarchy, which `&mut self` guards.
+            let entry = unsafe { Self::slot(table, address, level).read() };
+            if entry & PRESENT == 0 {
+                table = self.make_tables(address, purpose)?;
+                break;
+            }
+            table = frame_of(entry);
+        }
+        Ok(Slot {
+            pointer: Self::slot(table, address, 0),
+            table: core::marker::PhantomData,
+        })
+    }
+
+    /// Makes the tables that are missing on the way to `address`; answers the lowest.
+    #[cold]
+    #[inline(never)]
+    fn make_tables(&mut self, address: u64, purpose: Purpose) -> Result<Frame, NoMemory> {
+        let rights = if address < 1 << 47 { USER } else { 0 };
+        let mut table = self.root;
+        // A count that the compiler does not know keeps this one loop: it runs seldom.
+        let mut level = core::hint::black_box(3);
+        while level > 0 {
             let slot = Self::slot(table, address, level);
             // SAFETY: the slot lies in a table of this hierarchy, which `&mut self` guards.
             let entry = unsafe { slot.read() };
             table = if entry & PRESENT != 0 {
                 frame_of(entry)
             } else {
-                let (new, entry) = new_table(address, purpose)?;
+                let new = frames::allocate_zeroed_for(purpose).ok_or(NoMemory)?;
                 // SAFETY: as above; the new table is zeroed, so it maps nothing yet.
-                unsafe { slot.write(entry) };
+                unsafe { slot.write(new.physical() | PRESENT | WRITABLE | rights) };
                 new
             };
+            level -= 1;
         }
-        Ok(Slot {
-            pointer: Self::slot(table, address, 0),
-            table: core::marker::PhantomData,
-        })
+        Ok(table)
     }
 
     /// The leaf slot of `address` if its tables are there.
@@ -269,15 +291,6 @@ impl Unlinked {
             }
         }
     }
-}
-
-/// A table that maps nothing yet, and the entry that leads to it on the way to `address`.
-#[cold]
-#[inline(never)]
-fn new_table(address: u64, purpose: Purpose) -> Result<(Frame, u64), NoMemory> {
-    let new = frames::allocate_zeroed_for(purpose).ok_or(NoMemory)?;
-    let rights = if address < 1 << 47 { USER } else { 0 };
-    Ok((new, new.physical() | PRESENT | WRITABLE | rights))
 }
 
 /// Bytes that an entry of a table of `level` stands for.

@@ -6,6 +6,7 @@
 //! Regions are kept in short runs, sorted by address: most processes have a single run, and one that
 //! has thousands of regions moves no more than a run for each change.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use kiln_interface::kernel::Protection;
@@ -285,9 +286,10 @@ impl RegionMap {
     fn put(&mut self, place: Place, start: u64, region: Region) {
         self.count += 1;
         let Some(run) = self.runs.get_mut(place.run) else {
+            // There is none yet.
             let mut run = Run::with_capacity(NEW_RUN);
             run.push((start, region));
-            self.runs.push(run);
+            self.runs = vec![run];
             return;
         };
         if run.len() < RUN {

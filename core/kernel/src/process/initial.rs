@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kiln_image_format::{Component, ImageTable, Kind, Segments};
+use kiln_image_format::{ImageTable, Kind, Segments};
 use kiln_object::configuration::{Configuration, key};
 use kiln_object::home::Given;
 use kiln_object::layout::{MAIN_STACK_TOP, ROOT_BASE};
@@ -100,24 +100,18 @@ impl core::fmt::Display for Problem {
 fn prepare() -> Result<(), Problem> {
     let boot = crate::boot::information();
     let physical = boot.image_start();
-    let bytes = crate::image::bytes();
     let table = crate::image::table().ok_or(Problem::NoTable)?;
-    let blob = |component: &Component<'_>| {
-        let segment = { component.segments }.next()?;
-        let cache = Cache::new(physical + segment.image_offset, segment.file_bytes);
-        Some((cache, segment.bytes(bytes)?))
-    };
     let (mut configuration, mut root, mut program) = (None, None, None);
     for component in table.components() {
         match component.kind {
-            Kind::Config => configuration = blob(&component),
-            Kind::Root => root = blob(&component),
+            Kind::Config => configuration = Some(component.segments),
+            Kind::Root => root = Some(component.segments),
             Kind::Program => program = Some(component.segments),
             _ => {}
         }
     }
-    let (configuration, records) = configuration.ok_or(Problem::NoConfiguration)?;
-    let (root, root_bytes) = root.unwrap_or((Cache::new(physical, 0), &[]));
+    let (configuration, records) = blob(configuration).ok_or(Problem::NoConfiguration)?;
+    let (root, root_bytes) = blob(root).unwrap_or((Cache::new(physical, 0), &[]));
     let (information, time) = information_page().ok_or(Problem::NoMemory)?;
     let homes = create_all(&table, Configuration::new(records))?;
     let image = Image {
@@ -154,6 +148,15 @@ fn prepare() -> Result<(), Problem> {
     }
     object::announce_input();
     Ok(())
+}
+
+/// What a component that is not run consists of, and its bytes.
+#[inline(never)]
+fn blob(segments: Option<Segments<'_>>) -> Option<(Cache, &'static [u8])> {
+    let segment = segments?.next()?;
+    let physical = crate::boot::information().image_start() + segment.image_offset;
+    let cache = Cache::new(physical, segment.file_bytes);
+    Some((cache, segment.bytes(crate::image::bytes())?))
 }
 
 /// The process in which the server `name` lives, unless that is the kernel or the program's.
@@ -215,7 +218,9 @@ fn create_all(
     table: &ImageTable<'static>,
     records: Configuration<'static>,
 ) -> Result<Vec<Home>, Problem> {
-    let mut homes = Vec::new();
+    let mut flags = 0;
+    // Most are components.
+    let mut homes = Vec::with_capacity(table.len());
     for value in records.values(key::PROCESS) {
         let record = ProcessRecord::parse(value).ok_or(Problem::NoConfiguration)?;
         let name = record.name();
@@ -230,7 +235,8 @@ fn create_all(
                 })
             }
         };
-        let process = Process::create(name.into(), record.is(PROGRAM))
+        flags |= record.head.flags.get();
+        let process = Process::create(name, record.is(PROGRAM))
             .map_err(|error| Problem::Refused(name.into(), error))?;
         homes.push(Home {
             process,
@@ -238,10 +244,10 @@ fn create_all(
             record,
         });
     }
-    if homes.iter().any(|home| home.record.is(PLACED)) {
+    if flags & PLACED != 0 {
         define_domains(records);
     }
-    if homes.iter().any(|home| home.record.is(PROGRAM)) {
+    if flags & PROGRAM != 0 {
         Ok(homes)
     } else {
         Err(Problem::NoPersonality)
@@ -305,13 +311,9 @@ impl Image {
     ) -> Result<(), Error> {
         let process = home.process;
         // The program lies in the personality's process.
-        let program = self
-            .program
-            .into_iter()
-            .flatten()
-            .take_while(|_| process.is_program());
-        let segments = part.segments.chain(program);
-        load::memory(process, segments, self.physical, self.information)?;
+        let program = self.program.filter(|_| process.is_program());
+        let parts = [Some(part.segments), program];
+        load::memory(process, parts, self.physical, self.information)?;
         load::configuration(process, self.configuration)?;
         if home.serves_root() {
             load::show(process, ROOT_BASE, self.root)?;

@@ -1,6 +1,6 @@
 //! Puts a component of the image into a new process.
 
-use kiln_image_format::{Permissions, SegmentRecord};
+use kiln_image_format::{Permissions, Segments};
 use kiln_interface::kernel::{MapFlags, Protection};
 use kiln_object::Error;
 use kiln_object::layout::{
@@ -17,57 +17,59 @@ use crate::memory::region::Backing;
 
 const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);
 
-/// Maps `segments` from the image at physical `image`, and the places every process has: heap,
-/// stacks, information page.
+/// Maps the segments of `parts` from the image at physical `image`, and the places every process
+/// has: heap, stacks, information page.
 ///
 /// # Errors
 /// What mapping answers; `Corrupt` for a segment that contradicts itself.
 pub fn memory(
     process: &Process,
-    segments: impl Iterator<Item = SegmentRecord>,
+    parts: [Option<Segments<'_>>; 2],
     image: u64,
     information: Frame,
 ) -> Result<(), Error> {
-    process.change(|space| regions(space, segments, image, information))
+    process.change(|space| regions(space, parts, image, information))
 }
 
 fn regions(
     space: &mut AddressSpace,
-    segments: impl Iterator<Item = SegmentRecord>,
+    parts: [Option<Segments<'_>>; 2],
     image: u64,
     information: Frame,
 ) -> Result<(), Error> {
-    for segment in segments {
-        let protection = match segment.permissions {
-            Permissions::ReadExecute => Protection::READ | Protection::EXECUTE,
-            Permissions::Read => Protection::READ,
-            Permissions::ReadWrite => READ_WRITE,
-        };
-        // A program's segment may start and end within a page, whose rest is what the image has there.
-        let start = segment.virtual_address & !(PAGE_BYTES - 1);
-        let before = segment.virtual_address - start;
-        let in_file = segment.file_bytes + before;
-        let file_end = in_file.next_multiple_of(PAGE_BYTES);
-        if segment.file_bytes != 0 {
-            let physical = (image + segment.image_offset).checked_sub(before);
-            let cache = Cache::new(physical.ok_or(Error::Corrupt)?, in_file);
-            space.map(
-                start,
-                file_end,
-                protection,
-                MapFlags::EXACT,
-                Backing::File { cache, offset: 0 },
-            )?;
-        }
-        let memory_end = (segment.memory_bytes + before).next_multiple_of(PAGE_BYTES);
-        if memory_end > file_end {
-            space.map(
-                start + file_end,
-                memory_end - file_end,
-                protection,
-                MapFlags::EXACT,
-                Backing::Anonymous,
-            )?;
+    for segments in parts.iter().flatten() {
+        for segment in *segments {
+            let protection = match segment.permissions {
+                Permissions::ReadExecute => Protection::READ | Protection::EXECUTE,
+                Permissions::Read => Protection::READ,
+                Permissions::ReadWrite => READ_WRITE,
+            };
+            // A program's segment may start and end within a page, whose rest is what the image has there.
+            let start = segment.virtual_address & !(PAGE_BYTES - 1);
+            let before = segment.virtual_address - start;
+            let in_file = segment.file_bytes + before;
+            let file_end = in_file.next_multiple_of(PAGE_BYTES);
+            if segment.file_bytes != 0 {
+                let physical = (image + segment.image_offset).checked_sub(before);
+                let cache = Cache::new(physical.ok_or(Error::Corrupt)?, in_file);
+                space.map(
+                    start,
+                    file_end,
+                    protection,
+                    MapFlags::EXACT,
+                    Backing::File { cache, offset: 0 },
+                )?;
+            }
+            let memory_end = (segment.memory_bytes + before).next_multiple_of(PAGE_BYTES);
+            if memory_end > file_end {
+                space.map(
+                    start + file_end,
+                    memory_end - file_end,
+                    protection,
+                    MapFlags::EXACT,
+                    Backing::Anonymous,
+                )?;
+            }
         }
     }
     for (start, bytes) in [

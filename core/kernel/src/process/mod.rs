@@ -14,7 +14,6 @@ mod roster;
 mod supervisor;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::mem::offset_of;
 use core::ptr::null_mut;
@@ -47,7 +46,7 @@ pub const CPUS: usize = 64;
 pub struct Process {
     /// Raw identity; it changes under the lock of `space`.
     id: AtomicU64,
-    name: String,
+    name: &'static str,
     program: bool,
     root: AtomicU64,
     life: Life,
@@ -106,7 +105,7 @@ impl Process {
     ///
     /// # Errors
     /// `Exhausted` without a place or memory.
-    pub fn create(name: String, program: bool) -> Result<&'static Process, Error> {
+    pub fn create(name: &'static str, program: bool) -> Result<&'static Process, Error> {
         let id = roster::next_incarnation(roster::free_place()?)?;
         let space = AddressSpace::new(program)?;
         let process: &'static Process = Box::leak(Box::new(Process {
@@ -153,8 +152,8 @@ impl Process {
 
     /// What the image calls it.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Whether the machine ends with it.

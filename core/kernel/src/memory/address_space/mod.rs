@@ -215,6 +215,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `Exhausted` without memory for tables; `Occupied`.
+    #[inline(never)]
     pub fn pin(&mut self, address: u64, frame: Frame, protection: Protection) -> Result<(), Error> {
         if self.destroyed {
             return Err(Error::ServerDied);
