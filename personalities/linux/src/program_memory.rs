@@ -6,9 +6,10 @@
 
 use alloc::vec::Vec;
 use core::mem::size_of;
+use core::ops::Deref;
 
 use kiln_object::layout::{SYSTEM_END, SYSTEM_START, USER_END};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::errno::Errno;
 
@@ -198,19 +199,50 @@ pub fn path(address: u64) -> Result<Vec<u8>, Errno> {
     c_string(address, PATH_BYTES)
 }
 
+/// Entries of an I/O vector that need no memory of their own: as many as Linux takes so.
+const FEW: usize = 8;
+
+/// The entries of an I/O vector, as they were when they were read.
+#[derive(Debug)]
+pub struct Slices {
+    few: [Slice; FEW],
+    many: Vec<Slice>,
+    count: usize,
+}
+
+impl Deref for Slices {
+    type Target = [Slice];
+
+    #[inline]
+    fn deref(&self) -> &[Slice] {
+        match self.few.get(..self.count) {
+            Some(few) => few,
+            None => &self.many,
+        }
+    }
+}
+
 /// The entries of an I/O vector of `count` entries, as `readv` and its kin take it.
 ///
 /// # Errors
 /// `EINVAL` if `count` is negative or above [`VECTOR_ENTRIES`], or the lengths exceed `ssize_t`;
 /// `EFAULT` if the vector cannot be read or an entry lies outside the program's memory.
-pub fn slices(address: u64, count: i32) -> Result<Vec<Slice>, Errno> {
+pub fn slices(address: u64, count: i32) -> Result<Slices, Errno> {
     let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
     if count > VECTOR_ENTRIES {
         return Err(Errno::EINVAL);
     }
-    let slices: Vec<Slice> = read_array(address, count)?;
+    let mut slices = Slices {
+        few: FromZeros::new_zeroed(),
+        many: Vec::new(),
+        count,
+    };
+    match slices.few.get_mut(..count) {
+        Some(few) => copy_in(address, few.as_mut_bytes())?,
+        None => slices.many = read_array(address, count)?,
+    }
     let mut total = 0_i64;
-    for slice in &slices {
+    for slice in &*slices {
         let length = i64::try_from(slice.length).map_err(|_| Errno::EINVAL)?;
         total = total.checked_add(length).ok_or(Errno::EINVAL)?;
         if length > 0 {

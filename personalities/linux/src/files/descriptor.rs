@@ -99,8 +99,8 @@ impl<T: Clone> Descriptors<T> {
     }
 
     fn put(&mut self, place: usize, file: T, close_on_exec: bool) -> Option<T> {
-        if self.entries.len() <= place {
-            self.entries.resize(place + 1, None);
+        while self.entries.len() <= place {
+            self.entries.push(None);
         }
         let entry = Entry {
             file,

@@ -256,29 +256,32 @@ pub fn files() -> &'static Files {
 /// # Errors
 /// Why the directory cannot be entered.
 pub fn initialise(files: &Files, terminal: &Terminal, directory: &[u8]) -> Result<(), Errno> {
-    let open = |console: Arc<dyn Object>, flags, path: &[u8]| {
-        Arc::new(Description::new(console, flags, path.to_vec()))
-    };
     let (is_in, is_out) = (terminal.input_is_terminal(), terminal.output_is_terminal());
     let shared = (is_in || is_out).then(|| {
-        open(
+        console(
             Arc::new(ConsoleTerminal),
             O_RDWR | O_LARGEFILE,
             b"/dev/console",
         )
     });
     let shared = |whether: bool| shared.as_ref().filter(|_| whether).map(Arc::clone);
-    let input = shared(is_in).unwrap_or_else(|| open(Arc::new(ConsoleInput), O_RDONLY, b""));
-    let output = shared(is_out).unwrap_or_else(|| open(Arc::new(ConsoleOutput), O_WRONLY, b""));
+    let input = shared(is_in).unwrap_or_else(|| console(Arc::new(ConsoleInput), O_RDONLY, b""));
+    let output = shared(is_out).unwrap_or_else(|| console(Arc::new(ConsoleOutput), O_WRONLY, b""));
     let mut descriptors = files.descriptors.lock();
-    for (descriptor, description) in [(0, &input), (1, &output), (2, &output)] {
-        descriptors.replace(descriptor, Arc::clone(description), false)?;
+    for (descriptor, description) in &[(0, &input), (1, &output), (2, &output)] {
+        descriptors.replace(*descriptor, Arc::clone(description), false)?;
     }
     drop(descriptors);
     if !directory.is_empty() && directory != b"/" {
         files.change_directory(path::join(b"/", directory)?)?;
     }
     Ok(())
+}
+
+/// A side of the console, open.
+#[inline(never)]
+fn console(side: Arc<dyn Object>, flags: u32, path: &[u8]) -> Arc<Description> {
+    Arc::new(Description::new(side, flags, path.to_vec()))
 }
 
 /// Tells the program that it wrote where nobody reads.

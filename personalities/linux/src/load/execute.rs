@@ -62,7 +62,6 @@ fn execute(call: &Call<'_>, path: Vec<u8>, first_array: usize) -> Answer {
     }
     let prepared =
         Prepared::find(&path, arguments, environment).map_err(|failure| failure.errno())?;
-    drop(path);
     if TRACING.load(Relaxed) {
         strace::write_success(call);
     }

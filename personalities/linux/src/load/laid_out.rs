@@ -33,7 +33,7 @@ pub(super) fn complete(
     LINUX.memory.names.lock().insert(range, executable);
     let stack_top = random.stack_top();
     let start = Start {
-        path: path.to_vec(),
+        path,
         executable: executable.to_vec(),
         arguments,
         environment,

@@ -208,15 +208,15 @@ pub fn run_first_program(wanted: Wanted) -> ! {
 }
 
 /// A program whose files were opened and looked at; nothing is mapped yet.
-struct Prepared {
-    start: Start,
+struct Prepared<'a> {
+    start: Start<'a>,
     file: Readable,
     program: Image,
     interpreter: Option<(Readable, Vec<u8>, Image)>,
 }
 
-impl Prepared {
-    fn find(path: &[u8], mut arguments: Strings, environment: Strings) -> Result<Self, Failure> {
+impl<'a> Prepared<'a> {
+    fn find(path: &'a [u8], mut arguments: Strings, environment: Strings) -> Result<Self, Failure> {
         let random = Randomness::draw().map_err(Failure::Map)?;
         let (file, executable, start) = find_program(path, &mut arguments)?;
         let program = Image::prepare(&file, start)?;
@@ -234,7 +234,7 @@ impl Prepared {
             None => None,
         };
         let start = Start {
-            path: path.to_vec(),
+            path,
             executable,
             arguments,
             environment,

@@ -7,13 +7,15 @@ use kiln_interface::kernel::{AddressSpace, MapFlags, Protection};
 use kiln_object::layout::{PAGE_BYTES, USER_END};
 use linux_raw_sys::auxvec;
 
+use super::Failure;
 use super::plan::PROGRAM_HEADER_BYTES;
+use super::stack::{Auxiliary, Content, InitialStack, Places};
 use super::strings::Strings;
-use super::{Failure, stack};
 use crate::errno::Errno;
 use crate::files::files as open_files;
 use crate::memory::{Break, Range};
 use crate::process::{self, STACK_BYTES, has_fsgsbase};
+use crate::pseudo::Program;
 use crate::{LINUX, program_memory, time};
 
 /// Bytes below the stack that are kept free, so that running over its end is a fault.
@@ -33,8 +35,22 @@ const PROGRAM_SPREAD: u64 = 1 << 40;
 /// Randomness of the heap's start behind the program.
 const BREAK_SPREAD: u64 = 1 << 25;
 
-/// Entries that [`auxiliary_vector`] makes.
-const AUXILIARY_ENTRIES: usize = 17;
+/// What the auxiliary vector says to every program; its end, since the rest comes before.
+const COMMON_AUXILIARY: [Auxiliary; 10] = [
+    [auxvec::AT_PAGESZ as u64, PAGE_BYTES],
+    [auxvec::AT_CLKTCK as u64, time::TICKS_PER_SECOND],
+    [auxvec::AT_PHENT as u64, PROGRAM_HEADER_BYTES as u64],
+    [auxvec::AT_FLAGS as u64, 0],
+    [auxvec::AT_UID as u64, process::identity::USER as u64],
+    [auxvec::AT_EUID as u64, process::identity::USER as u64],
+    [auxvec::AT_GID as u64, process::identity::GROUP as u64],
+    [auxvec::AT_EGID as u64, process::identity::GROUP as u64],
+    [auxvec::AT_SECURE as u64, 0],
+    [auxvec::AT_NULL as u64, 0],
+];
+
+/// Entries of the auxiliary vector that [`auxiliary_vector`] makes.
+const OWN_AUXILIARY: usize = 11;
 
 /// A program in its place in memory.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +70,9 @@ pub(super) struct Placed {
 }
 
 /// What a program is started with.
-pub(super) struct Start {
+pub(super) struct Start<'a> {
     /// The path that was asked for.
-    pub path: Vec<u8>,
+    pub path: &'a [u8],
     /// The absolute path of the file.
     pub executable: Vec<u8>,
     /// `argv`.
@@ -67,23 +83,20 @@ pub(super) struct Start {
     pub random: Randomness,
 }
 
-impl Start {
+impl Start<'_> {
     /// Whether it fits on a stack, which does not depend on where that is.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        self.stack(USER_END, &[(0, 0); AUXILIARY_ENTRIES])?;
-        Ok(())
+        places(&self.content(), USER_END).map(|_| ())
     }
 
-    fn stack(&self, top: u64, auxiliary: &[(u64, u64)]) -> Result<stack::InitialStack, Failure> {
-        let content = stack::Content {
+    fn content(&self) -> Content<'_> {
+        Content {
             arguments: &self.arguments,
             environment: &self.environment,
-            file_name: &self.path,
-            random: self.random.key,
+            file_name: self.path,
+            random: &self.random.key,
             platform: b"x86_64",
-            auxiliary,
-        };
-        stack::lay_out(&content, top).map_err(|_| Failure::Arguments)
+        }
     }
 
     /// Makes the heap and the stack, which ends at `stack_top`; answers where the program starts and
@@ -92,12 +105,19 @@ impl Start {
         let break_start = program.end + self.random.below(3, BREAK_SPREAD);
         *LINUX.memory.program_break.lock() = Break::at(break_start & !(PAGE_BYTES - 1));
         map_stack(stack_top.next_multiple_of(PAGE_BYTES))?;
-        let initial = self.stack(stack_top, &auxiliary_vector(program))?;
-        program_memory::copy_out(initial.pointer, &initial.bytes).map_err(Failure::Map)?;
-        let pointer = initial.pointer;
-        remember(self.executable, initial);
-        Ok((program.entry, pointer))
+        let content = self.content();
+        let places = places(&content, stack_top)?;
+        let own = auxiliary_vector(program, &places);
+        let stack = InitialStack::make(&content, places, [&own, &COMMON_AUXILIARY]);
+        program_memory::copy_out(places.pointer, &stack.bytes).map_err(Failure::Map)?;
+        *open_files().program.lock() = Program::started(self.executable, stack);
+        Ok((program.entry, places.pointer))
     }
+}
+
+fn places(content: &Content<'_>, top: u64) -> Result<Places, Failure> {
+    let entries = OWN_AUXILIARY + COMMON_AUXILIARY.len();
+    Places::of(content, entries, top).map_err(|_| Failure::Arguments)
 }
 
 /// Random numbers for the layout, drawn at once.
@@ -162,53 +182,36 @@ fn map_stack(top: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-fn auxiliary_vector(program: &Placed) -> [(u64, u64); AUXILIARY_ENTRIES] {
+/// What the auxiliary vector says to this program.
+fn auxiliary_vector(program: &Placed, places: &Places) -> [Auxiliary; OWN_AUXILIARY] {
     use core::arch::x86_64::__cpuid;
     /// `AT_HWCAP2`: FSGSBASE may be used in user mode.
     const HWCAP2_FSGSBASE: u64 = 2;
     // While system calls are traced, clocks are read by them.
     let shared_object = match crate::entry::TRACING.load(Relaxed) {
-        true => (auxvec::AT_IGNORE, 0),
-        false => (auxvec::AT_SYSINFO_EHDR, crate::entry::vdso::range().start),
+        true => [auxvec::AT_IGNORE.into(), 0],
+        false => [
+            auxvec::AT_SYSINFO_EHDR.into(),
+            crate::entry::vdso::range().start,
+        ],
     };
     [
         shared_object,
-        (auxvec::AT_HWCAP, u64::from(__cpuid(1).edx)),
-        (auxvec::AT_PAGESZ, PAGE_BYTES),
-        (auxvec::AT_CLKTCK, time::TICKS_PER_SECOND),
-        (auxvec::AT_PHDR, program.table_address),
-        (auxvec::AT_PHENT, PROGRAM_HEADER_BYTES as u64),
-        (auxvec::AT_PHNUM, program.table_entries),
-        (auxvec::AT_BASE, program.interpreter_base),
-        (auxvec::AT_FLAGS, 0),
-        (auxvec::AT_ENTRY, program.program_entry),
-        (auxvec::AT_UID, u64::from(process::identity::USER)),
-        (auxvec::AT_EUID, u64::from(process::identity::USER)),
-        (auxvec::AT_GID, u64::from(process::identity::GROUP)),
-        (auxvec::AT_EGID, u64::from(process::identity::GROUP)),
-        (auxvec::AT_SECURE, 0),
-        (
-            auxvec::AT_HWCAP2,
+        [auxvec::AT_HWCAP.into(), __cpuid(1).edx.into()],
+        [
+            auxvec::AT_HWCAP2.into(),
             if has_fsgsbase() { HWCAP2_FSGSBASE } else { 0 },
-        ),
-        (auxvec::AT_MINSIGSTKSZ, crate::signal::minimum_stack_bytes()),
+        ],
+        [auxvec::AT_PHDR.into(), program.table_address],
+        [auxvec::AT_PHNUM.into(), program.table_entries],
+        [auxvec::AT_BASE.into(), program.interpreter_base],
+        [auxvec::AT_ENTRY.into(), program.program_entry],
+        [
+            auxvec::AT_MINSIGSTKSZ.into(),
+            crate::signal::minimum_stack_bytes(),
+        ],
+        [auxvec::AT_RANDOM.into(), places.random],
+        [auxvec::AT_EXECFN.into(), places.file_name],
+        [auxvec::AT_PLATFORM.into(), places.platform],
     ]
-    .map(|(kind, value)| (u64::from(kind), value))
-}
-
-/// Keeps what `/proc/self` tells.
-fn remember(executable: Vec<u8>, initial: stack::InitialStack) {
-    let place = |address: u64| (address - initial.pointer) as usize;
-    let (auxiliary, length) = initial.auxiliary;
-    let mut program = open_files().program.lock();
-    let name = executable
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or_default();
-    program.name = name.get(..15).unwrap_or(name).to_vec();
-    program.arguments = place(initial.arguments.0)..place(initial.arguments.1);
-    program.environment = place(initial.environment.0)..place(initial.environment.1);
-    program.auxiliary = place(auxiliary)..place(auxiliary) + length;
-    program.stack = initial.bytes;
-    program.path = executable;
 }

@@ -272,13 +272,13 @@ pub fn prctl(call: &Call<'_>) -> Answer {
     let mut settings = LINUX.process.settings.lock();
     match call.unsigned(0) {
         code::PR_SET_NAME => {
-            files().program.lock().name =
-                program_memory::c_string_prefix(argument, NAME_BYTES - 1)?;
+            let name = program_memory::c_string_prefix(argument, NAME_BYTES - 1)?;
+            files().program.lock().set_name(&name);
             Ok(0)
         }
         code::PR_GET_NAME => {
             let mut name = [0; NAME_BYTES];
-            for (byte, own) in name.iter_mut().zip(&files().program.lock().name) {
+            for (byte, own) in name.iter_mut().zip(files().program.lock().name()) {
                 *byte = *own;
             }
             program_memory::copy_out(argument, &name)?;

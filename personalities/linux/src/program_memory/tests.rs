@@ -68,22 +68,36 @@ fn strings_end_at_their_nul_or_are_too_long() {
 }
 
 #[test]
+fn many_entries_are_read_as_few_are() {
+    for count in 0..20_usize {
+        let vector: Vec<Slice> = (0..count as u64)
+            .map(|entry| Slice {
+                address: 0x1000 * entry,
+                length: entry,
+            })
+            .collect();
+        let read = slices(vector.as_ptr() as u64, count as i32).unwrap();
+        assert_eq!(*read, vector[..]);
+    }
+}
+
+#[test]
 fn vectors_are_checked_as_a_whole() {
     let mut vector = [Slice {
         address: 0x1000,
         length: 8,
     }; 3];
     let address = vector.as_ptr() as u64;
-    assert_eq!(slices(address, 3).unwrap(), vector);
-    assert_eq!(slices(address, -1), Err(Errno::EINVAL));
-    assert_eq!(slices(address, 1025), Err(Errno::EINVAL));
+    assert_eq!(*slices(address, 3).unwrap(), vector);
+    assert_eq!(slices(address, -1).err(), Some(Errno::EINVAL));
+    assert_eq!(slices(address, 1025).err(), Some(Errno::EINVAL));
     vector[2].length = u64::MAX;
-    assert_eq!(slices(vector.as_ptr() as u64, 3), Err(Errno::EINVAL));
+    assert_eq!(slices(vector.as_ptr() as u64, 3).err(), Some(Errno::EINVAL));
     vector[2] = Slice {
         address: SYSTEM_START,
         length: 1,
     };
-    assert_eq!(slices(vector.as_ptr() as u64, 3), Err(Errno::EFAULT));
+    assert_eq!(slices(vector.as_ptr() as u64, 3).err(), Some(Errno::EFAULT));
     vector[2].length = 0;
     assert!(slices(vector.as_ptr() as u64, 3).is_ok());
 }

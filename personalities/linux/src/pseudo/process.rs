@@ -34,35 +34,30 @@ impl DescriptorList {
 
 /// `cmdline`
 pub fn command_line(files: &Files, text: &mut Vec<u8>) {
-    let program = files.program.lock();
-    text.extend_from_slice(program.part(&program.arguments));
+    text.extend_from_slice(files.program.lock().arguments());
 }
 
 /// `environ`
 pub fn environment(files: &Files, text: &mut Vec<u8>) {
-    let program = files.program.lock();
-    text.extend_from_slice(program.part(&program.environment));
+    text.extend_from_slice(files.program.lock().environment());
 }
 
 /// `auxv`
 pub fn auxiliary_vector(files: &Files, text: &mut Vec<u8>) {
-    let program = files.program.lock();
-    text.extend_from_slice(program.part(&program.auxiliary));
+    text.extend_from_slice(files.program.lock().auxiliary());
 }
 
 /// `comm`
 pub fn name(files: &Files, text: &mut Vec<u8>) {
-    text.extend_from_slice(&files.program.lock().name);
+    text.extend_from_slice(files.program.lock().name());
     text.push(b'\n');
 }
 
 /// Takes a new `comm`.
 pub fn set_name(files: &Files, bytes: &[u8]) -> Result<(), Errno> {
     let end = bytes.iter().position(|byte| matches!(byte, 0 | b'\n'));
-    let name = bytes
-        .get(..end.unwrap_or(bytes.len()).min(15))
-        .unwrap_or_default();
-    files.program.lock().name = name.to_vec();
+    let name = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+    files.program.lock().set_name(name);
     Ok(())
 }
 
@@ -158,7 +153,7 @@ pub fn statistics(files: &Files, text: &mut Vec<u8>) {
     let (all, data) = mapped();
     let number = process_number();
     text.extend_from_slice(alloc::format!("{number} (").as_bytes());
-    text.extend_from_slice(&files.program.lock().name);
+    text.extend_from_slice(files.program.lock().name());
     let line = alloc::format!(
         ") R 0 {number} {number} 1281 {number} 4194560 0 0 0 0 {ticks} 0 0 0 20 0 1 0 0 {all} {pages} \
          18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
@@ -180,7 +175,7 @@ pub fn status(files: &Files, text: &mut Vec<u8>) {
     let (all, data) = mapped();
     let number = process_number();
     text.extend_from_slice(b"Name:\t");
-    text.extend_from_slice(&files.program.lock().name);
+    text.extend_from_slice(files.program.lock().name());
     let lines = alloc::format!(
         "\nUmask:\t{mask:04o}\nState:\tR (running)\nTgid:\t{number}\nNgid:\t0\nPid:\t{number}\nPPid:\t0\n\
          TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t \n\

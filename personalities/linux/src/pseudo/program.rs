@@ -1,23 +1,21 @@
 //! What the process's own files say about the program that runs.
 
 use alloc::vec::Vec;
-use core::ops::Range;
+
+use crate::load::stack::InitialStack;
+
+/// Longest name of a thread.
+const NAME_BYTES: usize = 15;
 
 /// The program, as the loader started it.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
     /// Its absolute path with no link in it.
     pub path: Vec<u8>,
-    /// The thread's name: at most 15 bytes.
-    pub name: Vec<u8>,
-    /// The stack that it started with, and where in it the rest lies.
-    pub stack: Vec<u8>,
-    /// The arguments, a NUL after each.
-    pub arguments: Range<usize>,
-    /// The environment, a NUL after each entry.
-    pub environment: Range<usize>,
-    /// The auxiliary vector's bytes, `AT_NULL` included.
-    pub auxiliary: Range<usize>,
+    /// The name that it gave its thread.
+    given_name: Option<Vec<u8>>,
+    /// The stack that it started with.
+    stack: Option<InitialStack>,
 }
 
 impl Program {
@@ -26,17 +24,55 @@ impl Program {
     pub const fn new() -> Self {
         Self {
             path: Vec::new(),
-            name: Vec::new(),
-            stack: Vec::new(),
-            arguments: 0..0,
-            environment: 0..0,
-            auxiliary: 0..0,
+            given_name: None,
+            stack: None,
         }
     }
 
-    /// The bytes of a part of the stack.
+    /// The one of that absolute path which starts with that stack.
     #[must_use]
-    pub fn part(&self, range: &Range<usize>) -> &[u8] {
-        self.stack.get(range.clone()).unwrap_or_default()
+    pub const fn started(path: Vec<u8>, stack: InitialStack) -> Self {
+        Self {
+            path,
+            given_name: None,
+            stack: Some(stack),
+        }
+    }
+
+    /// The thread's name: what it was given, else the file's.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        let file = || self.path.rsplit(|byte| *byte == b'/').next();
+        let name = self.given_name.as_deref().or_else(file).unwrap_or_default();
+        name.get(..NAME_BYTES).unwrap_or(name)
+    }
+
+    /// Gives the thread a name, of which the first 15 bytes are taken.
+    pub fn set_name(&mut self, name: &[u8]) {
+        self.given_name = Some(name.get(..NAME_BYTES).unwrap_or(name).to_vec());
+    }
+
+    /// The arguments, a NUL after each.
+    #[must_use]
+    pub fn arguments(&self) -> &[u8] {
+        self.stack.as_ref().map_or(&[], |stack| {
+            stack.part(stack.places.arguments, stack.places.environment)
+        })
+    }
+
+    /// The environment, a NUL after each entry.
+    #[must_use]
+    pub fn environment(&self) -> &[u8] {
+        self.stack.as_ref().map_or(&[], |stack| {
+            stack.part(stack.places.environment, stack.places.file_name)
+        })
+    }
+
+    /// The auxiliary vector's bytes, `AT_NULL` included.
+    #[must_use]
+    pub fn auxiliary(&self) -> &[u8] {
+        self.stack.as_ref().map_or(&[], |stack| {
+            stack.part(stack.places.auxiliary, stack.places.auxiliary_end)
+        })
     }
 }

@@ -144,21 +144,12 @@ impl Terminal {
     pub fn initialise(&self, command_line: &[u8]) {
         let mut state = self.state.lock();
         for word in command_line.split(u8::is_ascii_whitespace) {
-            let number = |text: &[u8]| core::str::from_utf8(text).ok()?.parse::<u16>().ok();
-            match word
-                .iter()
-                .position(|byte| *byte == b'=')
-                .map(|at| word.split_at(at + 1))
-            {
-                Some((b"stdin=", end)) => state.input_is_terminal = end != b"pipe",
-                Some((b"stdout=", end)) => state.output_is_terminal = end != b"pipe",
-                Some((b"columns=", count)) => {
-                    state.window.columns = number(count).unwrap_or(state.window.columns);
-                }
-                Some((b"rows=", count)) => {
-                    state.window.rows = number(count).unwrap_or(state.window.rows);
-                }
-                _ => {}
+            if word == b"stdin=pipe" {
+                state.input_is_terminal = false;
+            } else if word == b"stdout=pipe" {
+                state.output_is_terminal = false;
+            } else {
+                state.window.learn(word);
             }
         }
     }

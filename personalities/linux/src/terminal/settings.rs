@@ -140,6 +140,16 @@ impl WindowSize {
         width: 0,
         height: 0,
     };
+
+    /// Takes the size from a word of the boot command line, `columns=N` or `rows=N`, if it is one.
+    pub(super) fn learn(&mut self, word: &[u8]) {
+        let number = |text: &[u8]| core::str::from_utf8(text).ok()?.parse::<u16>().ok();
+        if let Some(count) = word.strip_prefix(b"columns=") {
+            self.columns = number(count).unwrap_or(self.columns);
+        } else if let Some(count) = word.strip_prefix(b"rows=") {
+            self.rows = number(count).unwrap_or(self.rows);
+        }
+    }
 }
 
 impl Settings {
