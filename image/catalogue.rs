@@ -123,6 +123,20 @@ const fn attacker(name: &'static str) -> Copy {
     }
 }
 
+/// A process that makes calls and does not collect the answers.
+const fn hoarder(name: &'static str) -> Copy {
+    Copy {
+        name,
+        count: 1,
+        restart: WITHOUT_LIMIT,
+        call_limit: None,
+        answer_limit: None,
+        start_limit: None,
+        granted: Some(Rights::READ),
+        uses: &["load"],
+    }
+}
+
 /// As good as no limit to restarts.
 const WITHOUT_LIMIT: Option<(u32, u64)> = Some((16, 1));
 
@@ -312,7 +326,7 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "tests/processors",
         runs_a_program: false,
         needs_servers: true,
-        copies: &[],
+        copies: &[hoarder("hoarder_one"), hoarder("hoarder_two")],
     },
     // In place of a program, the example's server is asked.
     Personality {

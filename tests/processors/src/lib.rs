@@ -16,6 +16,7 @@ extern crate alloc;
 mod calls;
 mod crowd;
 mod domains;
+mod hoard;
 mod mapping;
 mod remote;
 mod scale;
@@ -23,11 +24,17 @@ mod team;
 mod touch;
 
 use kiln_object::configuration::key;
+use kiln_object::startup::InitialObject;
+use kiln_runtime::startup;
 use kiln_test_report as report;
 
 kiln_runtime::component!(main);
 
 fn main() {
+    if startup().object(InitialObject::Machine).is_none() {
+        hoard::main();
+        return;
+    }
     let configuration = kiln_runtime::configuration();
     let argument = |place| {
         let found = configuration.values(key::PROGRAM_ARGUMENT).nth(place);
@@ -51,6 +58,7 @@ fn main() {
         "unanswered" => domains::unanswered(rounds),
         "remote" => remote::run(rounds),
         "measure" => remote::measure(),
+        "hoard" => hoard::run(rounds),
         "crowd" => crowd::run(rounds),
         "scale" => scale::run(),
         _ => report::failed(format_args!("there is no test {name}")),

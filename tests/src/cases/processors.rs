@@ -187,6 +187,16 @@ pub fn add(tests: &mut Tests) {
             },
         ),
         (
+            "who_never_collects_answers_delays_nobody",
+            Image {
+                args: &["hoard", "6"],
+                program: "cpu = 0",
+                load: "cpu = 1, pinned = true",
+                cpus: 2,
+                ..Image::default()
+            },
+        ),
+        (
             "calls_to_a_pinned_server",
             Image {
                 args: &["remote", "200"],

@@ -26,6 +26,7 @@ use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::{self, Frame};
 use crate::memory::paged_file::Asked;
 use crate::memory::region::Backing;
+use crate::schedule::remote::Calls;
 use crate::schedule::waiters::Waiters;
 use crate::trace::{self, Account};
 
@@ -70,6 +71,8 @@ pub struct Dispatcher {
     waits: AtomicU64,
     /// Pages that it is to bring.
     asked: Asked,
+    /// Its calls to other processors.
+    calls: Calls,
 }
 
 /// Offsets in a [`Dispatcher`] for the straight line.
@@ -149,6 +152,7 @@ impl Dispatcher {
             account: Account::new(),
             waits: AtomicU64::new(0),
             asked: Asked::new(),
+            calls: Calls::new(),
         });
         dispatcher.sign();
         trace::enter_dispatcher(&dispatcher);
@@ -380,6 +384,13 @@ impl Dispatcher {
     #[must_use]
     pub fn waiters(&self) -> &Waiters {
         &self.waiters
+    }
+
+    /// Its calls to other processors.
+    #[inline(always)]
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// The address of the slot of that bit.

@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering;
 
+use kiln_object::Error;
+
 use super::cpu;
 use super::domain::{Class, Domain, Usages, domain, window_end};
 use super::remote::{self, RemoteCall};
 use super::waiters::Room;
 use crate::call::activation::{Activation, State};
+use crate::memory::heap;
 use crate::process::{Dispatcher, Process};
 
 /// Dispatchers of one processor whose timer is set.
@@ -243,11 +246,26 @@ impl Queue {
     }
 
     /// Has `call` served in `callee`, in the resource domain of that number, before all others.
-    pub(super) fn serve(&self, callee: &'static Dispatcher, call: &'static RemoteCall, domain: u8) {
+    ///
+    /// # Errors
+    /// `Exhausted` without memory for an activation.
+    pub(super) fn serve(
+        &self,
+        callee: &'static Dispatcher,
+        call: &'static RemoteCall,
+        domain: u8,
+    ) -> Result<(), Error> {
         let spare = self.spare.borrow_mut().pop();
-        let activation = spare.unwrap_or_else(|| Box::leak(Activation::for_calls(callee)));
+        let activation = match spare {
+            Some(activation) => activation,
+            None => {
+                heap::ensure_room(false)?;
+                Box::leak(Activation::for_calls(callee))
+            }
+        };
         activation.begin_call(callee, call, domain);
         self.add(activation);
+        Ok(())
     }
 
     /// When the first of those that wait for a time goes on, or for their limit's next window.

@@ -224,8 +224,9 @@ impl Reason {
     }
 }
 
-/// Places for calls to other processors that a processor can have, for [`serving`].
-pub const MOST_PLACES: u32 = 64;
+/// Places for calls to other processors that are told apart on one processor, for [`serving`]: those of
+/// 125 processes.
+pub const MOST_PLACES: u32 = 1000;
 
 /// A call of processor `cpu` in one of its places, as 16 bits that are not zero.
 #[must_use]

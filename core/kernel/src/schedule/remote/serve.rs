@@ -1,14 +1,12 @@
 //! The server's side: an activation enters the callee with the call, and what it returns with is the answer.
 
-use core::sync::atomic::Ordering;
-
 use kiln_object::Error;
 use kiln_object::call::{RETURN_WORDS, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::CALL_DONE;
 use kiln_object::layout::{CALL_SLOT_INPUT, CALL_SLOT_OUTPUT, CALL_SLOT_STACK_TOP};
 use kiln_object::trace::directory::Counter;
 
-use super::{DONE, POLLED, POSTED, RemoteCall, bytes, give_back};
+use super::places::{DONE, POLLED, POSTED, RemoteCall, bytes};
 use crate::call::activation::{Activation, Record, State};
 use crate::call::entry::CallFrame;
 use crate::call::local::{set_activation, set_thread_pointer};
@@ -25,7 +23,9 @@ pub(in crate::schedule) fn arrived(here: Here, call: &'static RemoteCall) {
         return;
     };
     let domain = question.caller.process().domain();
-    here.queue().serve(question.target, call, domain);
+    if let Err(error) = here.queue().serve(question.target, call, domain) {
+        refuse(call, error);
+    }
 }
 
 /// No slot of `callee` is free for `call`: it has its turn when there may be one.
@@ -147,9 +147,13 @@ pub(in crate::schedule) fn answered(
 /// Answers the call that `activation` serves, if there is one, with an error: it has ended.
 pub(in crate::schedule) fn fail(activation: &Activation, error: Error) {
     if let Some(call) = activation.take_call() {
-        finish(call, ReturnWord::answer(error.code(), 0), [0; RETURN_WORDS]);
+        refuse(call, error);
         activation.set_state(State::Ended);
     }
+}
+
+fn refuse(call: &RemoteCall, error: Error) {
+    finish(call, ReturnWord::answer(error.code(), 0), [0; RETURN_WORDS]);
 }
 
 fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
@@ -160,26 +164,23 @@ fn finish(call: &RemoteCall, word: u64, words: [u64; RETURN_WORDS]) {
         call.target().raw(),
         u64::from(call.asker())
     );
-    let asker = call.question.get().map(|question| question.caller.cpu());
-    let finish_from = |state| {
-        call.state
-            .compare_exchange(state, DONE, Ordering::SeqCst, Ordering::Acquire)
-            .is_ok()
-    };
+    // It may be another call's place as soon as it is said to be done.
+    let asker = call.question.get().map(|question| question.caller);
+    let finish_from = |state| call.exchange(state, DONE).is_ok();
     if finish_from(POLLED) {
         return;
     }
     if !finish_from(POSTED) {
-        if let Some(number) = asker {
-            give_back(call, number);
+        if let Some(places) = asker.and_then(|asker| asker.calls().get()) {
+            places.give_back_abandoned(call);
         }
         return;
     }
-    // SAFETY: only `tell` stores there, and dispatchers are never freed. The caller's process lives, or
-    // has not been let go of: the dispatcher's page stays until this processor leaves the kernel.
-    if let Some(dispatcher) = unsafe { call.notify.load(Ordering::SeqCst).as_ref() } {
+    // The caller's process lives, or has not been let go of: the dispatcher's page stays until this
+    // processor leaves the kernel.
+    if let Some(dispatcher) = call.told() {
         soft_interrupt::raise(dispatcher, CALL_DONE);
-    } else if let Some(number) = asker {
-        cpu::wake(1 << number);
+    } else if let Some(asker) = asker {
+        cpu::wake(1 << asker.cpu());
     }
 }
