@@ -6,11 +6,16 @@
 //! may interrupt the instructions around an exchange, so it believes neither GS nor the code
 //! selector: it takes its processor's block from the top of its own stack and puts GS_BASE back
 //! as it was. Rust code may use the low vector registers, so those are saved in both.
+//!
+//! An interrupt of user mode leaves an empty stack selector, SYSCALL the kernel's. The ordinary path
+//! loads the kernel's, too: an emulator that translates code keeps one translation for each kind of
+//! stack segment, and would make all that both ways lead to twice.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
 
 use super::frame::InterruptFrame;
+use crate::processor::segments::KERNEL_STACK;
 
 global_asm!(
     r#"
@@ -123,6 +128,8 @@ interrupt_error:
     jz interrupt_in_kernel
     swapgs
 1:  xor ebp, ebp                // a backtrace ends where user mode begins
+    mov eax, {kernel_stack}
+    mov ss, eax
 2:
 "#,
     crate::clac!(),
@@ -198,6 +205,7 @@ interrupt_separate_error:
     restore_general
     iretq
     "#,
+    kernel_stack = const KERNEL_STACK,
     cs = const offset_of!(InterruptFrame, cs),
     rip = const offset_of!(InterruptFrame, rip),
     rsp = const offset_of!(InterruptFrame, rsp),
