@@ -61,23 +61,21 @@ fn image_end() -> u64 {
 fn kernel_main(boot: &'static BootInformation, memory: &DirectMap, entry_counter: u64) -> ! {
     // Firmware's tables may lie in memory that is about to be given out: they are read first.
     firmware::initialise(memory, boot.root_pointer());
-    time::begin();
+    time::begin(entry_counter);
     crate::memory::initialise(boot, image_end());
     let stack = crate::memory::kernel_space::allocate_stack().expect("memory for one stack");
     // SAFETY: the stack is fresh and this processor's; nothing on the old one is used again.
-    unsafe { processor::continue_on(stack, entry_counter, on_guarded_stack) }
+    unsafe { processor::continue_on(stack, on_guarded_stack) }
 }
 
 /// The rest, on a stack whose overflow is a fault.
-extern "sysv64" fn on_guarded_stack(entry_counter: u64) -> ! {
+extern "sysv64" fn on_guarded_stack() -> ! {
     interrupt::legacy::silence();
     interrupt::local_apic::initialise();
     interrupt::io_apic::initialise();
-    time::initialise(entry_counter);
     time::timer::initialise();
     crate::trace::initialise(boot::information().command_line());
     device::start(Stage::Device);
-    crate::log::number("kiln:info:started in ", time::monotonic_ns() / 1000, " us");
     processor::application::enter_boot_processor();
     processor::application::start_others();
     #[cfg(feature = "self-test")]

@@ -121,11 +121,7 @@ pub unsafe fn set_kernel_stack(top: u64) {
 ///
 /// # Safety
 /// As for [`set_kernel_stack`]; nothing on the stack in use may be needed any more.
-pub(crate) unsafe fn continue_on(
-    stack_top: u64,
-    argument: u64,
-    next: extern "sysv64" fn(u64) -> !,
-) -> ! {
+pub(crate) unsafe fn continue_on(stack_top: u64, next: extern "sysv64" fn() -> !) -> ! {
     // SAFETY: passed on to the caller. Two zero words end a backtrace and keep the alignment.
     unsafe {
         set_kernel_stack(stack_top);
@@ -138,7 +134,6 @@ pub(crate) unsafe fn continue_on(
             "ud2",
             stack = in(reg) stack_top,
             next = in(reg) next,
-            in("rdi") argument,
             options(noreturn),
         );
     }

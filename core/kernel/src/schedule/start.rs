@@ -42,6 +42,7 @@ pub(super) fn scheduling() -> u64 {
 
 /// Runs activations on the boot processor for good, and lets the others begin.
 pub fn start() -> ! {
+    crate::log::number("kiln:info:started in ", time::monotonic_ns() / 1000, " us");
     PREPARED.store(1, Ordering::SeqCst);
     for number in 1..CPUS as u32 {
         processor::wake(number);

@@ -6,11 +6,11 @@
 
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 
-use spin::Mutex;
 use x86_64::instructions::port::Port;
 
 use super::comparison::{Pair, Step};
 use super::counter;
+use crate::processor::{Features, features};
 
 /// Used if nothing in the machine tells the rate: time is then wrong but runs.
 const FALLBACK_HZ: u64 = 1_000_000_000;
@@ -22,9 +22,12 @@ const MEASURED_US: u64 = 1_000;
 const SHORT: u64 = 20;
 const AGREEMENT: u64 = 8;
 
-/// Counts in a second.
-pub(super) fn counter_frequency_hz() -> u64 {
-    told().or_else(measured).unwrap_or(FALLBACK_HZ)
+/// Counts in a second, of which something may have been `begun` to be measured.
+pub(super) fn counter_frequency_hz(begun: &mut Option<Begun>) -> u64 {
+    let measured = begun
+        .as_mut()
+        .and_then(|Begun { running, start }| running.finish(*start));
+    measured.or_else(told).unwrap_or(FALLBACK_HZ)
 }
 
 /// What CPUID says: leaf 0x15, a hypervisor's leaf 0x4000_0010, leaf 0x16.
@@ -38,7 +41,7 @@ fn told() -> Option<u64> {
             return Some(u64::from(ratio.ecx) * u64::from(ratio.ebx) / u64::from(ratio.eax));
         }
     }
-    let hypervisor = __cpuid(1).ecx & 1 << 31 != 0;
+    let hypervisor = features().contains(Features::HYPERVISOR);
     if hypervisor && (0x4000_0010..0x4000_1000).contains(&__cpuid(0x4000_0000).eax) {
         let kilohertz = __cpuid(0x4000_0010).eax;
         if kilohertz != 0 {
@@ -79,26 +82,40 @@ impl Timer {
         }
         Self::Interval
     }
+}
 
-    /// Counts in a second.
-    const fn hz(self) -> u64 {
+/// A timer next to the counter.
+trait Reference {
+    /// The timer's counts in a second.
+    fn hz(&self) -> u64;
+
+    /// Its largest count, a power of two less one.
+    fn mask(&self) -> u32;
+
+    /// Its count now, growing.
+    fn count(&self) -> u32;
+
+    /// The counter now.
+    fn clock(&self) -> u64;
+}
+
+impl Reference for Timer {
+    fn hz(&self) -> u64 {
         match self {
             Self::Power(_) => 3_579_545,
             Self::Interval => 1_193_182,
         }
     }
 
-    /// Largest count, a power of two less one.
-    const fn mask(self) -> u32 {
+    fn mask(&self) -> u32 {
         match self {
             Self::Power(_) => 0xff_ffff,
             Self::Interval => 0xffff,
         }
     }
 
-    /// The count now, growing.
-    fn count(self) -> u32 {
-        match self {
+    fn count(&self) -> u32 {
+        match *self {
             // SAFETY: the firmware's table names the port as this timer's.
             Self::Power(port) => unsafe { Port::<u32>::new(port).read() & self.mask() },
             // SAFETY: latches and reads channel 2 only.
@@ -111,90 +128,93 @@ impl Timer {
             },
         }
     }
-}
 
-/// A comparison of the counter with a timer that has started.
-#[derive(Debug)]
-struct Running {
-    timer: Timer,
-    /// The timer's last count, and all counts until then: it wraps.
-    last: u32,
-    total: u64,
-    start: Step,
-}
-
-/// What [`begin`] has started.
-static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
-
-/// Starts to measure, where it will be needed, so that the machine does something else meanwhile.
-pub(super) fn begin() {
-    if told().is_none() {
-        let tables = crate::firmware::acpi_tables();
-        let power = tables.and_then(|tables| tables.timer());
-        *RUNNING.lock() = power
-            .and_then(|port| start(Timer::Power(port), &mut counter))
-            .or_else(|| start(Timer::interval(), &mut counter));
+    fn clock(&self) -> u64 {
+        counter()
     }
 }
 
-/// A count that does not wrap, out of one that does and is looked at often enough.
-fn advance(timer: Timer, last: &mut u32, total: &mut u64, count: u32) -> u64 {
-    *total += u64::from(count.wrapping_sub(*last) & timer.mask());
-    *last = count;
-    *total
+/// A timer that has started, as a count that does not wrap if it is looked at often enough.
+#[derive(Debug)]
+struct Running<R> {
+    reference: R,
+    /// The timer's last count, and all counts until then.
+    last: u32,
+    total: u64,
 }
 
-fn start(timer: Timer, clock: &mut dyn FnMut() -> u64) -> Option<Running> {
-    let (mut last, mut total) = (timer.count(), 0);
-    let mut pair = Pair {
-        clock,
-        timer: &mut || advance(timer, &mut last, &mut total, timer.count()),
-    };
-    let start = pair.start()?;
-    Some(Running {
-        timer,
-        last,
-        total,
-        start,
-    })
+impl<R: Reference> Pair for Running<R> {
+    fn clock(&mut self) -> u64 {
+        self.reference.clock()
+    }
+
+    fn timer(&mut self) -> u64 {
+        let count = self.reference.count();
+        self.total += u64::from(count.wrapping_sub(self.last) & self.reference.mask());
+        self.last = count;
+        self.total
+    }
 }
 
-fn measured() -> Option<u64> {
-    let running = RUNNING.lock().take()?;
-    running.finish(&mut || running.timer.count(), &mut counter)
+/// What [`begin`] has started.
+#[derive(Debug)]
+pub(super) struct Begun {
+    running: Running<Timer>,
+    start: Step,
 }
 
-impl Running {
+/// Starts to measure, where it will be needed, so that the machine does something else meanwhile.
+pub(super) fn begin() -> Option<Begun> {
+    if told().is_some() {
+        return None;
+    }
+    let tables = crate::firmware::acpi_tables();
+    let power = tables.and_then(|tables| tables.timer());
+    let (running, start) = power
+        .and_then(|port| Running::start(Timer::Power(port)))
+        .or_else(|| Running::start(Timer::interval()))?;
+    Some(Begun { running, start })
+}
+
+impl<R: Reference> Running<R> {
+    /// Starts a comparison.
+    fn start(reference: R) -> Option<(Self, Step)> {
+        let mut running = Self {
+            reference,
+            last: 0,
+            total: 0,
+        };
+        let pair: &mut dyn Pair = &mut running;
+        let start = pair.step()?;
+        Some((running, start))
+    }
+
     /// Counts of the clock in a second.
     ///
     /// Since the start the timer may have wrapped unseen if the machine stood still: what comes out
     /// has to agree with a short comparison now, or a whole one decides.
-    fn finish(
-        &self,
-        count: &mut dyn FnMut() -> u32,
-        clock: &mut dyn FnMut() -> u64,
-    ) -> Option<u64> {
-        let timer = self.timer;
-        let (mut last, mut total) = (self.last, self.total);
-        let mut pair = Pair {
-            clock,
-            timer: &mut || advance(timer, &mut last, &mut total, count()),
-        };
-        let goal = timer.hz() * MEASURED_US / 1_000_000;
-        let long = frequency(pair.finish(self.start, goal)?, timer)?;
-        let short = frequency(pair.compare(goal / SHORT)?, timer)?;
-        if long.abs_diff(short) <= long / AGREEMENT {
+    fn finish(&mut self, start: Step) -> Option<u64> {
+        let hz = self.reference.hz();
+        let goal = hz * MEASURED_US / 1_000_000;
+        let pair: &mut dyn Pair = self;
+        let long = pair.finish(start, goal)?;
+        let short = pair.compare(goal / SHORT)?;
+        let (long, short) = (frequency(long, hz), frequency(short, hz)?);
+        if let Some(long) = long
+            && long.abs_diff(short) <= long / AGREEMENT
+        {
             return Some(long);
         }
-        frequency(pair.compare(goal)?, timer)
+        frequency(pair.compare(goal)?, hz)
     }
 }
 
+/// Counts in a second of what counted `elapsed` while one of `hz` counted `counts`, if that is a number
+/// that can be.
 // Not inlined: this runs a few times at boot, and once compiled is enough.
 #[inline(never)]
-fn frequency((elapsed, counts): (u64, u64), timer: Timer) -> Option<u64> {
-    let frequency = u128::from(elapsed) * u128::from(timer.hz()) / u128::from(counts.max(1));
-    u64::try_from(frequency).ok()
+fn frequency((elapsed, counts): (u64, u64), hz: u64) -> Option<u64> {
+    Some(elapsed.checked_mul(hz)? / counts.max(1))
 }
 
 #[cfg(test)]
@@ -209,34 +229,32 @@ mod tests {
     }
 
     impl Simulated {
+        /// What is found if the machine does something else for so long after the start.
+        fn measure(&self, pause_ns: u64) -> u64 {
+            let (mut running, start) = Running::start(self).unwrap();
+            self.now_ns.set(self.now_ns.get() + pause_ns);
+            running.finish(start).unwrap()
+        }
+    }
+
+    impl Reference for &Simulated {
+        fn hz(&self) -> u64 {
+            Timer::Interval.hz()
+        }
+
+        fn mask(&self) -> u32 {
+            Timer::Interval.mask()
+        }
+
         fn count(&self) -> u32 {
             self.now_ns.set(self.now_ns.get() + 1_000);
-            let counts = self.now_ns.get() * Timer::Interval.hz() / 1_000_000_000;
+            let counts = self.now_ns.get() * self.hz() / 1_000_000_000;
             ((counts + self.first) & 0xffff) as u32
         }
 
         fn clock(&self) -> u64 {
             self.now_ns.set(self.now_ns.get() + 50);
             self.now_ns.get() * 5 / 2
-        }
-
-        /// What is found if the machine does something else for so long after the start.
-        fn measure(&self, pause_ns: u64) -> u64 {
-            let (mut last, mut total) = (self.count(), 0);
-            let start = Pair {
-                clock: &mut || self.clock(),
-                timer: &mut || advance(Timer::Interval, &mut last, &mut total, self.count()),
-            }
-            .start();
-            self.now_ns.set(self.now_ns.get() + pause_ns);
-            Running {
-                timer: Timer::Interval,
-                last,
-                total,
-                start: start.unwrap(),
-            }
-            .finish(&mut || self.count(), &mut || self.clock())
-            .unwrap()
         }
     }
 

@@ -7,15 +7,15 @@
 
 /// Readings in which the timer does not step before it is taken to stand still.
 const PATIENCE: u32 = 50_000;
-/// Steps of which the most precise becomes the start.
-const STARTS: u32 = 3;
 /// The bounds of both ends are to be this many times shorter than the comparison.
 const PRECISION: u64 = 256;
 /// Multiples of the wished length after which the best so far has to do.
 const LONGEST: u64 = 12;
+/// A start whose bound is this many times that of a later step is given up for that.
+const HOPELESS: u64 = 8;
 
 /// A step of the timer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Step {
     /// What the timer has come to.
     timer: u64,
@@ -25,21 +25,25 @@ pub(super) struct Step {
     width: u64,
 }
 
-/// Both counters, each read through a closure; neither may run backwards.
-pub(super) struct Pair<'a> {
-    pub(super) clock: &'a mut dyn FnMut() -> u64,
-    pub(super) timer: &'a mut dyn FnMut() -> u64,
+/// Two counters, neither of which runs backwards.
+pub(super) trait Pair {
+    /// What is measured.
+    fn clock(&mut self) -> u64;
+
+    /// What it is measured by.
+    fn timer(&mut self) -> u64;
 }
 
-// Not inlined: this runs a few times at boot, and once compiled is enough.
-impl Pair<'_> {
+// Not generic: what runs a few times is to be compiled once.
+impl dyn Pair + '_ {
+    /// Waits for the next step of the timer; where a comparison starts. `None` if it stands still.
     #[inline(never)]
-    fn step(&mut self) -> Option<Step> {
-        let from = (self.timer)();
-        let mut before = (self.clock)();
+    pub(super) fn step(&mut self) -> Option<Step> {
+        let from = self.timer();
+        let mut before = self.clock();
         for _ in 0..PATIENCE {
-            let timer = (self.timer)();
-            let after = (self.clock)();
+            let timer = self.timer();
+            let after = self.clock();
             let width = after.saturating_sub(before);
             if timer != from {
                 let clock = before + width / 2;
@@ -57,45 +61,34 @@ impl Pair<'_> {
     /// How far clock and timer each went in the same time, the timer at least `goal`. `None` if
     /// the timer stands still or the clock does.
     pub(super) fn compare(&mut self, goal: u64) -> Option<(u64, u64)> {
-        let start = self.start()?;
+        let start = self.step()?;
         self.finish(start, goal)
     }
 
-    /// Where a comparison starts. `None` if the timer stands still.
+    /// As [`compare`](Self::compare), from `start` on, however long ago that was.
     #[inline(never)]
-    pub(super) fn start(&mut self) -> Option<Step> {
-        let mut start = self.step()?;
-        for _ in 1..STARTS {
-            let other = self.step()?;
-            if other.width < start.width {
-                start = other;
-            }
-        }
-        Some(start)
-    }
-
-    /// As [`Pair::compare`], from `start` on, however long ago that was.
-    #[inline(never)]
-    pub(super) fn finish(&mut self, start: Step, goal: u64) -> Option<(u64, u64)> {
-        let mut best: Option<(Step, u64)> = None;
+    pub(super) fn finish(&mut self, mut start: Step, goal: u64) -> Option<(u64, u64)> {
+        let (mut best, mut best_precision) = (Step::default(), 0);
         loop {
             let end = self.step()?;
+            if end.width < start.width / HOPELESS {
+                (start, best_precision) = (end, 0);
+            }
             let length = end.timer.saturating_sub(start.timer);
             if length < goal {
                 continue;
             }
             let elapsed = end.clock.saturating_sub(start.clock);
             let precision = elapsed / (start.width + end.width).max(1);
-            if best.is_none_or(|(_, found)| found < precision) {
-                best = Some((end, precision));
+            if precision >= best_precision {
+                (best, best_precision) = (end, precision);
             }
             if precision >= PRECISION || length >= goal.saturating_mul(LONGEST) {
                 break;
             }
         }
-        let (end, _) = best?;
-        let clock = end.clock.checked_sub(start.clock)?;
-        (clock > 0).then_some((clock, end.timer - start.timer))
+        let clock = best.clock.saturating_sub(start.clock);
+        (clock > 0).then(|| (clock, best.timer - start.timer))
     }
 }
 
@@ -134,12 +127,38 @@ mod tests {
 
         /// Clock counts in a second, found by a timer of 1,193,182 Hz.
         fn measure(&self) -> u64 {
-            let mut pair = Pair {
-                clock: &mut || self.pass(40) * 5 / 2,
-                timer: &mut || self.pass(2_000) * 1_193_182 / 1_000_000_000,
-            };
+            let mut pair = self;
+            let pair: &mut dyn Pair = &mut pair;
             let (clock, timer) = pair.compare(1_193).unwrap();
             clock * 1_193_182 / timer
+        }
+    }
+
+    impl Pair for &Host {
+        fn clock(&mut self) -> u64 {
+            self.pass(40) * 5 / 2
+        }
+
+        fn timer(&mut self) -> u64 {
+            self.pass(2_000) * 1_193_182 / 1_000_000_000
+        }
+    }
+
+    /// Counters that go on by so much with each reading.
+    struct Paces {
+        clock: (u64, u64),
+        timer: (u64, u64),
+    }
+
+    impl Pair for Paces {
+        fn clock(&mut self) -> u64 {
+            self.clock.0 += self.clock.1;
+            self.clock.0
+        }
+
+        fn timer(&mut self) -> u64 {
+            self.timer.0 += self.timer.1;
+            self.timer.0
         }
     }
 
@@ -172,19 +191,9 @@ mod tests {
 
     #[test]
     fn a_counter_that_stands_still_gives_no_result() {
-        let mut still = Pair {
-            clock: &mut || 0,
-            timer: &mut || 7,
-        };
-        assert_eq!(still.compare(10), None);
-        let mut timer = 0;
-        let mut still = Pair {
-            clock: &mut || 5,
-            timer: &mut || {
-                timer += 1;
-                timer
-            },
-        };
-        assert_eq!(still.compare(10), None);
+        for (clock, timer) in [((0, 0), (7, 0)), ((0, 1), (7, 0)), ((5, 0), (0, 1))] {
+            let still: &mut dyn Pair = &mut Paces { clock, timer };
+            assert_eq!(still.compare(10), None);
+        }
     }
 }

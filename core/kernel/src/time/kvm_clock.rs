@@ -8,6 +8,8 @@ use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use x86_64::registers::model_specific::Msr;
 
+use crate::processor::{Features, features};
+
 /// What the hypervisor said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KvmClock {
@@ -33,7 +35,7 @@ static SHARED: Shared = Shared {
 // Not inlined: this runs a few times at boot, and once compiled is enough.
 #[inline(never)]
 fn registers() -> Option<(u32, u32)> {
-    if __cpuid(1).ecx & 1 << 31 == 0 {
+    if !features().contains(Features::HYPERVISOR) {
         return None;
     }
     // Another hypervisor's interface may come first, KVM's then follows 0x100 further.

@@ -44,15 +44,18 @@ impl TimeInformation {
     }
 }
 
-/// Counts in a second of the counter that [`TimeInformation::multiplier`] is for.
+/// The [`TimeInformation::multiplier`] for a counter of so many counts in a second.
 fn multiplier(frequency_hz: u64) -> u64 {
-    let fixed = (1_000_000_000_u128 << 32) / u128::from(frequency_hz.max(1));
-    u64::try_from(fixed).unwrap_or(u64::MAX)
+    (1_000_000_000 << 32) / frequency_hz.max(1)
 }
 
 static TSC_BASE: AtomicU64 = AtomicU64::new(0);
+/// Zero until somebody has asked for the time.
 static MULTIPLIER: AtomicU64 = AtomicU64::new(0);
 static WALL_OFFSET: AtomicU64 = AtomicU64::new(0);
+
+/// What was begun to find out how fast the counter runs. One does; who asks meanwhile waits.
+static SETTLING: Mutex<Option<calibration::Begun>> = Mutex::new(None);
 
 /// Reads the time stamp counter.
 #[inline]
@@ -61,12 +64,14 @@ pub fn counter() -> u64 {
     unsafe { _rdtsc() }
 }
 
-/// The clock's parameters; all zero until [`initialise`].
+/// The clock's parameters, since [`begin`].
 pub fn information() -> TimeInformation {
+    let known = MULTIPLIER.load(Ordering::Acquire);
+    let multiplier = if known != 0 { known } else { settle() };
     TimeInformation {
         tsc_base: TSC_BASE.load(Ordering::Relaxed),
         ns_base: 0,
-        multiplier: MULTIPLIER.load(Ordering::Relaxed),
+        multiplier,
         wall_offset_ns: WALL_OFFSET.load(Ordering::Relaxed),
     }
 }
@@ -78,7 +83,10 @@ pub fn monotonic_ns() -> u64 {
 
 /// Nanoseconds since 1970, or since the kernel's entry where the machine has no wall clock.
 pub fn wall_clock_ns() -> u64 {
-    monotonic_ns().wrapping_add(WALL_OFFSET.load(Ordering::Relaxed))
+    let information = information();
+    information
+        .monotonic_ns(counter())
+        .wrapping_add(information.wall_offset_ns)
 }
 
 /// The page that tells all processes, once there is one.
@@ -113,29 +121,43 @@ fn write_page() {
 }
 
 /// Starts to find out how fast the counter runs; the firmware's tables have been read.
-pub(crate) fn begin() {
+///
+/// `entry_counter` is the counter's value at the kernel's entry.
+pub(crate) fn begin(entry_counter: u64) {
+    TSC_BASE.store(entry_counter, Ordering::Relaxed);
     if !kvm_clock::is_offered() {
-        calibration::begin();
+        *SETTLING.lock() = calibration::begin();
     }
 }
 
-/// Finds out how fast the counter runs and what time it is.
-///
-/// `entry_counter` is the counter's value at the kernel's entry.
-pub(crate) fn initialise(entry_counter: u64) {
-    TSC_BASE.store(entry_counter, Ordering::Relaxed);
+/// Finds out how fast the counter runs and what time it is, when somebody first asks: whoever has
+/// done something else since [`begin`] need not wait for a comparison. Answers the multiplier.
+#[cold]
+#[inline(never)]
+fn settle() -> u64 {
+    let mut begun = SETTLING.lock();
+    let known = MULTIPLIER.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
     let kvm = kvm_clock::read();
-    let fraction = match &kvm {
+    let found = match &kvm {
         Some(clock) => clock.multiplier,
-        None => multiplier(calibration::counter_frequency_hz()),
+        None => multiplier(calibration::counter_frequency_hz(&mut begun)),
     };
-    MULTIPLIER.store(fraction, Ordering::Relaxed);
-    let now = monotonic_ns();
+    let found = TimeInformation {
+        tsc_base: TSC_BASE.load(Ordering::Relaxed),
+        ns_base: 0,
+        multiplier: found.max(1),
+        wall_offset_ns: 0,
+    };
     let wall = kvm.and_then(|clock| clock.wall_ns).or_else(wall::read_ns);
-    WALL_OFFSET.store(
-        wall.map_or(0, |wall| wall.saturating_sub(now)),
-        Ordering::Relaxed,
-    );
+    let now = found.monotonic_ns(counter());
+    let offset = wall.map_or(0, |wall| wall.saturating_sub(now));
+    WALL_OFFSET.store(offset, Ordering::Relaxed);
+    // Last, for those who look without the lock.
+    MULTIPLIER.store(found.multiplier, Ordering::Release);
+    found.multiplier
 }
 
 #[cfg(test)]

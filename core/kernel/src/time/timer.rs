@@ -84,14 +84,24 @@ fn find_rate() -> u64 {
     }
 }
 
+/// The timer next to the machine's clock.
+struct ByTheClock;
+
+impl Pair for ByTheClock {
+    fn clock(&mut self) -> u64 {
+        u64::from(u32::MAX - local_apic::timer_count())
+    }
+
+    fn timer(&mut self) -> u64 {
+        super::monotonic_ns()
+    }
+}
+
 /// Compares the timer with the clock; the timer is stopped afterwards.
 fn measure() -> u64 {
     local_apic::set_timer_count(u32::MAX);
-    let compared = Pair {
-        clock: &mut || u64::from(u32::MAX - local_apic::timer_count()),
-        timer: &mut super::monotonic_ns,
-    }
-    .compare(MEASURED_NS);
+    let pair: &mut dyn Pair = &mut ByTheClock;
+    let compared = pair.compare(MEASURED_NS);
     local_apic::set_timer_count(0);
     let (counts, ns) = compared.unwrap_or((1, 1));
     rate(counts, ns).max(1)

@@ -3,17 +3,12 @@
 //! It is taken to run in UTC. Source: Motorola MC146818 data sheet; the century's register is a
 //! convention of PCs.
 
+use core::hint::black_box;
+
 use x86_64::instructions::port::Port;
 
-/// What the clock's registers hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Registers {
-    /// Seconds, minutes, hours, day of month, month, year.
-    time: [u8; 6],
-    century: u8,
-    /// Bit 1: 24 hours a day; bit 2: binary, not decimal.
-    mode: u8,
-}
+/// The registers that matter: seconds, minutes, hours, day of month, month, year, century, mode.
+const NUMBERS: [u8; 8] = [0, 2, 4, 7, 8, 9, 0x32, 0x0b];
 
 #[inline(never)]
 fn register(number: u8) -> u8 {
@@ -24,78 +19,86 @@ fn register(number: u8) -> u8 {
     }
 }
 
-/// Numbers of the registers, in the order of [`Registers`].
-const NUMBERS: [u8; 8] = [0, 2, 4, 7, 8, 9, 0x32, 0x0b];
-
+/// The registers' bytes in the order of [`NUMBERS`], the first the lowest.
 #[inline(never)]
-fn read() -> Registers {
-    let mut bytes = [0; NUMBERS.len()];
-    for (byte, number) in bytes.iter_mut().zip(NUMBERS) {
-        *byte = register(number);
+fn read() -> u64 {
+    let mut registers = 0;
+    // Its length is hidden so that the loop stays one: it runs a few times.
+    for number in black_box(&NUMBERS[..]) {
+        registers = registers >> 8 | u64::from(register(*number)) << 56;
     }
-    let [second, minute, hour, day, month, year, century, mode] = bytes;
-    Registers {
-        time: [second, minute, hour, day, month, year],
-        century,
-        mode,
-    }
+    registers
 }
 
 /// Reads until two readings agree: then the clock was not just stepping on.
-fn registers() -> Option<Registers> {
+fn registers() -> u64 {
     let mut last = read();
     for _ in 0..4 {
         let again = read();
         if again == last && register(0x0a) & 0x80 == 0 {
-            return Some(last);
+            break;
         }
         last = again;
     }
-    Some(last)
+    last
 }
 
 /// The wall clock in nanoseconds since 1970, if there is such a clock.
 pub(super) fn read_ns() -> Option<u64> {
-    seconds(registers()?)?.checked_mul(1_000_000_000)
+    seconds(registers())?.checked_mul(1_000_000_000)
 }
 
-/// Stands for what is no decimal number; greater than all that registers can hold.
-const NO_NUMBER: u64 = 1000;
+/// Stands for what is no number; greater than all that can be right.
+const NO_NUMBER: u8 = 0xff;
 
-// Not inlined: this runs a few times at boot, and once compiled is enough.
-#[inline(never)]
-fn number(byte: u8, decimal: bool) -> u64 {
+fn number(byte: u8, decimal: bool) -> u8 {
+    let (tens, ones) = (byte >> 4, byte & 0x0f);
     match decimal {
-        true if byte & 0x0f < 10 && byte >> 4 < 10 => {
-            u64::from(byte >> 4) * 10 + u64::from(byte & 0x0f)
-        }
+        true if ones < 10 => tens * 10 + ones,
         true => NO_NUMBER,
-        false => u64::from(byte),
+        false => byte,
     }
 }
 
-fn seconds(registers: Registers) -> Option<u64> {
-    let decimal = registers.mode & 4 == 0;
-    let mut time = registers.time;
-    let [_, _, hour, ..] = &mut time;
-    let afternoon = *hour & 0x80 != 0;
-    *hour &= 0x7f;
-    // The century is often missing, and then no number perhaps.
-    let century = number(registers.century, decimal);
-    let [second, minute, mut hours, day, month, year] = time.map(|byte| number(byte, decimal));
-    if registers.mode & 2 == 0 {
-        hours = hours % 12 + if afternoon { 12 } else { 0 };
+/// The least and the greatest numbers of seconds, minutes, hours, days, months, and years of a
+/// century; anything may stand for the century, which is often missing.
+const RANGES: [[u8; 2]; 7] = [
+    [0, 60],
+    [0, 59],
+    [0, 23],
+    [1, 31],
+    [1, 12],
+    [0, 99],
+    [0, NO_NUMBER],
+];
+
+/// Bit 7 of the hours.
+const AFTERNOON: u64 = 0x80 << 16;
+
+fn seconds(registers: u64) -> Option<u64> {
+    let [.., mode] = registers.to_le_bytes();
+    // Bit 1: 24 hours a day; bit 2: binary, not decimal.
+    let (whole_day, decimal) = (mode & 2 != 0, mode & 4 == 0);
+    let mut bytes = registers & !AFTERNOON;
+    let mut numbers = 0;
+    // As above.
+    for [first, last] in black_box(&RANGES[..]) {
+        let number = number(bytes as u8, decimal);
+        if !(*first..=*last).contains(&number) {
+            return None;
+        }
+        bytes >>= 8;
+        numbers = numbers >> 8 | u64::from(number) << 56;
     }
-    if hours == NO_NUMBER || year == NO_NUMBER {
-        return None;
+    let [_, second, minute, mut hour, day, month, year, century] =
+        numbers.to_le_bytes().map(u64::from);
+    if !whole_day {
+        hour = hour % 12 + if registers & AFTERNOON != 0 { 12 } else { 0 };
     }
     let century = Some(century).filter(|century| (19..=21).contains(century));
     let year = year + century.unwrap_or(20) * 100;
-    let sane = second < 61 && minute < 60 && hours < 24 && (1..32).contains(&day) && year >= 1970;
-    if !sane || !(1..13).contains(&month) {
-        return None;
-    }
-    Some(days_since_1970(year, month, day) * 86_400 + hours * 3_600 + minute * 60 + second)
+    (year >= 1970)
+        .then(|| days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar, the year taken to begin in March.
@@ -114,11 +117,10 @@ mod tests {
     use super::*;
 
     fn at(time: [u8; 6], century: u8, mode: u8) -> Option<u64> {
-        seconds(Registers {
-            time,
-            century,
-            mode,
-        })
+        let [second, minute, hour, day, month, year] = time;
+        seconds(u64::from_le_bytes([
+            second, minute, hour, day, month, year, century, mode,
+        ]))
     }
 
     #[test]
