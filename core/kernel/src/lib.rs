@@ -32,6 +32,7 @@ pub mod power;
 pub mod process;
 pub mod processor;
 pub mod random;
+pub mod rolled;
 pub mod schedule;
 #[cfg(feature = "self-test")]
 mod self_test;

@@ -163,12 +163,6 @@ boot_long_low:
     movabs rax, offset boot_long_high
     jmp rax
 boot_long_high:
-    xor eax, eax
-    mov ss, eax
-    mov ds, eax
-    mov es, eax
-    mov fs, eax
-    mov gs, eax
     lea rsp, [rip + kiln_boot_stack_top]
     mov edi, [rsp - 4]
     mov esi, esi

@@ -14,6 +14,8 @@ static INDEX: Mutex<()> = Mutex::new(());
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoute;
 
+// Not inlined: this runs a few times at boot, and once compiled is enough.
+#[inline(never)]
 fn access(controller: &IoApic, register: u32, value: Option<u32>) -> u32 {
     let base = DIRECT_MAP + u64::from(controller.address);
     let _held = INDEX.lock();

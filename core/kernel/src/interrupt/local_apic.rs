@@ -10,6 +10,7 @@ use x86_64::registers::model_specific::Msr;
 use super::table::{SPURIOUS, TIMER};
 use crate::firmware::physical::DIRECT_MAP;
 use crate::processor::{Features, features};
+use crate::rolled::rolled;
 
 const APIC_BASE: u32 = 0x1b;
 const X2APIC_FIRST: u32 = 0x800;
@@ -74,6 +75,28 @@ fn write(register: Register, value: u32) {
     }
 }
 
+/// Writes registers one after the other. Short code: each processor does it once.
+#[inline(never)]
+fn write_all(values: &[(Register, u32)]) {
+    for (register, value) in rolled(values) {
+        write(*register, *value);
+    }
+}
+
+/// The controller on, its sources masked.
+static SILENT: [(Register, u32); 8] = [
+    (Register::SpuriousVector, 1 << 8 | SPURIOUS as u32),
+    (Register::Timer, MASKED | TIMER as u32),
+    (Register::Thermal, MASKED),
+    (Register::Performance, MASKED),
+    (Register::Line0, MASKED),
+    // Line 1 is where a PC wires its non-maskable interrupt.
+    (Register::Line1, 4 << 8),
+    (Register::Error, MASKED),
+    // Last: it makes the controller reconsider what it signals to the processor.
+    (Register::TaskPriority, 0),
+];
+
 /// Switches the running processor's controller on, with all its own sources masked.
 pub(crate) fn initialise() {
     // SAFETY: every 64-bit processor has the base register; bit 11 enables, bit 10 is x2APIC's and
@@ -88,20 +111,12 @@ pub(crate) fn initialise() {
             REGISTERS.store(DIRECT_MAP + (value & 0xf_ffff_f000), Ordering::Relaxed);
         }
     }
-    write(Register::SpuriousVector, 1 << 8 | u32::from(SPURIOUS));
-    write(Register::Timer, MASKED | u32::from(TIMER));
-    write(Register::Thermal, MASKED);
-    write(Register::Performance, MASKED);
-    write(Register::Line0, MASKED);
-    // Line 1 is where a PC wires its non-maskable interrupt.
-    write(Register::Line1, 4 << 8);
-    write(Register::Error, MASKED);
-    // Last: it makes the controller reconsider what it signals to the processor.
-    write(Register::TaskPriority, 0);
+    write_all(&SILENT);
     INITIALISED.store(true, Ordering::Relaxed);
 }
 
 /// The running processor's identifier.
+#[inline(never)]
 pub fn identifier() -> u32 {
     let value = read(Register::Identifier);
     if REGISTERS.load(Ordering::Relaxed) == 0 {
@@ -183,14 +198,16 @@ pub(crate) enum TimerMode {
 
 /// Prepares the running processor's timer; it stays quiet until set.
 pub(crate) fn prepare_timer(mode: TimerMode) {
-    // Divide by one.
-    write(Register::Divider, 0b1011);
-    write(Register::InitialCount, 0);
     let mode = match mode {
         TimerMode::OneShot => 0,
         TimerMode::Deadline => 2 << 17,
     };
-    write(Register::Timer, mode | u32::from(TIMER));
+    write_all(&[
+        // Divide by one.
+        (Register::Divider, 0b1011),
+        (Register::InitialCount, 0),
+        (Register::Timer, mode | u32::from(TIMER)),
+    ]);
     // The change of mode must be seen before a deadline is written (section 11.5.4.1).
     // SAFETY: a fence.
     unsafe { core::arch::x86_64::_mm_mfence() };

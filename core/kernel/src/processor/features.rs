@@ -11,6 +11,8 @@ use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::Msr;
 use x86_64::registers::xcontrol::XCr0;
 
+use crate::rolled::rolled;
+
 bitflags! {
     /// Features that some part of the kernel decides by.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,26 +78,27 @@ fn leaf(number: u32, sub: u32) -> [u32; 4] {
 }
 
 impl Features {
-    /// Asks the running processor.
-    fn ask() -> Self {
-        let mut answers = [[0; 4]; LEAVES.len()];
-        for (answer, (number, sub)) in answers.iter_mut().zip(&LEAVES) {
-            *answer = leaf(*number, *sub);
-        }
-        let mut found = Self::empty();
-        for (leaf, register, bit, feature) in &PLACES {
-            let word = answers[usize::from(*leaf)][*register as usize];
-            found.set(*feature, word >> bit & 1 != 0);
+    /// Asks the running processor; also what belongs into its CR4.
+    fn ask() -> (Self, Cr4Flags) {
+        let (mut found, mut control) = (Self::empty(), ALWAYS_ON);
+        let (mut asked, mut answer) = (0, [0; 4]);
+        for ((number, sub), register, bit, feature, flag) in rolled(&PLACES) {
+            if *number != asked {
+                asked = *number;
+                answer = leaf(*number, *sub);
+            }
+            if answer[*register as usize] >> bit & 1 != 0 {
+                found = found.union(*feature);
+                control = control.union(*flag);
+            }
         }
         if !found.contains(Self::XSAVE) {
             found.remove(Self::XSAVEOPT | Self::XSAVEC | Self::XINUSE | Self::PKU);
+            control.remove(Cr4Flags::PROTECTION_KEY_USER);
         }
-        found
+        (found, control)
     }
 }
-
-/// The leaves, with subleaves, that tell of features.
-const LEAVES: [(u32, u32); 5] = [(1, 0), (7, 0), (0xd, 1), (0x8000_0001, 0), (0x8000_0007, 0)];
 
 /// A register of a leaf's answer.
 #[derive(Clone, Copy)]
@@ -106,34 +109,45 @@ enum Register {
     Edx,
 }
 
-/// Which of [`LEAVES`] tells of a feature, in which register and bit. Data, not code: it is gone through
-/// once.
-static PLACES: [(u8, Register, u8, Features); 22] = [
-    (0, Register::Ecx, 17, Features::PCID),
-    (0, Register::Ecx, 21, Features::X2APIC),
-    (0, Register::Ecx, 24, Features::TSC_DEADLINE),
-    (0, Register::Ecx, 26, Features::XSAVE),
-    (0, Register::Ecx, 30, Features::RDRAND),
-    (0, Register::Ecx, 31, Features::HYPERVISOR),
-    (0, Register::Edx, 13, Features::GLOBAL_PAGES),
-    (1, Register::Ebx, 0, Features::FSGSBASE),
-    (1, Register::Ebx, 7, Features::SMEP),
-    (1, Register::Ebx, 9, Features::ERMS),
-    (1, Register::Ebx, 10, Features::INVPCID),
-    (1, Register::Ebx, 18, Features::RDSEED),
-    (1, Register::Ebx, 20, Features::SMAP),
-    (1, Register::Ecx, 2, Features::UMIP),
-    (1, Register::Ecx, 3, Features::PKU),
-    (2, Register::Eax, 0, Features::XSAVEOPT),
-    (2, Register::Eax, 1, Features::XSAVEC),
-    (2, Register::Eax, 2, Features::XINUSE),
-    (3, Register::Edx, 20, Features::NX),
-    (3, Register::Edx, 26, Features::HUGE_PAGES),
-    (3, Register::Edx, 27, Features::RDTSCP),
-    (4, Register::Edx, 8, Features::INVARIANT_TSC),
+/// What every processor has on.
+const ALWAYS_ON: Cr4Flags = Cr4Flags::OSFXSR
+    .union(Cr4Flags::OSXMMEXCPT_ENABLE)
+    .union(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION)
+    .union(Cr4Flags::MACHINE_CHECK_EXCEPTION);
+
+const NOTHING: Cr4Flags = Cr4Flags::empty();
+
+/// Which leaf and subleaf tell of a feature, in which register and bit, and what is switched on for it;
+/// a leaf's features stand together. Data, not code: it is gone through once.
+#[rustfmt::skip]
+static PLACES: [((u32, u32), Register, u8, Features, Cr4Flags); 22] = [
+    ((1, 0), Register::Ecx, 17, Features::PCID, NOTHING),
+    ((1, 0), Register::Ecx, 21, Features::X2APIC, NOTHING),
+    ((1, 0), Register::Ecx, 24, Features::TSC_DEADLINE, NOTHING),
+    ((1, 0), Register::Ecx, 26, Features::XSAVE, Cr4Flags::OSXSAVE),
+    ((1, 0), Register::Ecx, 30, Features::RDRAND, NOTHING),
+    ((1, 0), Register::Ecx, 31, Features::HYPERVISOR, NOTHING),
+    ((1, 0), Register::Edx, 13, Features::GLOBAL_PAGES, Cr4Flags::PAGE_GLOBAL),
+    ((7, 0), Register::Ebx, 0, Features::FSGSBASE, Cr4Flags::FSGSBASE),
+    ((7, 0), Register::Ebx, 7, Features::SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
+    ((7, 0), Register::Ebx, 9, Features::ERMS, NOTHING),
+    ((7, 0), Register::Ebx, 10, Features::INVPCID, NOTHING),
+    ((7, 0), Register::Ebx, 18, Features::RDSEED, NOTHING),
+    ((7, 0), Register::Ebx, 20, Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+    ((7, 0), Register::Ecx, 2, Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+    ((7, 0), Register::Ecx, 3, Features::PKU, Cr4Flags::PROTECTION_KEY_USER),
+    ((0xd, 1), Register::Eax, 0, Features::XSAVEOPT, NOTHING),
+    ((0xd, 1), Register::Eax, 1, Features::XSAVEC, NOTHING),
+    ((0xd, 1), Register::Eax, 2, Features::XINUSE, NOTHING),
+    ((0x8000_0001, 0), Register::Edx, 20, Features::NX, NOTHING),
+    ((0x8000_0001, 0), Register::Edx, 26, Features::HUGE_PAGES, NOTHING),
+    ((0x8000_0001, 0), Register::Edx, 27, Features::RDTSCP, NOTHING),
+    ((0x8000_0007, 0), Register::Edx, 8, Features::INVARIANT_TSC, NOTHING),
 ];
 
 static FEATURES: AtomicU32 = AtomicU32::new(0);
+/// CR4 of every processor.
+static CONTROL: AtomicU64 = AtomicU64::new(0);
 static EXTENDED_STATE: AtomicU64 = AtomicU64::new(0);
 static EXTENDED_STATE_BYTES: AtomicU32 = AtomicU32::new(512);
 
@@ -167,30 +181,14 @@ fn consistent_components(offered: u64) -> u64 {
 /// Switches on what the running processor has, the same on each processor.
 pub(super) fn enable() {
     if FEATURES.load(Ordering::Relaxed) == 0 {
-        FEATURES.store(Features::ask().bits(), Ordering::Relaxed);
+        let (features, control) = Features::ask();
+        FEATURES.store(features.bits(), Ordering::Relaxed);
+        CONTROL.store(control.bits(), Ordering::Relaxed);
     }
     let features = features();
-    let mut control = Cr4Flags::OSFXSR
-        | Cr4Flags::OSXMMEXCPT_ENABLE
-        | Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
-        | Cr4Flags::MACHINE_CHECK_EXCEPTION;
-    for (feature, flag) in [
-        (Features::GLOBAL_PAGES, Cr4Flags::PAGE_GLOBAL),
-        (Features::FSGSBASE, Cr4Flags::FSGSBASE),
-        (
-            Features::SMEP,
-            Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
-        ),
-        (Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
-        (Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
-        (Features::XSAVE, Cr4Flags::OSXSAVE),
-        (Features::PKU, Cr4Flags::PROTECTION_KEY_USER),
-    ] {
-        control.set(flag, features.contains(feature));
-    }
     // SAFETY: each flag's feature is there; paging, SSE and page formats stay as they are, and
     // nothing of the kernel lies in user pages that SMEP or SMAP would now refuse.
-    unsafe { Cr4::write_raw(control.bits()) };
+    unsafe { Cr4::write_raw(CONTROL.load(Ordering::Relaxed)) };
 
     if features.contains(Features::XSAVE) {
         let [low, _, _, high] = leaf(0xd, 0);

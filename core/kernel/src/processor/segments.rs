@@ -65,7 +65,17 @@ impl Segments {
         reason = "an initial value to copy, never borrowed"
     )]
     pub(crate) const EMPTY: Self = Self {
-        descriptors: UnsafeCell::new([0; 8]),
+        descriptors: UnsafeCell::new([
+            0,
+            DescriptorFlags::KERNEL_CODE64.bits(),
+            DescriptorFlags::KERNEL_DATA.bits(),
+            0,
+            DescriptorFlags::USER_DATA.bits(),
+            DescriptorFlags::USER_CODE64.bits(),
+            // The task state's, which is where it is.
+            0,
+            0,
+        ]),
         task_state: UnsafeCell::new(TaskStateSegment::new()),
     };
 
@@ -81,27 +91,21 @@ impl Segments {
         let task_state = self.task_state.get();
         let base = task_state as u64;
         let limit = size_of::<TaskStateSegment>() as u64 - 1;
-        // SAFETY: the caller owns the tables and stacks; nobody else refers to them yet.
+        // SAFETY: the caller owns the tables and stacks, whose addresses are the kernel's; nobody else
+        // refers to them yet.
         unsafe {
-            (*task_state).privilege_stack_table[0] = VirtAddr::new_truncate(kernel_stack_top);
+            (*task_state).privilege_stack_table[0] = VirtAddr::new_unsafe(kernel_stack_top);
             for stack in 0..3_u64 {
                 let top = separate_stacks + (stack + 1) * SEPARATE_STACK_BYTES as u64
                     - PARKED_POINTER_BYTES;
                 (top as *mut u64).write(block);
                 let index = stack as usize;
-                (*task_state).interrupt_stack_table[index] = VirtAddr::new_truncate(top);
+                (*task_state).interrupt_stack_table[index] = VirtAddr::new_unsafe(top);
             }
-            self.descriptors.get().write([
-                0,
-                DescriptorFlags::KERNEL_CODE64.bits(),
-                DescriptorFlags::KERNEL_DATA.bits(),
-                0,
-                DescriptorFlags::USER_DATA.bits(),
-                DescriptorFlags::USER_CODE64.bits(),
-                // Type 9, an available 64-bit task state segment.
-                limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56,
-                base >> 32,
-            ]);
+            let [.., low, high] = &mut *self.descriptors.get();
+            // Type 9, an available 64-bit task state segment.
+            *low = limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
+            *high = base >> 32;
             let pointer = TablePointer {
                 limit: 8 * 8 - 1,
                 base: self.descriptors.get() as u64,
@@ -134,9 +138,10 @@ impl Segments {
     /// # Safety
     /// `top` must be the 16-byte aligned top of a mapped stack that is this processor's alone.
     pub(crate) unsafe fn set_kernel_stack(&self, top: u64) {
-        // SAFETY: only the owning processor writes its task state, interrupts being off.
+        // SAFETY: only the owning processor writes its task state, interrupts being off; the address
+        // is the kernel's.
         unsafe {
-            (*self.task_state.get()).privilege_stack_table[0] = VirtAddr::new_truncate(top);
+            (*self.task_state.get()).privilege_stack_table[0] = VirtAddr::new_unsafe(top);
         }
     }
 }

@@ -3,9 +3,9 @@
 //! It is taken to run in UTC. Source: Motorola MC146818 data sheet; the century's register is a
 //! convention of PCs.
 
-use core::hint::black_box;
-
 use x86_64::instructions::port::Port;
+
+use crate::rolled::rolled;
 
 /// The registers that matter: seconds, minutes, hours, day of month, month, year, century, mode.
 const NUMBERS: [u8; 8] = [0, 2, 4, 7, 8, 9, 0x32, 0x0b];
@@ -23,8 +23,7 @@ fn register(number: u8) -> u8 {
 #[inline(never)]
 fn read() -> u64 {
     let mut registers = 0;
-    // Its length is hidden so that the loop stays one: it runs a few times.
-    for number in black_box(&NUMBERS[..]) {
+    for number in rolled(&NUMBERS) {
         registers = registers >> 8 | u64::from(register(*number)) << 56;
     }
     registers
@@ -81,8 +80,7 @@ fn seconds(registers: u64) -> Option<u64> {
     let (whole_day, decimal) = (mode & 2 != 0, mode & 4 == 0);
     let mut bytes = registers & !AFTERNOON;
     let mut numbers = 0;
-    // As above.
-    for [first, last] in black_box(&RANGES[..]) {
+    for [first, last] in rolled(&RANGES) {
         let number = number(bytes as u8, decimal);
         if !(*first..=*last).contains(&number) {
             return None;
