@@ -23,7 +23,7 @@ pub(crate) extern "sysv64" fn boot_entry(protocol: u32, information: u64, moved_
     let memory = unsafe { DirectMap::new() };
     let image_end = image_end();
     let boot = Protocol::from_number(protocol)
-        .map(|protocol| boot::initialise(&memory, protocol, information, image_end));
+        .and_then(|protocol| boot::initialise(&memory, protocol, information, image_end));
     match boot {
         Some(Ok(boot)) => kernel_main(boot, &memory, entry_counter),
         Some(Err(error)) => panic!("the boot loader's information: {error:?}"),
@@ -62,7 +62,7 @@ fn kernel_main(boot: &'static BootInformation, memory: &DirectMap, entry_counter
     // Firmware's tables may lie in memory that is about to be given out: they are read first.
     firmware::initialise(memory, boot.root_pointer());
     time::begin(entry_counter);
-    crate::memory::initialise(boot, image_end());
+    crate::memory::initialise(boot);
     let stack = crate::memory::kernel_space::allocate_stack().expect("memory for one stack");
     // SAFETY: the stack is fresh and this processor's; nothing on the old one is used again.
     unsafe { processor::continue_on(stack, on_guarded_stack) }

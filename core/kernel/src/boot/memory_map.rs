@@ -35,9 +35,10 @@ impl MemoryMap {
         count: 0,
     };
 
-    /// Makes a map of a list, which is gone through twice.
-    pub fn from_entries(entries: impl Iterator<Item = Entry> + Clone) -> Self {
-        let mut map = Self::EMPTY;
+    /// Becomes the map of a list, which is gone through twice.
+    #[inline(never)]
+    pub fn read(&mut self, entries: impl Iterator<Item = Entry> + Clone) {
+        self.count = 0;
         for usable in [true, false] {
             for entry in entries.clone() {
                 let start = entry.start;
@@ -46,15 +47,14 @@ impl MemoryMap {
                     (true, true) => {
                         let end = end & !(PAGE_BYTES - 1);
                         if let Some(start) = start.checked_next_multiple_of(PAGE_BYTES) {
-                            map.add(start, end);
+                            self.add(start, end);
                         }
                     }
-                    (false, false) => map.remove(start..end),
+                    (false, false) => self.remove(start..end),
                     _ => {}
                 }
             }
         }
-        map
     }
 
     /// Usable ranges of physical addresses, in order.
@@ -66,6 +66,8 @@ impl MemoryMap {
     }
 
     /// Makes a range usable, joined with what it touches.
+    // Not inlined: this runs a few times at boot, and once compiled is enough.
+    #[inline(never)]
     fn add(&mut self, mut start: u64, mut end: u64) {
         if start >= end {
             return;
@@ -76,27 +78,29 @@ impl MemoryMap {
             if first <= end && start <= last {
                 start = start.min(first);
                 end = end.max(last);
-            } else {
-                self.ranges[kept] = (first, last);
-                kept += 1;
+                continue;
             }
+            // The new one takes the place of the first that comes after it, which then is the one to
+            // be put somewhere, and so on: ranges are never more than were read.
+            let before = if first < start {
+                (first, last)
+            } else {
+                let new = (start, end);
+                (start, end) = (first, last);
+                new
+            };
+            self.ranges[kept] = before;
+            kept += 1;
+        }
+        if let Some(place) = self.ranges.get_mut(kept) {
+            *place = (start, end);
+            kept += 1;
         }
         self.count = kept;
-        self.insert(start, end);
-    }
-
-    /// Puts a range that touches no other in its place.
-    fn insert(&mut self, start: u64, end: u64) {
-        if start >= end || self.count == CAPACITY {
-            return;
-        }
-        let place = self.ranges[..self.count].partition_point(|&(first, _)| first < start);
-        self.ranges.copy_within(place..self.count, place + 1);
-        self.ranges[place] = (start, end);
-        self.count += 1;
     }
 
     /// Makes every page that a range touches unusable.
+    #[inline(never)]
     pub fn remove(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -106,23 +110,24 @@ impl MemoryMap {
             .end
             .checked_next_multiple_of(PAGE_BYTES)
             .unwrap_or(u64::MAX);
-        let mut index = 0;
-        while index < self.count {
+        let mut kept = 0;
+        // Of one range both ends can be left, its later one is put into its place at last.
+        let mut apart = (0, 0);
+        for index in 0..self.count {
             let (first, last) = self.ranges[index];
-            if first >= end || last <= start {
-                index += 1;
-                continue;
+            let (mut left, right) = ((first, last.min(start)), (first.max(end), last));
+            if left.0 >= left.1 {
+                left = right;
+            } else if right.0 < right.1 {
+                apart = right;
             }
-            self.ranges.copy_within(index + 1..self.count, index);
-            self.count -= 1;
-            // What is left lies on the same place or just after it, and is passed over.
-            for (left_start, left_end) in [(first, start), (end, last)] {
-                if left_start < left_end {
-                    self.insert(left_start, left_end);
-                    index += 1;
-                }
+            if left.0 < left.1 {
+                self.ranges[kept] = left;
+                kept += 1;
             }
         }
+        self.count = kept;
+        self.add(apart.0, apart.1);
     }
 }
 
@@ -141,9 +146,9 @@ mod tests {
     }
 
     fn map(entries: &[Entry]) -> Vec<Range<u64>> {
-        MemoryMap::from_entries(entries.iter().copied())
-            .ranges()
-            .collect()
+        let mut map = MemoryMap::EMPTY;
+        map.read(entries.iter().copied());
+        map.ranges().collect()
     }
 
     #[test]
@@ -193,8 +198,7 @@ mod tests {
                 .iter()
                 .map(|&(page, pages, kind)| entry(page * 4096, pages * 4096, kind))
                 .collect();
-            let map = MemoryMap::from_entries(entries.iter().copied());
-            let ranges: Vec<_> = map.ranges().collect();
+            let ranges = map(&entries);
             for pair in ranges.windows(2) {
                 prop_assert!(pair[0].end <= pair[1].start);
             }
@@ -215,7 +219,8 @@ mod tests {
             list in proptest::collection::vec((any::<u64>(), any::<u64>(), 0_u32..3), 0..200)
         ) {
             let entries = list.iter().map(|&(start, length, kind)| entry(start, length, kind));
-            let map = MemoryMap::from_entries(entries);
+            let mut map = MemoryMap::EMPTY;
+            map.read(entries);
             let mut last = 0;
             for range in map.ranges() {
                 prop_assert!(range.start >= last && range.start < range.end);

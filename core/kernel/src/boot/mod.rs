@@ -10,7 +10,7 @@ pub mod protocol;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::set_once::SetOnce;
+use crate::set_once::FillOnce;
 use memory_map::MemoryMap;
 
 /// Size of the boot processor's stack in bytes; it stays that processor's kernel stack.
@@ -83,6 +83,7 @@ pub struct BootInformation {
     command_line: CommandLine,
     root_pointer: Option<u64>,
     image_start: u64,
+    image_end: u64,
 }
 
 impl BootInformation {
@@ -91,6 +92,7 @@ impl BootInformation {
         command_line: CommandLine::EMPTY,
         root_pointer: None,
         image_start: 0,
+        image_end: 0,
     };
 
     /// Physical memory that nobody uses, in order; neither the image nor anything reserved.
@@ -118,9 +120,14 @@ impl BootInformation {
     pub fn image_start(&self) -> u64 {
         self.image_start
     }
+
+    /// Physical end of the image, its zeroed part included.
+    pub fn image_end(&self) -> u64 {
+        self.image_end
+    }
 }
 
-static INFORMATION: SetOnce<BootInformation> = SetOnce::new();
+static INFORMATION: FillOnce<BootInformation> = FillOnce::new(BootInformation::EMPTY);
 static MOVED_BY: AtomicU64 = AtomicU64::new(0);
 
 /// What the loader handed over.
@@ -140,7 +147,7 @@ pub fn asks(command_line: &[u8], start: &[u8]) -> bool {
 
 /// Whether there is an [`information`] yet.
 pub fn is_initialised() -> bool {
-    INFORMATION.is_set()
+    INFORMATION.is_filled()
 }
 
 /// Physical address of something in the kernel's own image.
@@ -160,13 +167,14 @@ pub(crate) fn image_start() -> u64 {
     LINK_BASE.wrapping_add(MOVED_BY.load(Ordering::Relaxed))
 }
 
-/// Reads the hand-over; `image_end` is the physical end of the image with its zeroed part.
+/// Reads the hand-over; `image_end` is the physical end of the image with its zeroed part. `None` if it
+/// was read before.
 pub(crate) fn initialise(
     memory: &impl crate::firmware::PhysicalMemory,
     protocol: Protocol,
     information: u64,
     image_end: u64,
-) -> Result<&'static BootInformation, protocol::HandOverError> {
-    let boot = protocol::read(memory, protocol, information, image_start()..image_end)?;
-    Ok(INFORMATION.set(boot))
+) -> Option<Result<&'static BootInformation, protocol::HandOverError>> {
+    let image = image_start()..image_end;
+    INFORMATION.fill(|boot| protocol::read(memory, protocol, information, image, boot))
 }

@@ -3,7 +3,7 @@
 //! Sources: Xen `hvm/start_info.h` as documented in the PVH boot ABI; Multiboot 0.6.96 section
 //! 3.3; Multiboot2 2.0 section 3.6. Addresses and lengths are followed with bounds only.
 
-use super::memory_map::{Entry, MemoryMap};
+use super::memory_map::Entry;
 use super::{BootInformation, CommandLine, Protocol};
 use crate::firmware::{OutOfReach, PhysicalMemory};
 
@@ -107,8 +107,8 @@ impl<M: PhysicalMemory> Iterator for List<'_, M> {
 }
 
 /// Copies a zero-terminated string, cut at what a command line can hold.
-fn command_line(memory: &impl PhysicalMemory, address: u64) -> CommandLine {
-    let mut line = CommandLine::EMPTY;
+fn command_line(memory: &impl PhysicalMemory, address: u64, line: &mut CommandLine) {
+    line.used = 0;
     if address != 0 {
         for offset in 0.. {
             match address.checked_add(offset).map(|at| memory.u8(at)) {
@@ -117,30 +117,36 @@ fn command_line(memory: &impl PhysicalMemory, address: u64) -> CommandLine {
             }
         }
     }
-    line
 }
 
-/// Reads what the loader handed over. `image` is the physical range that the image occupies.
+/// Reads what the loader handed over into `boot`, which is empty. `image` is the physical range that the
+/// image occupies.
 pub fn read(
     memory: &impl PhysicalMemory,
     protocol: Protocol,
     information: u64,
     image: core::ops::Range<u64>,
-) -> Result<BootInformation, HandOverError> {
-    let mut boot = match protocol {
-        Protocol::Pvh => pvh(memory, information),
-        Protocol::Multiboot1 => multiboot1(memory, information),
-        Protocol::Multiboot2 => multiboot2(memory, information),
+    boot: &mut BootInformation,
+) -> Result<(), HandOverError> {
+    match protocol {
+        Protocol::Pvh => pvh(memory, information, boot),
+        Protocol::Multiboot1 => multiboot1(memory, information, boot),
+        Protocol::Multiboot2 => multiboot2(memory, information, boot),
     }?;
     if boot.memory.ranges().next().is_none() {
         return Err(HandOverError::NoMemoryMap);
     }
     boot.image_start = image.start;
+    boot.image_end = image.end;
     boot.memory.remove(image);
-    Ok(boot)
+    Ok(())
 }
 
-fn pvh(memory: &impl PhysicalMemory, at: u64) -> Result<BootInformation, HandOverError> {
+fn pvh(
+    memory: &impl PhysicalMemory,
+    at: u64,
+    boot: &mut BootInformation,
+) -> Result<(), HandOverError> {
     let mut bytes = [0; 40];
     memory.read(at, &mut bytes)?;
     if memory.u32(at)? != PVH_MAGIC {
@@ -151,60 +157,58 @@ fn pvh(memory: &impl PhysicalMemory, at: u64) -> Result<BootInformation, HandOve
         return Err(HandOverError::NoMemoryMap);
     }
     let root_pointer = memory.u64(at + 32)?;
-    let list = List {
+    boot.root_pointer = (root_pointer != 0).then_some(root_pointer);
+    boot.memory.read(List {
         memory,
         at: memory.u64(at + 40)?,
         end: u64::MAX,
         stride: Some(24),
         left: u64::from(memory.u32(at + 48)?).min(MOST_ENTRIES),
-    };
-    Ok(BootInformation {
-        memory: MemoryMap::from_entries(list),
-        command_line: command_line(memory, memory.u64(at + 24)?),
-        root_pointer: (root_pointer != 0).then_some(root_pointer),
-        image_start: 0,
-    })
+    });
+    command_line(memory, memory.u64(at + 24)?, &mut boot.command_line);
+    Ok(())
 }
 
-fn multiboot1(memory: &impl PhysicalMemory, at: u64) -> Result<BootInformation, HandOverError> {
+fn multiboot1(
+    memory: &impl PhysicalMemory,
+    at: u64,
+    boot: &mut BootInformation,
+) -> Result<(), HandOverError> {
     let flags = memory.u32(at)?;
     let has = |bit: u32| flags & 1 << bit != 0;
-    let memory_map = if has(6) {
+    if has(6) {
         let start = u64::from(memory.u32(at + 48)?);
-        MemoryMap::from_entries(List {
+        boot.memory.read(List {
             memory,
             at: start,
             end: start + u64::from(memory.u32(at + 44)?),
             stride: None,
             left: MOST_ENTRIES,
-        })
+        });
     } else if has(0) {
         let kibibytes = u64::from(memory.u32(at + 8)?);
-        MemoryMap::from_entries(core::iter::once(Entry {
+        boot.memory.read(core::iter::once(Entry {
             start: 1 << 20,
             length: kibibytes << 10,
             kind: 1,
-        }))
+        }));
     } else {
         return Err(HandOverError::NoMemoryMap);
-    };
-    let line = if has(2) {
-        u64::from(memory.u32(at + 16)?)
-    } else {
-        0
-    };
-    Ok(BootInformation {
-        memory: memory_map,
-        command_line: command_line(memory, line),
-        root_pointer: None,
-        image_start: 0,
-    })
+    }
+    if has(2) {
+        let line = u64::from(memory.u32(at + 16)?);
+        command_line(memory, line, &mut boot.command_line);
+    }
+    Ok(())
 }
 
-fn multiboot2(memory: &impl PhysicalMemory, at: u64) -> Result<BootInformation, HandOverError> {
+fn multiboot2(
+    memory: &impl PhysicalMemory,
+    at: u64,
+    boot: &mut BootInformation,
+) -> Result<(), HandOverError> {
     let size = u64::from(memory.u32(at)?).min(LONGEST_INFORMATION);
     let end = at.checked_add(size).ok_or(HandOverError::OutOfReach)?;
-    let mut boot = BootInformation::EMPTY;
     let mut tag = at + 8;
     while tag + 8 <= end {
         let kind = memory.u32(tag)?;
@@ -214,11 +218,11 @@ fn multiboot2(memory: &impl PhysicalMemory, at: u64) -> Result<BootInformation, 
         }
         match kind {
             0 => break,
-            1 => boot.command_line = command_line(memory, tag + 8),
+            1 => command_line(memory, tag + 8, &mut boot.command_line),
             6 if length >= 16 => {
                 let stride = u64::from(memory.u32(tag + 8)?);
                 if stride >= 20 {
-                    boot.memory = MemoryMap::from_entries(List {
+                    boot.memory.read(List {
                         memory,
                         at: tag + 16,
                         end: tag + length,
@@ -234,7 +238,7 @@ fn multiboot2(memory: &impl PhysicalMemory, at: u64) -> Result<BootInformation, 
         }
         tag += length.next_multiple_of(8);
     }
-    Ok(boot)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ fn assert_example(boot: &BootInformation) {
         [0..0x9_f000, 0x10_0000..0x20_0000, 0x24_0000..0x710_0000]
     );
     assert_eq!(boot.command_line(), b"stdin=pipe quiet");
-    assert_eq!(boot.image_start(), IMAGE.start);
+    assert_eq!(boot.image_start()..boot.image_end(), IMAGE);
 }
 
 fn command_line() -> (u64, Vec<u8>) {
@@ -122,7 +122,8 @@ fn multiboot2_tags() -> Vec<Vec<u8>> {
 }
 
 fn read(memory: &Pieces, protocol: Protocol) -> Result<BootInformation, HandOverError> {
-    super::read(memory, protocol, INFORMATION, IMAGE)
+    let mut boot = BootInformation::EMPTY;
+    super::read(memory, protocol, INFORMATION, IMAGE, &mut boot).map(|()| boot)
 }
 
 #[test]

@@ -157,30 +157,18 @@ fn with_cache<R>(action: impl FnOnce(&mut Cache) -> R) -> Option<R> {
     Some(action(unsafe { &mut *cell.get() }))
 }
 
-/// Takes over the usable memory above the image.
-pub fn initialise(boot: &BootInformation, image_end: u64) {
+/// Below this the memory is left to firmware, and to processors that start.
+const FIRST: u64 = 1 << 20;
+
+/// Takes over the usable memory.
+pub fn initialise(boot: &BootInformation) {
     let mut pool = POOL.lock();
-    let mut place = 0;
     let mut total = 0;
-    for range in boot.usable_memory() {
-        let mut start = range.start.max(0x10_0000);
-        let end = range.end & !(PAGE_BYTES - 1);
-        let mut add = |start: u64, end: u64| {
-            let start = start.next_multiple_of(PAGE_BYTES);
-            if start < end
-                && let Some(slot) = pool.unused.get_mut(place)
-            {
-                *slot = (start, end);
-                place += 1;
-                total += (end - start) / PAGE_BYTES;
-            }
-        };
-        let image_start = boot.image_start();
-        if start < image_end && end > image_start {
-            add(start, image_start.min(end));
-            start = image_end;
-        }
-        add(start, end);
+    let usable = boot.usable_memory().filter(|range| range.end > FIRST);
+    for (place, range) in pool.unused.iter_mut().zip(usable) {
+        let start = range.start.max(FIRST);
+        *place = (start, range.end);
+        total += (range.end - start) / PAGE_BYTES;
     }
     TOTAL.store(total, Ordering::Relaxed);
     FREE.store(total, Ordering::Relaxed);

@@ -36,10 +36,10 @@ pub const fn direct(physical: u64) -> u64 {
 
 /// Sets up frames, the heap and the kernel's final address space.
 ///
-/// `image_end` is the physical end of the loaded image: what lies below it is never allocated. A
-/// machine whose memory ends before the image does, and with it the kernel's own data, is turned
+/// A machine whose memory ends before the image does, and with it the kernel's own data, is turned
 /// off with a message.
-pub fn initialise(boot: &BootInformation, image_end: u64) {
+pub fn initialise(boot: &BootInformation) {
+    let image_end = boot.image_end();
     if boot.memory_end() <= image_end {
         crate::error!(
             "too little memory: the image and the kernel's data end at {} KiB",
@@ -47,6 +47,6 @@ pub fn initialise(boot: &BootInformation, image_end: u64) {
         );
         crate::power::off(crate::power::ExitStatus::Panic);
     }
-    frames::initialise(boot, image_end);
+    frames::initialise(boot);
     kernel_space::initialise(boot);
 }

@@ -126,7 +126,7 @@ fn prepare() -> Result<(), Problem> {
         time,
         command_line: boot.command_line(),
     };
-    let (image, homes) = STARTED.set((image, homes));
+    let (image, homes) = STARTED.get_or_set((image, homes));
     supervisor::prepare_drill(image.command_line, |name| server(homes, name));
     for home in homes {
         let process = home.process;
