@@ -5,6 +5,8 @@
 
 use core::ops::Range;
 
+use crate::rolled::rolled;
+
 /// Ranges that a map can hold; what would need more is left unused.
 pub const CAPACITY: usize = 48;
 
@@ -39,7 +41,8 @@ impl MemoryMap {
     #[inline(never)]
     pub fn read(&mut self, entries: impl Iterator<Item = Entry> + Clone) {
         self.count = 0;
-        for usable in [true, false] {
+        for usable in rolled(&[true, false]) {
+            let usable = *usable;
             for entry in entries.clone() {
                 let start = entry.start;
                 let end = start.saturating_add(entry.length);

@@ -6,6 +6,7 @@
 
 use super::physical::{OutOfReach, PhysicalMemory};
 use super::{IoApic, IsaRoute, Machine};
+use crate::rolled::rolled;
 
 /// Longest table that is looked at, in bytes; a longer one is looked at so far.
 const LONGEST_TABLE: u32 = 1 << 20;
@@ -14,11 +15,18 @@ const MOST_TABLES: u64 = 128;
 /// Length of a table's header.
 const HEADER_BYTES: u32 = 36;
 
-/// A table that is there and has its own length.
+/// A table that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Table {
+    signature: u32,
     address: u64,
+    /// In bytes; at least the header's.
     length: u32,
+}
+
+/// A signature as a number.
+const fn signature(text: &[u8; 4]) -> u32 {
+    u32::from_le_bytes(*text)
 }
 
 /// A register as ACPI's generic address structure describes it (section 5.2.3.2).
@@ -79,15 +87,19 @@ pub struct Tables {
     fixed: Fixed,
 }
 
-fn table(memory: &impl PhysicalMemory, address: u64) -> Result<([u8; 4], Table), OutOfReach> {
-    let mut signature = [0; 4];
-    memory.read(address, &mut signature)?;
+// Not inlined, like what follows: this runs a few times at boot, and once compiled is enough.
+#[inline(never)]
+fn table(memory: &impl PhysicalMemory, address: u64) -> Result<Table, OutOfReach> {
+    let signature = memory.u32(address)?;
     let length = memory.u32(address.checked_add(4).ok_or(OutOfReach)?)?;
     if length < HEADER_BYTES {
         return Err(OutOfReach);
     }
-    let length = length.min(LONGEST_TABLE);
-    Ok((signature, Table { address, length }))
+    Ok(Table {
+        signature,
+        address,
+        length: length.min(LONGEST_TABLE),
+    })
 }
 
 /// Looks for the root pointer where a PC BIOS puts it (section 5.2.5.1).
@@ -101,86 +113,88 @@ pub fn scan_for_root_pointer(memory: &impl PhysicalMemory) -> Option<u64> {
 }
 
 fn scan(memory: &impl PhysicalMemory, start: u64, end: u64) -> Option<u64> {
-    let mut page = [0; 1024];
-    let mut address = start;
-    while address < end {
-        if memory.read(address, &mut page).is_ok() {
-            for (index, slot) in (0..).zip(page.chunks_exact(16)) {
-                if slot.starts_with(b"RSD PTR ") {
-                    let found = address + index * 16;
-                    let mut pointer = [0; 20];
-                    if memory.read(found, &mut pointer).is_ok() && sum(&pointer) == 0 {
-                        return Some(found);
-                    }
-                }
-            }
-        }
-        address += page.len() as u64;
-    }
-    None
+    // The first word alone, since these are many.
+    let first = Ok(u64::from_le_bytes(*ROOT_POINTER));
+    let mut addresses = (start..end).step_by(16);
+    addresses.find(|address| memory.u64(*address) == first && is_root_pointer(memory, *address))
+}
+
+/// What a root pointer begins with.
+const ROOT_POINTER: &[u8; 8] = b"RSD PTR ";
+
+/// Whether the first 20 bytes at an address are a root pointer's.
+#[inline(never)]
+fn is_root_pointer(memory: &impl PhysicalMemory, address: u64) -> bool {
+    let mut pointer = [0; 20];
+    memory.read(address, &mut pointer).is_ok()
+        && pointer.starts_with(ROOT_POINTER)
+        && sum(&pointer) == 0
 }
 
 fn sum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+    rolled(bytes).fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 
 impl Tables {
+    /// No tables.
+    pub const NONE: Self = Self {
+        interrupt_controllers: None,
+        fixed: Fixed {
+            bytes: [0; FIXED_BYTES],
+            length: 0,
+        },
+    };
+
     /// Follows the root pointer at `address` to the tables.
-    pub fn find(memory: &impl PhysicalMemory, address: u64) -> Result<Self, OutOfReach> {
-        let mut pointer = [0; 20];
-        memory.read(address, &mut pointer)?;
-        if !pointer.starts_with(b"RSD PTR ") || sum(&pointer) != 0 {
+    pub fn find(&mut self, memory: &impl PhysicalMemory, address: u64) -> Result<(), OutOfReach> {
+        if !is_root_pointer(memory, address) {
             return Err(OutOfReach);
         }
-        let extended = match pointer[15] {
+        let extended = match memory.u8(address + 15)? {
             0 => 0,
-            _ => memory.u64(address.checked_add(24).ok_or(OutOfReach)?)?,
+            _ => memory.u64(address + 24)?,
         };
-        if extended != 0
-            && let Ok(tables) = Self::from_root(memory, extended, 8)
-        {
-            return Ok(tables);
+        if extended != 0 && self.read(memory, extended, 8).is_ok() {
+            return Ok(());
         }
-        let [.., a, b, c, d] = pointer;
-        Self::from_root(memory, u64::from(u32::from_le_bytes([a, b, c, d])), 4)
+        self.read(memory, u64::from(memory.u32(address + 16)?), 4)
     }
 
     /// Reads the root table's list of addresses, each of `width` bytes.
-    fn from_root(memory: &impl PhysicalMemory, root: u64, width: u64) -> Result<Self, OutOfReach> {
-        let (signature, root) = table(memory, root)?;
-        if &signature != if width == 8 { b"XSDT" } else { b"RSDT" } {
+    #[inline(never)]
+    fn read(
+        &mut self,
+        memory: &impl PhysicalMemory,
+        root: u64,
+        width: u64,
+    ) -> Result<(), OutOfReach> {
+        let root = table(memory, root)?;
+        let wanted = if width == 8 { b"XSDT" } else { b"RSDT" };
+        if root.signature != signature(wanted) {
             return Err(OutOfReach);
         }
         let count = (u64::from(root.length - HEADER_BYTES) / width).min(MOST_TABLES);
-        let mut tables = Self {
-            interrupt_controllers: None,
-            fixed: Fixed {
-                bytes: [0; FIXED_BYTES],
-                length: 0,
-            },
-        };
-        for index in 0..count {
-            let entry = root.address + u64::from(HEADER_BYTES) + index * width;
+        let mut entry = root.address + u64::from(HEADER_BYTES);
+        for _ in 0..count {
             let address = if width == 8 {
                 memory.u64(entry)?
             } else {
                 u64::from(memory.u32(entry)?)
             };
-            let Ok((signature, found)) = table(memory, address) else {
+            entry += width;
+            let Ok(found) = table(memory, address) else {
                 continue;
             };
-            match &signature {
-                b"APIC" => tables.interrupt_controllers = Some((found.address, found.length)),
-                b"FACP" => {
-                    let length = found.length.min(FIXED_BYTES as u32);
-                    let bytes = tables.fixed.bytes.get_mut(..length as usize);
-                    memory.read(found.address, bytes.ok_or(OutOfReach)?)?;
-                    tables.fixed.length = length;
-                }
-                _ => {}
+            if found.signature == signature(b"APIC") {
+                self.interrupt_controllers = Some((found.address, found.length));
+            } else if found.signature == signature(b"FACP") {
+                let length = found.length.min(FIXED_BYTES as u32);
+                let bytes = self.fixed.bytes.get_mut(..length as usize);
+                memory.read(found.address, bytes.ok_or(OutOfReach)?)?;
+                self.fixed.length = length;
             }
         }
-        Ok(tables)
+        Ok(())
     }
 
     /// Registers for switching off and resetting.
@@ -205,30 +219,29 @@ impl Tables {
         let end = address.checked_add(u64::from(length)).ok_or(OutOfReach)?;
         let mut at = address + u64::from(HEADER_BYTES) + 8;
         while at + 2 <= end {
-            let kind = memory.u8(at)?;
             let size = u64::from(memory.u8(at + 1)?);
             if size < 2 || at + size > end {
                 return Err(OutOfReach);
             }
+            // What all have in the same place that are looked at, if it is that long.
+            let kind = memory.u8(at)?;
+            let line = memory.u8(at + 3).unwrap_or(0);
+            let number = memory.u32(at + 4).unwrap_or(0);
             match (kind, size) {
                 // Local APIC and local x2APIC: enabled, or allowed to be (flags 0 and 1).
-                (0, 8..) if memory.u32(at + 4)? & 1 != 0 => {
-                    machine.add_processor(u32::from(memory.u8(at + 3)?));
-                }
-                (9, 16..) if memory.u32(at + 8)? & 1 != 0 => {
-                    machine.add_processor(memory.u32(at + 4)?);
-                }
+                (0, 8..) if number & 1 != 0 => machine.add_processor(u32::from(line)),
+                (9, 16..) if memory.u32(at + 8)? & 1 != 0 => machine.add_processor(number),
                 (1, 12..) => machine.add_io_apic(IoApic {
-                    address: memory.u32(at + 4)?,
+                    address: number,
                     first_interrupt: memory.u32(at + 8)?,
                 }),
                 // Interrupt source override, with MP table flags for polarity and trigger.
                 (2, 10..) => {
                     let flags = memory.u16(at + 8)?;
                     machine.set_isa_route(
-                        memory.u8(at + 3)?,
+                        line,
                         IsaRoute {
-                            interrupt: memory.u32(at + 4)?,
+                            interrupt: number,
                             active_low: flags & 3 == 3,
                             level: flags >> 2 & 3 == 3,
                         },
@@ -291,8 +304,8 @@ impl PowerRegisters {
     /// The package is found by its encoding, `08 "_S5_" 12 length count value value`, not by
     /// interpreting the block (section 20.2).
     pub fn sleep_types(&self, memory: &impl PhysicalMemory) -> Option<(u8, u8)> {
-        let (signature, found) = table(memory, self.definition).ok()?;
-        if &signature != b"DSDT" {
+        let found = table(memory, self.definition).ok()?;
+        if found.signature != signature(b"DSDT") {
             return None;
         }
         let end = found.address.checked_add(u64::from(found.length))?;

@@ -7,7 +7,10 @@ pub mod acpi;
 pub mod mp_table;
 pub mod physical;
 
-use crate::set_once::SetOnce;
+use core::convert::Infallible;
+
+use crate::rolled::one_pass;
+use crate::set_once::FillOnce;
 
 pub use physical::{DirectMap, OutOfReach, PhysicalMemory};
 
@@ -88,8 +91,11 @@ impl Machine {
 
     /// Adds a processor; more than there is room for, or one named twice, are left out.
     fn add_processor(&mut self, apic: u32) {
-        if !self.processors().contains(&apic)
-            && let Some(place) = self.processors.get_mut(self.processor_count)
+        let mut known = self.processors().iter();
+        if !known.any(|known| {
+            one_pass();
+            *known == apic
+        }) && let Some(place) = self.processors.get_mut(self.processor_count)
         {
             *place = apic;
             self.processor_count += 1;
@@ -116,28 +122,28 @@ impl Default for Machine {
     }
 }
 
-static MACHINE: SetOnce<Machine> = SetOnce::new();
-static TABLES: SetOnce<acpi::Tables> = SetOnce::new();
+static MACHINE: FillOnce<Machine> = FillOnce::new(Machine::new());
+static TABLES: FillOnce<acpi::Tables> = FillOnce::new(acpi::Tables::NONE);
 
 /// Reads the tables. `root_pointer` is where the loader says ACPI's root pointer is.
 pub(crate) fn initialise(memory: &impl PhysicalMemory, root_pointer: Option<u64>) {
-    let tables = root_pointer
-        .and_then(|address| acpi::Tables::find(memory, address).ok())
-        .or_else(|| {
-            let address = acpi::scan_for_root_pointer(memory)?;
-            acpi::Tables::find(memory, address).ok()
-        });
-    const UNKNOWN: Machine = Machine::new();
-    let mut machine = UNKNOWN;
-    if let Some(tables) = tables {
-        // A table that ends early has told what it could.
-        let _ = tables.read_interrupt_controllers(memory, &mut machine);
-        TABLES.set(tables);
-    }
-    if machine.processors().is_empty() {
-        let _ = mp_table::read(memory, &mut machine);
-    }
-    MACHINE.set(machine);
+    TABLES.fill(|tables| match root_pointer {
+        Some(address) if tables.find(memory, address).is_ok() => Ok(()),
+        _ => {
+            let address = acpi::scan_for_root_pointer(memory).ok_or(OutOfReach)?;
+            tables.find(memory, address)
+        }
+    });
+    MACHINE.fill(|machine| {
+        if let Some(tables) = acpi_tables() {
+            // A table that ends early has told what it could.
+            let _ = tables.read_interrupt_controllers(memory, machine);
+        }
+        if machine.processors().is_empty() {
+            let _ = mp_table::read(memory, machine);
+        }
+        Ok::<(), Infallible>(())
+    });
 }
 
 /// The machine's processors and interrupt controllers.
