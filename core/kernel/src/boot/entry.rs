@@ -18,6 +18,7 @@ global_asm!(
     .balign 4096
     .globl kiln_boot_page_table
 kiln_boot_page_table:       .skip 4096
+    .globl boot_pointers_direct
 boot_pointers_direct:       .skip 4096
 boot_pointers_kernel:       .skip 4096
 boot_directories_direct:    .skip 4 * 4096
@@ -67,7 +68,7 @@ boot_where:
     bt edx, 29
     jnc boot_too_old
 
-    // First 4 GiB one to one; the same table serves the transition and the direct map.
+    // First 4 GiB one to one; the same table serves the transition and the direct map, which stays.
     lea edi, [ebp + boot_pointers_direct - KERNEL_WINDOW]
     bt edx, 26
     jnc 2f

@@ -7,10 +7,12 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Mutex;
+use x86_64::registers::control::{Cr4, Cr4Flags};
 
-use super::page_table::{self, GLOBAL, LARGE, NO_EXECUTE, PRESENT, PageTable, WRITABLE};
+use super::page_table::{GLOBAL, LARGE, NO_EXECUTE, PRESENT, PageTable, WRITABLE};
 use super::{DIRECT_MAP_BASE, KERNEL_BASE, PAGE_BYTES, frames};
 use crate::boot::BootInformation;
+use crate::firmware::physical::DIRECT_MAP_BYTES;
 use crate::processor::{Features, features};
 
 /// Where kernel stacks lie.
@@ -33,6 +35,7 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 static STACKS: AtomicU64 = AtomicU64::new(0);
 
 unsafe extern "C" {
+    static boot_pointers_direct: u8;
     static __text_start: u8;
     static __text_end: u8;
     static __rodata_start: u8;
@@ -75,6 +78,18 @@ pub fn initialise(boot: &BootInformation) {
     ROOT.store(root.physical(), Ordering::Relaxed);
     *KERNEL.lock() = Some(tables);
     load(root.physical());
+    forget_global();
+}
+
+/// Forgets all translations of the tables that were loaded before: those of the entry code's are global,
+/// and allow everything.
+fn forget_global() {
+    let control = Cr4::read_raw();
+    // SAFETY: global pages are off for a moment; the rest of the register stays as it is.
+    unsafe {
+        Cr4::write_raw(control & !Cr4Flags::PAGE_GLOBAL.bits());
+        Cr4::write_raw(control);
+    }
 }
 
 #[inline(never)]
@@ -115,42 +130,45 @@ fn sections() -> [(u64, u64, u64); 3] {
 }
 
 /// Maps all memory, and at least the first 4 GiB for the devices there, with the largest pages.
+///
+/// The entry code's tables have the first 4 GiB already, to which nothing but this leads any more; they
+/// allow execution, which the entry that leads to them takes away.
 fn map_directly(root: frames::Frame, boot: &BootInformation) {
     const GIB: u64 = 1 << 30;
-    let top = boot.memory_end().max(4 * GIB);
-    let gigabyte_pages = features().contains(Features::HUGE_PAGES);
-    let entries = top.div_ceil(GIB).min(512);
-    let table = |entry: u64| page_table::frame_of(entry).pointer().cast::<u64>();
-    let upper = frames::allocate_zeroed().expect("no memory for the direct map");
+    const MAPPED: u64 = DIRECT_MAP_BYTES / GIB;
+    let upper = frames::Frame::at(physical_of(&raw const boot_pointers_direct as u64, boot));
     let slot = ((DIRECT_MAP_BASE >> 39) & 511) as usize;
-    let rights = PRESENT | WRITABLE | GLOBAL | NO_EXECUTE | LARGE;
-    // SAFETY: `root` and `upper` are fresh tables owned by the caller; indices are below 512.
+    let entries = boot.memory_end().div_ceil(GIB).min(512);
+    // SAFETY: `root` is a fresh table owned by the caller; slots are below 512; nobody else changes the
+    // entry code's tables.
     unsafe {
-        table(root.physical())
+        root.pointer()
+            .cast::<u64>()
             .add(slot)
-            .write(upper.physical() | PRESENT | WRITABLE);
-        for gigabyte in 0..entries {
-            // Volatile, so that the loops stay short: they run once.
-            let entry = if gigabyte_pages {
-                (gigabyte * GIB) | rights
-            } else {
-                let lower = frames::allocate_zeroed().expect("no memory for the direct map");
-                for page in 0..512 {
-                    lower
-                        .pointer()
-                        .cast::<u64>()
-                        .add(page as usize)
-                        .write_volatile((gigabyte * GIB + page * (2 << 20)) | rights);
-                }
-                lower.physical() | PRESENT | WRITABLE
-            };
-            upper
-                .pointer()
-                .cast::<u64>()
-                .add(gigabyte as usize)
-                .write_volatile(entry);
+            .write(upper.physical() | PRESENT | WRITABLE | NO_EXECUTE);
+        for gigabyte in MAPPED..entries {
+            let slot = upper.pointer().cast::<u64>().add(gigabyte as usize);
+            slot.write(gigabyte_entry(gigabyte * GIB));
         }
     }
+}
+
+/// What maps a GiB from `start` on: one page, or a table of smaller ones.
+#[cold]
+fn gigabyte_entry(start: u64) -> u64 {
+    let rights = PRESENT | WRITABLE | GLOBAL | LARGE;
+    if features().contains(Features::HUGE_PAGES) {
+        return start | rights;
+    }
+    let table = frames::allocate_zeroed().expect("no memory for the direct map");
+    for page in 0..512 {
+        // SAFETY: the table is fresh, and has 512 entries.
+        unsafe {
+            let slot = table.pointer().cast::<u64>().add(page as usize);
+            slot.write((start + page * (2 << 20)) | rights);
+        }
+    }
+    table.physical() | PRESENT | WRITABLE
 }
 
 /// Makes a kernel stack with a guard below it; answers its top, 16-aligned.

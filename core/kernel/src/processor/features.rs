@@ -82,14 +82,14 @@ impl Features {
     fn ask() -> (Self, Cr4Flags) {
         let (mut found, mut control) = (Self::empty(), ALWAYS_ON);
         let (mut asked, mut answer) = (0, [0; 4]);
-        for ((number, sub), register, bit, feature, flag) in rolled(&PLACES) {
-            if *number != asked {
-                asked = *number;
-                answer = leaf(*number, *sub);
+        for place in rolled(&PLACES) {
+            if place.leaf.0 != asked {
+                asked = place.leaf.0;
+                answer = leaf(place.leaf.0, place.leaf.1);
             }
-            if answer[*register as usize] >> bit & 1 != 0 {
-                found = found.union(*feature);
-                control = control.union(*flag);
+            if answer[place.register as usize] >> place.bit & 1 != 0 {
+                found = found.union(place.feature);
+                control = control.union(place.control);
             }
         }
         if !found.contains(Self::XSAVE) {
@@ -117,32 +117,57 @@ const ALWAYS_ON: Cr4Flags = Cr4Flags::OSFXSR
 
 const NOTHING: Cr4Flags = Cr4Flags::empty();
 
-/// Which leaf and subleaf tell of a feature, in which register and bit, and what is switched on for it;
-/// a leaf's features stand together. Data, not code: it is gone through once.
+/// Where the processor tells of a feature, and what is switched on for it.
+struct Place {
+    /// Leaf and subleaf.
+    leaf: (u32, u32),
+    register: Register,
+    bit: u8,
+    feature: Features,
+    control: Cr4Flags,
+}
+
+const fn place(
+    leaf: (u32, u32),
+    register: Register,
+    bit: u8,
+    feature: Features,
+    control: Cr4Flags,
+) -> Place {
+    Place {
+        leaf,
+        register,
+        bit,
+        feature,
+        control,
+    }
+}
+
+/// A leaf's features stand together. Data, not code: it is gone through once.
 #[rustfmt::skip]
-static PLACES: [((u32, u32), Register, u8, Features, Cr4Flags); 22] = [
-    ((1, 0), Register::Ecx, 17, Features::PCID, NOTHING),
-    ((1, 0), Register::Ecx, 21, Features::X2APIC, NOTHING),
-    ((1, 0), Register::Ecx, 24, Features::TSC_DEADLINE, NOTHING),
-    ((1, 0), Register::Ecx, 26, Features::XSAVE, Cr4Flags::OSXSAVE),
-    ((1, 0), Register::Ecx, 30, Features::RDRAND, NOTHING),
-    ((1, 0), Register::Ecx, 31, Features::HYPERVISOR, NOTHING),
-    ((1, 0), Register::Edx, 13, Features::GLOBAL_PAGES, Cr4Flags::PAGE_GLOBAL),
-    ((7, 0), Register::Ebx, 0, Features::FSGSBASE, Cr4Flags::FSGSBASE),
-    ((7, 0), Register::Ebx, 7, Features::SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
-    ((7, 0), Register::Ebx, 9, Features::ERMS, NOTHING),
-    ((7, 0), Register::Ebx, 10, Features::INVPCID, NOTHING),
-    ((7, 0), Register::Ebx, 18, Features::RDSEED, NOTHING),
-    ((7, 0), Register::Ebx, 20, Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
-    ((7, 0), Register::Ecx, 2, Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
-    ((7, 0), Register::Ecx, 3, Features::PKU, Cr4Flags::PROTECTION_KEY_USER),
-    ((0xd, 1), Register::Eax, 0, Features::XSAVEOPT, NOTHING),
-    ((0xd, 1), Register::Eax, 1, Features::XSAVEC, NOTHING),
-    ((0xd, 1), Register::Eax, 2, Features::XINUSE, NOTHING),
-    ((0x8000_0001, 0), Register::Edx, 20, Features::NX, NOTHING),
-    ((0x8000_0001, 0), Register::Edx, 26, Features::HUGE_PAGES, NOTHING),
-    ((0x8000_0001, 0), Register::Edx, 27, Features::RDTSCP, NOTHING),
-    ((0x8000_0007, 0), Register::Edx, 8, Features::INVARIANT_TSC, NOTHING),
+static PLACES: [Place; 22] = [
+    place((1, 0), Register::Ecx, 17, Features::PCID, NOTHING),
+    place((1, 0), Register::Ecx, 21, Features::X2APIC, NOTHING),
+    place((1, 0), Register::Ecx, 24, Features::TSC_DEADLINE, NOTHING),
+    place((1, 0), Register::Ecx, 26, Features::XSAVE, Cr4Flags::OSXSAVE),
+    place((1, 0), Register::Ecx, 30, Features::RDRAND, NOTHING),
+    place((1, 0), Register::Ecx, 31, Features::HYPERVISOR, NOTHING),
+    place((1, 0), Register::Edx, 13, Features::GLOBAL_PAGES, Cr4Flags::PAGE_GLOBAL),
+    place((7, 0), Register::Ebx, 0, Features::FSGSBASE, Cr4Flags::FSGSBASE),
+    place((7, 0), Register::Ebx, 7, Features::SMEP, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
+    place((7, 0), Register::Ebx, 9, Features::ERMS, NOTHING),
+    place((7, 0), Register::Ebx, 10, Features::INVPCID, NOTHING),
+    place((7, 0), Register::Ebx, 18, Features::RDSEED, NOTHING),
+    place((7, 0), Register::Ebx, 20, Features::SMAP, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+    place((7, 0), Register::Ecx, 2, Features::UMIP, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+    place((7, 0), Register::Ecx, 3, Features::PKU, Cr4Flags::PROTECTION_KEY_USER),
+    place((0xd, 1), Register::Eax, 0, Features::XSAVEOPT, NOTHING),
+    place((0xd, 1), Register::Eax, 1, Features::XSAVEC, NOTHING),
+    place((0xd, 1), Register::Eax, 2, Features::XINUSE, NOTHING),
+    place((0x8000_0001, 0), Register::Edx, 20, Features::NX, NOTHING),
+    place((0x8000_0001, 0), Register::Edx, 26, Features::HUGE_PAGES, NOTHING),
+    place((0x8000_0001, 0), Register::Edx, 27, Features::RDTSCP, NOTHING),
+    place((0x8000_0007, 0), Register::Edx, 8, Features::INVARIANT_TSC, NOTHING),
 ];
 
 static FEATURES: AtomicU32 = AtomicU32::new(0);
