@@ -16,6 +16,7 @@ use spin::Mutex;
 use super::{PAGE_BYTES, direct};
 use crate::boot::BootInformation;
 use crate::processor::PerCpu;
+use crate::rolled::one_pass;
 
 /// Pages that a CPU takes or gives back at once.
 const BATCH: usize = 32;
@@ -163,12 +164,17 @@ const FIRST: u64 = 1 << 20;
 /// Takes over the usable memory.
 pub fn initialise(boot: &BootInformation) {
     let mut pool = POOL.lock();
-    let mut total = 0;
-    let usable = boot.usable_memory().filter(|range| range.end > FIRST);
-    for (place, range) in pool.unused.iter_mut().zip(usable) {
+    let (mut place, mut total) = (0, 0);
+    for range in boot.usable_memory() {
+        one_pass();
         let start = range.start.max(FIRST);
-        *place = (start, range.end);
-        total += (range.end - start) / PAGE_BYTES;
+        if start < range.end
+            && let Some(unused) = pool.unused.get_mut(place)
+        {
+            *unused = (start, range.end);
+            place += 1;
+            total += (range.end - start) / PAGE_BYTES;
+        }
     }
     TOTAL.store(total, Ordering::Relaxed);
     FREE.store(total, Ordering::Relaxed);

@@ -164,29 +164,38 @@ pub(super) struct Begun {
 }
 
 /// Starts to measure, where it will be needed, so that the machine does something else meanwhile.
-pub(super) fn begin() -> Option<Begun> {
+pub(super) fn begin(begun: &mut Option<Begun>) {
     if told().is_some() {
-        return None;
+        return;
     }
     let tables = crate::firmware::acpi_tables();
     let power = tables.and_then(|tables| tables.timer());
-    let (running, start) = power
-        .and_then(|port| Running::start(Timer::Power(port)))
-        .or_else(|| Running::start(Timer::interval()))?;
-    Some(Begun { running, start })
+    if !power.is_some_and(|port| begin_with(Timer::Power(port), begun)) {
+        begin_with(Timer::interval(), begun);
+    }
+}
+
+/// Whether a timer runs; then it is what is measured by.
+fn begin_with(timer: Timer, place: &mut Option<Begun>) -> bool {
+    let begun = place.insert(Begun {
+        running: Running::new(timer),
+        start: Step::default(),
+    });
+    let pair: &mut dyn Pair = &mut begun.running;
+    match pair.step() {
+        Some(start) => begun.start = start,
+        None => *place = None,
+    }
+    place.is_some()
 }
 
 impl<R: Reference> Running<R> {
-    /// Starts a comparison.
-    fn start(reference: R) -> Option<(Self, Step)> {
-        let mut running = Self {
+    fn new(reference: R) -> Self {
+        Self {
             reference,
             last: 0,
             total: 0,
-        };
-        let pair: &mut dyn Pair = &mut running;
-        let start = pair.step()?;
-        Some((running, start))
+        }
     }
 
     /// Counts of the clock in a second.
@@ -231,7 +240,9 @@ mod tests {
     impl Simulated {
         /// What is found if the machine does something else for so long after the start.
         fn measure(&self, pause_ns: u64) -> u64 {
-            let (mut running, start) = Running::start(self).unwrap();
+            let mut running = Running::new(self);
+            let pair: &mut dyn Pair = &mut running;
+            let start = pair.step().unwrap();
             self.now_ns.set(self.now_ns.get() + pause_ns);
             running.finish(start).unwrap()
         }

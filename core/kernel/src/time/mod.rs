@@ -126,7 +126,7 @@ fn write_page() {
 pub(crate) fn begin(entry_counter: u64) {
     TSC_BASE.store(entry_counter, Ordering::Relaxed);
     if !kvm_clock::is_offered() {
-        *SETTLING.lock() = calibration::begin();
+        calibration::begin(&mut SETTLING.lock());
     }
 }
 
