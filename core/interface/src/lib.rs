@@ -15,7 +15,7 @@ pub use kiln_interface_compiler::{Plain, Wire, interface};
 pub type FourWords = ((u64, u64), (u64, u64));
 
 /// All interfaces of this crate, for those who show them.
-pub static ALL: [&kiln_object::describe::Description; 11] = {
+pub static ALL: [&kiln_object::describe::Description; 13] = {
     use kiln_object::Interface;
     [
         <dyn name_space::NameSpace as Interface>::DESCRIPTION,
@@ -23,6 +23,8 @@ pub static ALL: [&kiln_object::describe::Description; 11] = {
         <dyn file::File as Interface>::DESCRIPTION,
         <dyn kernel::AddressSpace as Interface>::DESCRIPTION,
         <dyn kernel::FileCache as Interface>::DESCRIPTION,
+        <dyn kernel::PagedFile as Interface>::DESCRIPTION,
+        <dyn kernel::Pager as Interface>::DESCRIPTION,
         <dyn kernel::Process as Interface>::DESCRIPTION,
         <dyn kernel::Console as Interface>::DESCRIPTION,
         <dyn kernel::Log as Interface>::DESCRIPTION,

@@ -38,7 +38,7 @@ const CLIENT: ProcessId = ProcessId::new(3, 1);
 const STALE: u8 = 0xa5;
 
 /// How many interfaces there are to throw at.
-pub const INTERFACES: usize = 13;
+pub const INTERFACES: usize = 15;
 
 /// Throws at the interface of that number; answers whether the method was asked.
 pub fn throw(interface: usize, thrown: &Thrown) -> bool {
@@ -67,7 +67,9 @@ pub fn throw(interface: usize, thrown: &Thrown) -> bool {
         8 => at!(kernel::Clock, ClockRecorder, ClockDispatch),
         9 => at!(kernel::Random, RandomRecorder, RandomDispatch),
         10 => at!(kernel::Machine, MachineRecorder, MachineDispatch),
-        11 => at!(counter::Counter, CounterRecorder, CounterDispatch),
+        11 => at!(kernel::PagedFile, PagedFileRecorder, PagedFileDispatch),
+        12 => at!(kernel::Pager, PagerRecorder, PagerDispatch),
+        13 => at!(counter::Counter, CounterRecorder, CounterDispatch),
         _ => at!(shapes::Shapes, ShapesRecorder, ShapesDispatch),
     }
 }
