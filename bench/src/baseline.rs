@@ -76,8 +76,17 @@ impl Baseline {
     /// What is wrong with a figure's number, if anything.
     pub fn complaint(&self, figure: &Figure, value: f64) -> Option<String> {
         let name = figure.name;
-        if let Some(limit) = figure.limit.filter(|limit| value > *limit) {
-            return Some(format!("{name}: {value} is over the limit of {limit}"));
+        let (is_bad, words): (fn(f64, f64) -> bool, _) = if figure.unit.is_better_with_more() {
+            (|value, limit| value < limit, "less than the least of")
+        } else {
+            (|value, limit| value > limit, "over the limit of")
+        };
+        // What cannot be compared is no good figure either.
+        if let Some(limit) = figure
+            .limit
+            .filter(|limit| value.is_nan() || is_bad(value, *limit))
+        {
+            return Some(format!("{name}: {value} is {words} {limit}"));
         }
         let kept = self.values.get(name).filter(|_| figure.unit.is_steady())?;
         // A number of a few instructions may move by one.
@@ -113,6 +122,18 @@ mod tests {
         kept.values.insert("wall.hello".into(), 1.0);
         assert_eq!(kept.complaint(figure("wall.hello"), 1.4), None);
         assert!(kept.complaint(figure("wall.hello"), 1.6).is_some());
+    }
+
+    #[test]
+    fn where_more_is_better_the_limit_is_the_least() {
+        let kept = Baseline::default();
+        assert_eq!(kept.complaint(figure("scale.calls.2"), 1.8), None);
+        assert_eq!(kept.complaint(figure("scale.calls.2"), 2.0), None);
+        assert!(kept.complaint(figure("scale.calls.2"), 1.79).is_some());
+        assert!(
+            kept.complaint(figure("scale.calls.2"), f64::NAN).is_some(),
+            "a figure that is none is not good"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The figures: what is measured, in what unit, and what it may be at most.
+//! The figures: what is measured, in what unit, and what it may be at most or has to be at least.
 //!
-//! Less is better for all of them.
+//! Less is better for all of them but [`Unit::Times`], which tell how much faster something is.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ pub enum Unit {
     Bytes,
     /// Wall time divided by that of QEMU alone.
     Ratio,
+    /// How many times as much work is done in the same time: more is better.
+    Times,
 }
 
 impl Unit {
@@ -22,12 +24,18 @@ impl Unit {
             Self::Instructions => "instructions",
             Self::Bytes => "bytes",
             Self::Ratio => "ratio",
+            Self::Times => "times",
         }
     }
 
     /// Whether the same sources give the same number on each run.
     pub fn is_steady(self) -> bool {
-        self != Self::Ratio
+        !matches!(self, Self::Ratio | Self::Times)
+    }
+
+    /// Whether a limit is the least that is good, not the most.
+    pub fn is_better_with_more(self) -> bool {
+        self == Self::Times
     }
 }
 
@@ -263,16 +271,16 @@ pub static FIGURES: &[Figure] = &[
         )
     },
     Figure {
-        unit: Unit::Ratio,
+        unit: Unit::Times,
         source: Source::Processors,
         ..alone(
             "scale.calls.2",
-            None,
+            Some(1.8),
             "null calls to one server in a second, by 2 processors at once, over those by one",
         )
     },
     Figure {
-        unit: Unit::Ratio,
+        unit: Unit::Times,
         source: Source::Processors,
         ..alone("scale.calls.4", None, "the same by 4 processors")
     },

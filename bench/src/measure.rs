@@ -293,12 +293,17 @@ fn processors(
     measured
         .kiln
         .insert("call.remote", counted.get("call.remote"));
+    // What else the host does only takes away from it: the most of some runs counts.
     let calls = |processors: u32| -> Value {
         let image = made::processors_image("scale", "", processors)?;
-        let seen = machines.at_once(&image, processors)?;
-        let mut values = Values::default();
-        values.read(&String::from_utf8_lossy(&seen.console));
-        values.get(&format!("calls.{processors}"))
+        let mut most = 0.0f64;
+        for _ in 0..3 {
+            let seen = machines.at_once(&image, processors)?;
+            let mut values = Values::default();
+            values.read(&String::from_utf8_lossy(&seen.console));
+            most = most.max(values.get(&format!("calls.{processors}"))?);
+        }
+        Ok(most)
     };
     let one = calls(1);
     for processors in [2, 4] {

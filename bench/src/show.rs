@@ -67,7 +67,7 @@ pub fn table_row(figure: &Figure, kiln: &Measured, linux: &Measured, kept: Optio
 
 /// A number with its thousands apart.
 fn grouped(value: f64, unit: Unit) -> String {
-    if unit == Unit::Ratio {
+    if !unit.is_steady() {
         return format!("{value:.2}");
     }
     let digits = format!("{value:.0}");

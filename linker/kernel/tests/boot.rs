@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Boot, iso};
+use support::{Boot, firmware, iso};
 
 #[test]
 fn the_exit_status_reaches_the_host() {
@@ -137,20 +137,12 @@ fn multiboot1_enters() {
 
 #[test]
 fn grub_enters_on_bios_and_on_uefi() {
-    let Some(media) = iso("processors") else {
-        eprintln!("skipped: grub-mkrescue is not installed");
-        return;
-    };
+    let media = iso("processors");
     Boot::new("pc")
         .processors(2)
         .media(&media)
         .run()
         .assert_good();
-    let firmware = std::path::Path::new("/usr/share/qemu/OVMF.fd");
-    if !firmware.exists() {
-        eprintln!("UEFI skipped: OVMF is not installed");
-        return;
-    }
     let boot = Boot::new("q35").processors(2).mebibytes(256).media(&media);
-    boot.firmware(firmware).run().assert_good();
+    boot.firmware(&firmware()).run().assert_good();
 }

@@ -14,6 +14,7 @@ pub fn add(tests: &mut Tests) {
     tests.add("native::threads_on_1_processor", || threads("1"));
     tests.add("native::threads_on_2_processors", || threads("2"));
     tests.add("native::threads_on_4_processors", || threads("4"));
+    tests.add("native::threads_on_8_processors", || threads("8"));
     tests.add("native::threads_on_an_old_processor", || {
         let seen = Machine::new("microvm")
             .with("-cpu qemu64 -m 128M -smp 2")

@@ -5,28 +5,17 @@
 
 use std::path::Path;
 
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ItemTrait;
 
-use super::expand;
+use super::{derive, expand};
 
-fn check(name: &str) {
+/// Reads `NAME.rs`, and compares what `compile` makes of it with `NAME.expanded.rs`.
+fn compare(name: &str, compile: impl FnOnce(&str) -> syn::Result<TokenStream>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expansion");
     let source = std::fs::read_to_string(folder.join(format!("{name}.rs"))).expect("it is there");
-    let mut item: ItemTrait = syn::parse_str(&source).expect("it is a trait");
-    let position = item
-        .attrs
-        .iter()
-        .position(|attribute| attribute.path().is_ident("interface"))
-        .expect("it is an interface");
-    let attribute = item.attrs.remove(position);
-    let arguments = attribute
-        .meta
-        .require_list()
-        .expect("it has a name")
-        .tokens
-        .clone();
-    let expansion = expand(arguments, item.into_token_stream()).expect("it is right");
+    let expansion = compile(&source).expect("it is right");
     let file = syn::parse2(expansion).expect("it is a file of items");
     let text = prettyplease::unparse(&file);
     let expected = folder.join(format!("{name}.expanded.rs"));
@@ -45,17 +34,42 @@ fn check(name: &str) {
     assert_eq!(text.len(), before.len(), "{}", expected.display());
 }
 
+fn interface(source: &str) -> syn::Result<TokenStream> {
+    let mut item: ItemTrait = syn::parse_str(source)?;
+    let position = item
+        .attrs
+        .iter()
+        .position(|attribute| attribute.path().is_ident("interface"))
+        .expect("it is an interface");
+    let attribute = item.attrs.remove(position);
+    let arguments = attribute
+        .meta
+        .require_list()
+        .expect("it has a name")
+        .tokens
+        .clone();
+    expand(arguments, item.into_token_stream())
+}
+
 #[test]
 fn words_expand_as_expected() {
-    check("numbers");
+    compare("numbers", interface);
 }
 
 #[test]
 fn bytes_expand_as_expected() {
-    check("bytes");
+    compare("bytes", interface);
 }
 
 #[test]
 fn references_handed_over_expand_as_expected() {
-    check("handing");
+    compare("handing", interface);
+}
+
+#[test]
+fn derived_encodings_expand_as_expected() {
+    let wire = |source: &str| derive::wire(syn::parse_str(source)?);
+    compare("wire_structure", wire);
+    compare("wire_enumeration", wire);
+    compare("plain", |source| derive::plain(syn::parse_str(source)?));
 }

@@ -78,8 +78,8 @@ fn image(drivers: &[&str]) -> Vec<u8> {
 
 const DRIVERS: [&str; 2] = ["KILN_DRIVER_SERIAL", "KILN_DRIVER_DEBUG_CONSOLE"];
 
-/// A boot medium with GRUB that starts a self-test; `None` without GRUB's tools.
-pub fn iso(test: &str) -> Option<PathBuf> {
+/// A boot medium with GRUB that starts a self-test.
+pub fn iso(test: &str) -> PathBuf {
     let root = directory().join(format!("iso-{}", number()));
     let grub = root.join("boot/grub");
     fs::create_dir_all(&grub).expect("a directory for the medium");
@@ -92,9 +92,22 @@ pub fn iso(test: &str) -> Option<PathBuf> {
         .args([&medium, &root])
         .stderr(Stdio::null())
         .status()
-        .ok()?;
-    assert!(made.success(), "grub-mkrescue failed");
-    Some(medium)
+        .expect("grub-mkrescue runs: install the Debian package grub-common");
+    assert!(
+        made.success(),
+        "grub-mkrescue failed: it needs the Debian packages grub-pc-bin, grub-efi-amd64-bin, xorriso and mtools"
+    );
+    medium
+}
+
+/// UEFI firmware for QEMU.
+pub fn firmware() -> PathBuf {
+    let places = ["/usr/share/ovmf/OVMF.fd", "/usr/share/qemu/OVMF.fd"];
+    places
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+        .expect("UEFI firmware is there: install the Debian package ovmf")
 }
 
 /// A machine to boot.

@@ -17,9 +17,13 @@ pub struct InterfaceArguments {
 
 impl Parse for InterfaceArguments {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
+        const NAMED: &str = "an interface needs its stable name: #[interface(name = \"...\")]";
+        if input.is_empty() {
+            return Err(Error::new(input.span(), NAMED));
+        }
         let key: Ident = input.parse()?;
         if key != "name" {
-            return Err(Error::new(key.span(), "expected `name = \"...\"`"));
+            return Err(Error::new(key.span(), NAMED));
         }
         input.parse::<Token![=]>()?;
         let name: LitStr = input.parse()?;

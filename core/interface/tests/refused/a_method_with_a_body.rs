@@ -1,0 +1,12 @@
+use kiln_interface::interface;
+use kiln_object::Error;
+
+#[interface(name = "test.refused")]
+trait Refused {
+    #[method(1, right = READ)]
+    fn method(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use kiln_interface::Wire;
+
+#[derive(Clone, Debug, PartialEq, Wire)]
+enum Refused {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use kiln_interface::interface;
+
+#[interface(name = "test.refused")]
+trait Refused {}
+
+fn main() {}
