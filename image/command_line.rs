@@ -165,7 +165,9 @@ pub struct Trace {
 #[command(
     after_help = "The program's own output is dropped, and its input has ended.\n\n\
     time: share of a processor; memory: what only the process uses; calls, served: between \
-    processes; kernel: calls to the kernel's objects."
+    processes; kernel: calls to the kernel's objects.\n\nWith --methods: how often each method was \
+    called, how many of these calls failed, how long one took, and for which share of the time somebody \
+    was in it. Calls and waits within it count. The fifteen with most time are shown, with --json all."
 )]
 pub struct Top {
     /// Print one JSON object per line
@@ -174,6 +176,9 @@ pub struct Top {
     /// Show one picture, after the interval or when the machine ends, and stop the machine
     #[arg(long)]
     pub once: bool,
+    /// Show the busiest methods, too, for which the machine notes its calls
+    #[arg(long)]
+    pub methods: bool,
     /// Time between two pictures
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub interval: f64,

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::command_line::Top;
 use crate::progress::Progress;
 use crate::run::Watch;
-use crate::top::{Picture, Sampler, to_json, to_text};
+use crate::top::{Asked, Picture, Sampler, to_json, to_text};
 use crate::trace::names::Names;
 
 /// Clears a terminal and goes to its upper left corner.
@@ -18,8 +18,7 @@ type Show = Box<dyn FnMut(&Picture) -> bool + Send>;
 
 /// What is asked for, and then who looks.
 struct Looking {
-    interval: Duration,
-    once: bool,
+    asked: Asked,
     json: bool,
     sampler: Option<Sampler<Show>>,
 }
@@ -27,7 +26,7 @@ struct Looking {
 impl Onlooker for Looking {
     fn meet(&mut self, names: Names) -> &mut dyn Watch {
         let json = self.json;
-        let clear = !json && !self.once && std::io::stdout().is_terminal();
+        let clear = !json && !self.asked.once && std::io::stdout().is_terminal();
         let show: Show = Box::new(move |picture| {
             let text = if json {
                 to_json(picture)
@@ -41,8 +40,7 @@ impl Onlooker for Looking {
                 .and_then(|()| out.flush())
                 .is_ok()
         });
-        self.sampler
-            .insert(Sampler::new(names, self.interval, self.once, show))
+        self.sampler.insert(Sampler::new(names, self.asked, show))
     }
 
     fn hides_console(&self) -> bool {
@@ -65,8 +63,11 @@ pub fn top(asked: &Top, progress: Progress) -> Result<u8, Error> {
             )
         })?;
     let mut looking = Looking {
-        interval,
-        once: asked.once,
+        asked: Asked {
+            interval,
+            once: asked.once,
+            methods: asked.methods,
+        },
         json: asked.json,
         sampler: None,
     };

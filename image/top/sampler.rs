@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use kiln_object::trace::COMMAND_WORD;
+use kiln_object::trace::Groups;
 use kiln_object::trace::directory::{COUNTERS, Counter};
 
+use super::methods::{self, Method, Methods};
 use crate::run::{Memory, Watch};
-use crate::trace::directory::{Directory, Entry, Subject};
+use crate::trace::directory::{Entry, Subject};
 use crate::trace::names::Names;
+use crate::trace::rings::Rings;
 
 /// What one process did in an interval. Rates are per second, shares from 0 to 1.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,6 +53,21 @@ pub struct Picture {
     pub idle: BTreeMap<u32, f64>,
     /// The processes, the busiest first.
     pub processes: Vec<Process>,
+    /// The methods that were called, the busiest first, if they are asked for.
+    pub methods: Option<Vec<Method>>,
+    /// Events of calls that were overwritten before they were counted, so far.
+    pub lost: u64,
+}
+
+/// What is to be shown, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Time between two pictures.
+    pub interval: Duration,
+    /// End the machine after the first.
+    pub once: bool,
+    /// Show methods, too.
+    pub methods: bool,
 }
 
 /// Who ran on a processor at the looks of an interval.
@@ -64,10 +81,10 @@ struct Looks {
 /// Watches a machine and shows a picture of each interval.
 pub struct Sampler<F> {
     names: Names,
-    interval: Duration,
-    once: bool,
+    asked: Asked,
     show: F,
-    directory: Directory,
+    rings: Rings,
+    methods: Methods,
     looks: BTreeMap<u32, Looks>,
     /// The counters of each entry at the last picture.
     counted: Vec<[u64; COUNTERS]>,
@@ -77,15 +94,19 @@ pub struct Sampler<F> {
 }
 
 impl<F: FnMut(&Picture) -> bool> Sampler<F> {
-    /// A sampler that hands a picture of each interval to `show`, which says whether to go on; `once`
-    /// to end the machine after the first.
-    pub fn new(names: Names, interval: Duration, once: bool, show: F) -> Self {
+    /// A sampler that hands a picture of each interval to `show`, which says whether to go on.
+    pub fn new(names: Names, asked: Asked, show: F) -> Self {
+        let groups = if asked.methods {
+            methods::GROUPS
+        } else {
+            Groups::empty()
+        };
         Self {
+            rings: Rings::new(groups, None, names.kernel_data()),
             names,
-            interval,
-            once,
+            asked,
             show,
-            directory: Directory::default(),
+            methods: Methods::default(),
             looks: BTreeMap::new(),
             counted: Vec::new(),
             started: None,
@@ -95,7 +116,7 @@ impl<F: FnMut(&Picture) -> bool> Sampler<F> {
     }
 
     fn sample(&mut self, memory: &dyn Memory) {
-        for entry in &self.directory.entries {
+        for entry in &self.rings.directory.entries {
             if let Subject::Processor { current } = entry.subject
                 && let Some(token) = memory.word(current)
             {
@@ -115,7 +136,7 @@ impl<F: FnMut(&Picture) -> bool> Sampler<F> {
         let interval = self.since.map_or(Duration::ZERO, |since| now - since);
         let seconds = interval.as_secs_f64().max(1e-6);
         let mut processes: BTreeMap<u64, Process> = BTreeMap::new();
-        let entries = &self.directory.entries;
+        let entries = &self.rings.directory.entries;
         self.counted.resize(entries.len(), [0; COUNTERS]);
         for (entry, before) in entries.iter().zip(&mut self.counted) {
             let Subject::Dispatcher { token, pages } = entry.subject else {
@@ -151,16 +172,26 @@ impl<F: FnMut(&Picture) -> bool> Sampler<F> {
             .looks
             .iter()
             .map(|(cpu, looks)| (*cpu, looks.idle as f64 / looks.all.max(1) as f64));
+        let server = |process: u64| match entries.iter().find(|entry| entry.process == process) {
+            Some(entry) => self.names.process(&entry.name),
+            None => "?".to_owned(),
+        };
+        let methods = self
+            .asked
+            .methods
+            .then(|| self.methods.take(seconds, &self.names, server));
         let picture = Picture {
             seconds: self.started.map_or(0.0, |at| (now - at).as_secs_f64()),
             interval: seconds,
             idle: idle.collect(),
             processes,
+            methods,
+            lost: self.rings.lost(),
         };
         self.looks.clear();
         self.since = Some(now);
         self.pictures += 1;
-        (self.show)(&picture) && !self.once
+        (self.show)(&picture) && !self.asked.once
     }
 }
 
@@ -177,7 +208,7 @@ fn first(names: &Names, entry: &Entry, memory: &dyn Memory, pages: u64) -> Proce
 
 impl<F: FnMut(&Picture) -> bool + Send> Watch for Sampler<F> {
     fn command_words(&self) -> Vec<String> {
-        vec![format!("{COMMAND_WORD}=none")]
+        self.rings.command_words()
     }
 
     fn period(&self) -> Duration {
@@ -186,13 +217,17 @@ impl<F: FnMut(&Picture) -> bool + Send> Watch for Sampler<F> {
 
     fn look(&mut self, memory: &dyn Memory) -> bool {
         let now = Instant::now();
-        if !self.directory.update(memory, &self.names.kernel_data()) {
+        let clock = self.rings.directory.clock;
+        let methods = &mut self.methods;
+        self.rings
+            .drain(memory, |noted| methods.note(&noted, clock));
+        if !self.rings.meet(memory) {
             return true;
         }
         self.started.get_or_insert(now);
         let since = *self.since.get_or_insert(now);
         self.sample(memory);
-        now - since < self.interval || self.picture(memory, now)
+        now - since < self.asked.interval || self.picture(memory, now)
     }
 
     fn look_back(&mut self, memory: &dyn Memory) {

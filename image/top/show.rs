@@ -5,11 +5,14 @@ use std::fmt::Write;
 use kiln_object::ProcessId;
 use serde_json::json;
 
-use super::{Picture, Process};
+use super::{Method, Picture, Process};
 use crate::manifest::size::rounded;
 
 /// Processors that have a column of their own.
 const COLUMNS: usize = 8;
+
+/// Methods that are shown to people.
+const MOST_METHODS: usize = 15;
 
 /// For people.
 pub fn to_text(picture: &Picture) -> String {
@@ -63,6 +66,40 @@ fn write_text(picture: &Picture, out: &mut String) -> std::fmt::Result {
             process.calls_out, process.calls_in, process.kernel_calls, process.faults
         )?;
     }
+    match &picture.methods {
+        Some(methods) => write_methods(methods, picture.lost, out),
+        None => Ok(()),
+    }
+}
+
+fn write_methods(methods: &[Method], lost: u64, out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:<32}{:<22}{:>10}{:>10}{:>12}{:>8}",
+        "method", "of", "calls/s", "errors/s", "us each", "time"
+    )?;
+    for method in methods.iter().take(MOST_METHODS) {
+        writeln!(
+            out,
+            "{:<32}{:<22}{:>10.0}{:>10.0}{:>12.1}{:>8}",
+            cut(&method.name, 31),
+            cut(&method.server, 21),
+            method.calls,
+            method.errors,
+            method.mean_ns / 1000.0,
+            percent(method.share),
+        )?;
+    }
+    if let Some(more) = methods
+        .len()
+        .checked_sub(MOST_METHODS)
+        .filter(|more| *more > 0)
+    {
+        writeln!(out, "and {more} more")?;
+    }
+    if lost > 0 {
+        writeln!(out, "{lost} events came too fast to be counted")?;
+    }
     Ok(())
 }
 
@@ -98,11 +135,26 @@ pub fn to_json(picture: &Picture) -> String {
             "faults_per_second": process.faults,
         })
     };
-    let value = json!({
+    let method = |method: &Method| {
+        json!({
+            "name": method.name,
+            "server": method.server,
+            "id": identity(method.process),
+            "calls_per_second": method.calls,
+            "errors_per_second": method.errors,
+            "mean_ns": method.mean_ns,
+            "time_share": method.share,
+        })
+    };
+    let mut value = json!({
         "seconds": picture.seconds,
         "interval": picture.interval,
         "idle": by_cpu(&picture.idle),
         "processes": picture.processes.iter().map(process).collect::<Vec<_>>(),
     });
+    if let Some(methods) = &picture.methods {
+        value["methods"] = methods.iter().map(method).collect();
+        value["events_lost"] = json!(picture.lost);
+    }
     format!("{value}\n")
 }

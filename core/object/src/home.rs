@@ -22,6 +22,8 @@ pub struct Given {
     pub call: CallKernel,
     /// The number of the processor that runs this.
     pub processor: fn() -> u32,
+    /// Notes the hash of the interface of an object that is handed out under a name, if that is asked for.
+    pub note_object: Option<fn(ObjectName, u64)>,
 }
 
 /// Calls an object of the kernel; nothing else can be called from inside it.

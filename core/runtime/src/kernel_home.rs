@@ -57,6 +57,12 @@ pub fn processor() -> u32 {
     (given().processor)()
 }
 
+/// Where interfaces of objects are noted, if that is asked for.
+#[inline]
+pub fn note_object() -> Option<fn(ObjectName, u64)> {
+    given().note_object
+}
+
 pub fn configuration() -> &'static [u8] {
     given().configuration
 }

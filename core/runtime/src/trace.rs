@@ -26,7 +26,14 @@ pub fn is_on() -> bool {
 #[inline(always)]
 #[must_use]
 pub(crate) fn wants_objects() -> bool {
-    wants::<{ Groups::OBJECTS.bits() }>()
+    #[cfg(kiln_kernel)]
+    {
+        crate::kernel_home::note_object().is_some()
+    }
+    #[cfg(not(kiln_kernel))]
+    {
+        wants::<{ Groups::OBJECTS.bits() }>()
+    }
 }
 
 #[inline(always)]
@@ -46,7 +53,7 @@ fn wants<const GROUPS: u32>() -> bool {
         }
         false
     }
-    // A server in the kernel has no page, and notes nothing: the kernel notes its calls.
+    // A server in the kernel has no page, and notes nothing of its own: the kernel notes its calls.
     #[cfg(kiln_kernel)]
     {
         false
@@ -82,6 +89,11 @@ pub fn mark(name: &'static str, value: u64) {
 /// Notes the hash of the interface of an object that clients know as `name`; the caller has asked
 /// [`wants_objects`].
 pub(crate) fn object(name: kiln_object::ObjectName, interface: u64) {
+    #[cfg(kiln_kernel)]
+    if let Some(note) = crate::kernel_home::note_object() {
+        note(name, interface);
+    }
+    #[cfg(not(kiln_kernel))]
     record(head(Kind::Object, 0), name.raw(), interface);
 }
 

@@ -10,6 +10,7 @@ use super::spans::{Open, Spans};
 use super::user::OpenByUser;
 use super::{Activation, Flow, Item, Track};
 use crate::trace::names::{self, Names};
+use crate::trace::objects::Called;
 use crate::trace::recorder::{Noted, Recording};
 
 /// What is known of one processor.
@@ -150,7 +151,9 @@ impl<'a> Follower<'a> {
         };
         let posted = self.posts.find(activation.serves, event);
         let called = posted.map_or(0, |posted| posted.object);
-        let name = self.labels.method(owner, called, event.small as u16);
+        let name = self
+            .labels
+            .method(Called::Served(owner, called), event.small as u16);
         let track = Track::Activation(activation);
         let mut item = Item::new(track, name, "call", now).with(vec![
             ("from", self.labels.process(event.a)),
@@ -186,7 +189,7 @@ impl<'a> Follower<'a> {
         match kind {
             Kind::Call => {
                 self.spans.close_calls(activation, depth, now, None);
-                let name = self.labels.method(event.a, event.b, method);
+                let name = self.labels.method(Called::Served(event.a, event.b), method);
                 let arguments = vec![
                     ("from", self.labels.process(owner)),
                     ("to", self.labels.process(event.a)),
@@ -205,7 +208,7 @@ impl<'a> Follower<'a> {
                 self.run(processor, activation.cpu, Some(owner), now);
             }
             Kind::KernelCall => {
-                let name = self.labels.kernel_method(owner, event.b, method);
+                let name = self.labels.method(Called::Kernel(owner, event.b), method);
                 let arguments = vec![
                     ("from", self.labels.process(owner)),
                     ("object", object(event.b)),
@@ -249,7 +252,10 @@ impl<'a> Follower<'a> {
                 self.spans.items.push(item);
             }
             Kind::Send => {
-                let name = format!("send {}", self.labels.method(event.a, event.b, method));
+                let name = format!(
+                    "send {}",
+                    self.labels.method(Called::Served(event.a, event.b), method)
+                );
                 let item = Item::new(track, name, "message", now).with(vec![
                     ("to", self.labels.process(event.a)),
                     ("object", object(event.b)),

@@ -1,43 +1,31 @@
 //! What processes, objects, interrupts and waits are called.
 
-use std::collections::HashMap;
-
+use kiln_object::Error;
 use kiln_object::dispatcher::soft_interrupt;
-use kiln_object::trace::{Event, Kind, Reason, holder};
-use kiln_object::{Error, ProcessId};
+use kiln_object::trace::{Event, Reason};
 
 use crate::trace::names::Names;
+use crate::trace::objects::{Called, Objects};
 use crate::trace::recorder::Recording;
 
 /// Names of everything in one recording.
 pub(super) struct Labels<'a> {
     names: &'a Names,
     recording: &'a Recording,
-    /// Interfaces by the process that serves an object, and its name.
-    objects: HashMap<(u64, u64), u64>,
-    /// Interfaces of the kernel's objects by who holds one, and its name.
-    held: HashMap<(u64, u64), u64>,
+    objects: Objects,
 }
 
 impl<'a> Labels<'a> {
     pub(super) fn new(recording: &'a Recording, names: &'a Names) -> Self {
-        let mut labels = Self {
+        let mut objects = Objects::default();
+        for noted in &recording.events {
+            objects.note(noted);
+        }
+        Self {
             names,
             recording,
-            objects: HashMap::new(),
-            held: HashMap::new(),
-        };
-        let noted = recording.events.iter();
-        for noted in noted.filter(|noted| noted.event.kind == Kind::Object as u8) {
-            let event = &noted.event;
-            if noted.is_user {
-                labels.objects.insert((noted.owner, event.a), event.b);
-            } else {
-                let holder = u64::from(event.small);
-                labels.held.insert((holder, event.a), event.b);
-            }
+            objects,
         }
-        labels
     }
 
     /// The time of an event: nanoseconds since the kernel's entry.
@@ -59,17 +47,9 @@ impl<'a> Labels<'a> {
             .address(component.map_or("", |name| name), address)
     }
 
-    /// A method of an object that `process` serves.
-    pub(super) fn method(&self, process: u64, object: u64, method: u16) -> String {
-        let hash = self.objects.get(&(process, object)).copied();
-        self.names.method(hash, method)
-    }
-
-    /// A method of an object of the kernel that `process` holds.
-    pub(super) fn kernel_method(&self, process: u64, object: u64, method: u16) -> String {
-        let holder = holder(ProcessId::from_raw(process));
-        let hash = self.held.get(&(u64::from(holder), object)).copied();
-        self.names.method(hash, method)
+    /// A method of an object.
+    pub(super) fn method(&self, called: Called, method: u16) -> String {
+        self.names.method(self.objects.interface(called), method)
     }
 
     /// A name that a process gave by its address and its bytes.

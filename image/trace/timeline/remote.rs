@@ -10,6 +10,7 @@ use kiln_object::trace::{Event, Kind, serving};
 
 use super::labels::{Labels, object, status};
 use super::{Flow, Item, Track};
+use crate::trace::objects::Called;
 use crate::trace::recorder::Noted;
 
 /// A call that was posted.
@@ -65,7 +66,7 @@ pub(super) fn posts(labels: &Labels<'_>, events: &[&Noted], end: u64) -> (Posts,
             continue;
         }
         let key = (noted.cpu, place(event));
-        let name = labels.method(event.a, event.b, event.small as u16);
+        let name = labels.method(Called::Served(event.a, event.b), event.small as u16);
         let track = Track::Posted(owner, noted.cpu, place(event));
         let mut item = Item::new(track, name, "call", now).with(vec![
             ("from", labels.process(owner)),

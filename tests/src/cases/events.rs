@@ -303,6 +303,49 @@ fn top() -> Result<(), String> {
     Ok(())
 }
 
+/// The methods that `kiln top --methods` finds, of servers in processes of their own and in the kernel.
+fn top_of_methods() -> Result<(), String> {
+    let program = compile::c("hello", Linkage::Dynamic)?;
+    for (name, home) in [("own", "own"), ("kernel", "kernel")] {
+        let text = format!(
+            "name = \"top-methods-{name}\"\n[program]\npath = \"/bin/hello\"\n\
+             [root]\nfrom = [{{ binary = \"{}\", to = \"/bin/hello\" }}]\n\
+             [servers]\nname_space = {{ home = \"{home}\" }}\n\
+             memory_fs = {{ home = \"{home}\" }}\nimage_root = {{ home = \"{home}\" }}\n",
+            program.display()
+        );
+        let manifest = Written::new(&format!("top-methods-{name}"), &text)?;
+        let words = ["top", "--methods", "--once", "--json", "--timeout", "40"].into_iter();
+        let output = kiln(words.chain([&*manifest.path.to_string_lossy()]))?.expect_status(0)?;
+        let text = output.text();
+        let picture: Value =
+            serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+        let methods = picture["methods"].as_array().ok_or("no methods")?;
+        let all_are_named = methods.iter().all(|method| {
+            let name = method["name"].as_str().unwrap_or("method");
+            !name.starts_with("method")
+        });
+        ensure(all_are_named, || text.clone())?;
+        for wanted in ["file_tree.open", "address_space.map_file"] {
+            let found = methods.iter().any(|method| {
+                let positive = |key: &str| method[key].as_f64().is_some_and(|value| value > 0.0);
+                method["name"] == wanted && positive("calls_per_second") && positive("mean_ns")
+            });
+            ensure(found, || format!("no {wanted}: {text}"))?;
+        }
+        let calls = picture["processes"].as_array().is_some_and(|processes| {
+            processes.iter().any(|process| {
+                process["name"] == "linux (hello)"
+                    && process["calls_per_second"]
+                        .as_f64()
+                        .is_some_and(|calls| calls > 0.0)
+            })
+        });
+        ensure(calls, || text.clone())?;
+    }
+    Ok(())
+}
+
 fn top_of_a_short_run() -> Result<(), String> {
     let program = program("hello")?;
     let program = program.to_string_lossy();
@@ -321,5 +364,6 @@ pub fn add(tests: &mut Tests) {
     tests.add("trace::stopped_machine", stopped);
     tests.add("trace::waits_and_calls_to_other_processors", waits);
     tests.add("top::busy_program", top);
+    tests.add("top::methods", top_of_methods);
     tests.add("top::short_run", top_of_a_short_run);
 }

@@ -9,8 +9,11 @@ use kiln_object::{
     Bytes, Caller, Error, Incoming, ObjectName, Processor, RawReference, Reply, Rights,
 };
 
+use kiln_object::trace::directory::Counter;
+
 use super::heap::Serving;
 use super::{of, process};
+use crate::call::current_dispatcher;
 use crate::call::entry::CallFrame;
 use crate::call::kernel_object::{buffers, universal};
 use crate::call::local::current_activation;
@@ -44,6 +47,9 @@ pub(crate) fn call(
     let words = [
         frame.rdx, frame.r8, frame.r9, frame.r10, frame.r12, frame.r13,
     ];
+    if let Some(dispatcher) = current_dispatcher() {
+        dispatcher.account().count(Counter::CallsOut);
+    }
     let depth = current_activation().map_or(0, |activation| activation.depth() as u32) << 16;
     crate::event!(
         Call,

@@ -14,9 +14,11 @@ use core::ptr::{from_ref, null_mut};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use kiln_object::ObjectName;
 use kiln_object::home::{Given, KernelHome};
 
 use crate::process::Process;
+use crate::trace;
 
 pub(crate) use call::{call, call_kernel};
 #[cfg(kiln_freestanding)]
@@ -82,6 +84,13 @@ pub(crate) fn start(process: &'static Process, given: Given) -> bool {
 fn process() -> Option<&'static Process> {
     // SAFETY: null, or a process, which is never freed.
     unsafe { PROCESS.load(Acquire).as_ref() }
+}
+
+/// Notes the interface of an object that the servers here hand out.
+pub(crate) fn note_object(name: ObjectName, interface: u64) {
+    if let Some(process) = process() {
+        trace::home_object(process.id(), name, interface);
+    }
 }
 
 /// Whether `process` is that of the servers here.

@@ -51,6 +51,7 @@ pub(crate) unsafe extern "sysv64" fn call() {
         "push r9",
         "push r8",
         "push rdx",
+        "inc qword ptr [rbx + {calls_out}]",
         "mov rdi, rsp",
         // As `Serving`: who comes from user mode finds it false.
         "mov byte ptr gs:[{serving}], 1",
@@ -67,6 +68,7 @@ pub(crate) unsafe extern "sysv64" fn call() {
         serve = const offset_of!(KernelHome, serve),
         operation = const (Operation::Call as u64) << 48,
         process_id = const dispatcher_offset::PROCESS_ID,
+        calls_out = const dispatcher_offset::CALLS_OUT,
         trace = const offset_of!(PerCpu, trace),
         traced = const Groups::CALLS.bits(),
     )

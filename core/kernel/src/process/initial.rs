@@ -294,6 +294,7 @@ impl Image {
             root,
             call: home::call_kernel,
             processor: PerCpu::number,
+            note_object: crate::trace::wants_objects().then_some(home::note_object),
         };
         if home::start(home.process, given) {
             Ok(())

@@ -173,6 +173,11 @@ pub fn object(owner: ProcessId, name: ObjectName, interface: u64) {
     record(head(Kind::Object, holder(owner)), name.raw(), interface);
 }
 
+/// Notes the interface of an object that the servers in the kernel, which are `home`, hand out as `name`.
+pub fn home_object(home: ProcessId, name: ObjectName, interface: u64) {
+    record(head(Kind::HomeObject, holder(home)), name.raw(), interface);
+}
+
 /// Notes an event if its group is asked for: `event!(KIND, small)`, and up to two words more. The
 /// values are only computed then.
 #[macro_export]

@@ -177,6 +177,9 @@ kinds! {
     /// It is answered. `small`: status, and its place from bit 16; `a`: the target; `b`: the caller's
     /// processor.
     Answer = 25 in CALLS,
+    /// An object of the servers in the kernel is handed out. `a`: its name; `b`: its interface's hash;
+    /// `small`: [`holder`] of their process.
+    HomeObject = 26 in OBJECTS,
 }
 
 /// The kernel's interrupt vectors, as [`Kind::Interrupt`] has them.
