@@ -118,7 +118,8 @@ pub trait FileCache {
     fn length(&self) -> Result<u64, Error>;
 
     /// A reference for `owner` to the bytes `offset..offset + length` as a file of their own, which
-    /// may be read and mapped. `offset` is a multiple of the page size.
+    /// may be read and mapped. `offset` is a multiple of the page size. Who pays is as for
+    /// [`PagedFile::share`].
     #[method(2, right = GRANT)]
     fn share_range(
         &self,
@@ -133,7 +134,8 @@ pub trait FileCache {
 #[interface(name = "kiln.paged_file")]
 pub trait PagedFile {
     /// A reference for `owner` to the file, to read its length, map it, and store to shared mappings, as
-    /// far as `rights` has `READ`, `MAP` and `WRITE`.
+    /// far as `rights` has `READ`, `MAP` and `WRITE`. `owner` pays for it if it is a caller whom this
+    /// process serves right now, and else this process.
     #[method(1, right = CONTROL)]
     fn share(&self, owner: ProcessId, rights: u32) -> Result<Reference<dyn FileCache>, Error>;
 

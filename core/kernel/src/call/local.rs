@@ -8,8 +8,9 @@ use kiln_object::layout::dispatcher_page;
 use super::activation::Activation;
 use super::kernel_object::Exchange;
 use crate::memory::kernel_space;
-use crate::process::Dispatcher;
+use crate::process::{Dispatcher, Process};
 use crate::processor::{Features, PerCpu, features};
+use crate::schedule::remote::RemoteCall;
 
 /// Word of `PerCpu::scheduler` with the user GS base.
 const USER_GS: usize = 0;
@@ -133,4 +134,15 @@ pub fn set_thread_pointer(base: u64) {
     } else {
         x86_64::registers::model_specific::FsBase::write(x86_64::VirtAddr::new_truncate(base));
     }
+}
+
+/// Whether `process` runs here or waits for what runs here: nobody else can have asked for it.
+#[must_use]
+pub(crate) fn is_asked_by(process: &Process) -> bool {
+    let (Some(activation), Some(running)) = (current_activation(), current_dispatcher()) else {
+        return false;
+    };
+    let from_afar = activation.remote_call().and_then(RemoteCall::question);
+    activation.is_in(process, running)
+        || from_afar.is_some_and(|(caller, ..)| core::ptr::eq(caller.process(), process))
 }

@@ -8,6 +8,8 @@ use kiln_object::{
     Reference, Rights,
 };
 
+use crate::call::current_dispatcher;
+use crate::call::local::is_asked_by;
 use crate::memory::cache::Cache;
 use crate::memory::heap;
 use crate::memory::paged_file::PagedFile;
@@ -129,8 +131,11 @@ pub(super) fn resolve(
     Ok((Mappable::Kept(file), rights))
 }
 
-/// Gives `owner` a reference to `object`, which it pays for: it asked the caller for it, and could ask
-/// without end.
+/// Gives `owner` a reference to `object`. It pays for it if the caller serves it right now: it asked for
+/// it, and could ask without end. Otherwise the caller pays, who can then take it back.
+///
+/// # Errors
+/// `ServerDied` if there is no such process; `Exhausted` if there is no room or the share is used up.
 pub(super) fn hand_to(
     owner: ProcessId,
     object: Arc<dyn Dispatch>,
@@ -138,7 +143,11 @@ pub(super) fn hand_to(
 ) -> Result<Reference<dyn FileCache>, Error> {
     let receiver = process::find(owner).ok_or(Error::ServerDied)?;
     heap::ensure_room(receiver.is_program())?;
-    let object: ObjectName = receiver.give(object, rights, &receiver.share)?;
+    let payer = match current_dispatcher() {
+        Some(running) if !is_asked_by(receiver) => running.process(),
+        _ => receiver,
+    };
+    let object: ObjectName = receiver.give(object, rights, &payer.share)?;
     Ok(Reference::new(RawReference {
         process: ProcessId::KERNEL,
         object,

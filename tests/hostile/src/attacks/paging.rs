@@ -4,12 +4,15 @@ use kiln_interface::kernel::{
     AddressSpace as _, FileCache, MapFlags, PagedFile, PagedFileStub, Protection,
     protection_and_flags,
 };
+use kiln_object::call::universal;
 use kiln_object::layout::PAGE_BYTES;
+use kiln_object::startup::InitialObject;
 use kiln_object::{Error, Reference, Rights};
-use kiln_runtime::{Far, address_space, release, startup};
+use kiln_runtime::{Far, address_space, release, startup, take_back};
 
 use crate::memory::{ARENA, READ_WRITE, unmap};
 use crate::report::{attack, ensure, expect, failed};
+use crate::together::known;
 
 const PAGE: u64 = PAGE_BYTES;
 const PAGES: u64 = 4;
@@ -21,6 +24,7 @@ pub fn all() {
     lengths();
     pages_nobody_asked_for();
     its_own_pages();
+    at_the_cost_of_another();
     without_a_pager();
     again_and_again();
 }
@@ -125,6 +129,26 @@ fn its_own_pages() {
     expect(user.set_length(0), Err(Error::BadMethod));
     expect(release(file), Ok(()));
     expect(release(cache), Ok(()));
+}
+
+fn at_the_cost_of_another() {
+    attack("giving files to somebody who did not ask");
+    let held = || known::ask_word(startup().object(InitialObject::Process), universal::HELD, 0);
+    let stranger = super::server(0).process;
+    let before = held();
+    let file = create(PAGE, 0);
+    let stub = PagedFileStub::new(file, Far);
+    let given: alloc::vec::Vec<_> = (0..10)
+        .filter_map(|_| stub.share(stranger, Rights::READ.bits()).ok())
+        .collect();
+    // The giver pays, and can have it back.
+    expect(held(), before.map(|before| before + 11));
+    for given in given {
+        expect(take_back(file, stranger, given), Ok(()));
+    }
+    expect(stub.users(), Ok(0));
+    expect(release(file), Ok(()));
+    expect(held(), before);
 }
 
 fn without_a_pager() {

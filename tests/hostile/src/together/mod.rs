@@ -10,7 +10,7 @@
 
 mod attacker;
 mod buffers;
-mod known;
+pub mod known;
 mod shapes;
 
 use core::fmt::Write as _;

@@ -161,11 +161,11 @@ impl Attacker {
     }
 
     /// Takes back a name of something in `server`, which any reference to something there allows.
-    fn take_back(&self, server: ProcessId, from: ProcessId, name: u64) {
-        let own = self.own.iter().map(|own| own.reference);
-        if let Some(own) = own.into_iter().find(|own| own.process == server) {
-            self.ask(own, universal::TAKE_BACK, [from.raw(), name]);
-        }
+    /// Whether it was there.
+    fn take_back(&self, server: ProcessId, from: ProcessId, name: u64) -> bool {
+        let mut own = self.own.iter().map(|own| own.reference);
+        own.find(|own| own.process == server)
+            .is_some_and(|own| self.ask(own, universal::TAKE_BACK, [from.raw(), name]))
     }
 
     /// One thing or another.
@@ -392,7 +392,7 @@ impl Attacker {
         if method == universal::RELEASE {
             self.held.retain(|held| held.reference != to);
         } else if method < FIRST_UNIVERSAL_METHOD {
-            self.keep(&registers);
+            self.keep(&before, &registers);
         }
         Some(registers.results())
     }

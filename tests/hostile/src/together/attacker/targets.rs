@@ -85,8 +85,8 @@ impl Attacker {
         }
     }
 
-    /// Keeps what may be a reference.
-    pub(super) fn keep(&mut self, registers: &Registers) {
+    /// Keeps what may be a reference, which the call `before` has answered.
+    pub(super) fn keep(&mut self, before: &Registers, registers: &Registers) {
         let [first, second, ..] = registers.results();
         let reference = RawReference {
             process: ProcessId::from_raw(first),
@@ -95,6 +95,9 @@ impl Attacker {
         let is_one = reference.object.generation() != 0
             && reference.process.index() < 64
             && reference.process.incarnation() == 1;
+        if is_one && self.was_for_another(before, reference) {
+            return;
+        }
         let is_known = self
             .own
             .iter()
@@ -116,6 +119,22 @@ impl Attacker {
             let oldest = self.held.swap_remove(0);
             self.release(oldest.reference);
         }
+    }
+
+    /// Whether the reference was made for somebody else whom the call named; it is taken back then. The
+    /// name means nothing here, or another object.
+    fn was_for_another(&mut self, before: &Registers, reference: RawReference) -> bool {
+        let words = [
+            before.rdx, before.r8, before.r9, before.r10, before.r12, before.r13,
+        ];
+        let mut named = every_process()
+            .filter(|process| *process != startup().process && words.contains(&process.raw()))
+            .peekable();
+        if named.peek().is_none() {
+            return false;
+        }
+        self.collect_targets();
+        named.any(|process| self.take_back(reference.process, process, reference.object.raw()))
     }
 
     /// Which object is called: mostly one that is there.
