@@ -12,6 +12,7 @@ use crate::command_line::Build;
 use crate::compose::Launch;
 use crate::manifest::size::rounded;
 use crate::progress::Progress;
+use crate::run::check_memory;
 
 /// Builds the image and tells its parts' sizes.
 ///
@@ -23,6 +24,9 @@ pub fn build(asked: &Build, progress: Progress) -> Result<(), Error> {
     let path = destination(asked.output.as_ref(), &manifest, "elf");
     write_image(&image, &path)?;
     let report = &image.report;
+    if let Err(error) = check_memory(report.file_bytes, manifest.machine.memory) {
+        progress.warn(error);
+    }
     for component in &report.components {
         progress.step(format_args!(
             "{:>10}  {}",

@@ -1,8 +1,8 @@
 //! `kiln trace`: runs as `kiln run` does, and writes down what the machine notes.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use kiln_object::trace::{GROUP_NAMES, Groups, MOST_RING_BYTES};
 
@@ -47,6 +47,8 @@ pub fn trace(asked: &Trace, progress: Progress) -> Result<u8, Error> {
         .output
         .clone()
         .unwrap_or_else(|| default_output(&asked.run));
+    // Before the machine has run for nothing.
+    check_place(&output)?;
     let mut tracing = Tracing {
         groups,
         ring_bytes,
@@ -88,6 +90,21 @@ pub fn trace(asked: &Trace, progress: Progress) -> Result<u8, Error> {
     Ok(status)
 }
 
+/// Refuses a place where no file can be written.
+fn check_place(output: &Path) -> Result<(), Error> {
+    let directory = match output.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    };
+    let refusal = match directory.metadata() {
+        _ if output.is_dir() => ErrorKind::IsADirectory.into(),
+        Err(error) => error,
+        Ok(found) if !found.is_dir() => ErrorKind::NotADirectory.into(),
+        Ok(_) => return Ok(()),
+    };
+    Err(Error::io("cannot write the trace", output, refusal))
+}
+
 fn ring_bytes(size: &str) -> Result<u64, Error> {
     parse(size)
         .ok()
@@ -116,6 +133,14 @@ fn default_output(run: &Run) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trace_needs_a_directory() {
+        assert!(check_place(Path::new("x.json")).is_ok());
+        for wrong in ["/no/such/x.json", "/etc/passwd/x.json", "/tmp"] {
+            assert!(check_place(Path::new(wrong)).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_ring_has_bounds() {

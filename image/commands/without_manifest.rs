@@ -25,10 +25,17 @@ pub fn from_words(asked: &Run) -> Result<Manifest, Error> {
     let mut path = typed.clone();
     if asked.deb.is_empty() && asked.dir.is_empty() && !is_given_file(asked, typed) {
         let host = search_path::find_program(Path::new(typed)).ok_or_else(|| {
-            Error::usage(
-                format!("there is no program `{typed}` on this host"),
-                "name one by its path, or give a root file system with --deb or --dir",
-            )
+            if typed.contains('/') && Path::new(typed).is_file() {
+                Error::usage(
+                    format!("`{typed}` is not executable"),
+                    format!("chmod +x {typed}, or name the program that reads it"),
+                )
+            } else {
+                Error::usage(
+                    format!("there is no program `{typed}` on this host"),
+                    "name one by its path, or give a root file system with --deb or --dir",
+                )
+            }
         })?;
         path = default_binary_place(&host).ok_or_else(|| {
             Error::usage(

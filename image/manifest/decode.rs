@@ -29,7 +29,11 @@ pub(super) fn decode(source: Source, directory: PathBuf) -> Result<Manifest, Man
         let message = format!("this is not TOML: {}", error.message().replace('\n', ", "));
         source
             .complain(&span, message)
-            .remedy("correct the syntax; strings stand in quotes, tables begin with [name]")
+            .remedy(if error.message().contains("duplicate key") {
+                "say it once: a field has one value, and there is one server of a name"
+            } else {
+                "correct the syntax; strings stand in quotes, tables begin with [name]"
+            })
     })?;
     let complaints = Complaints::new(source.clone());
     // The whole text is the span of what is missing from it: shown at line 1.

@@ -378,6 +378,9 @@ fn what_is_no_toml_is_shown_where_it_breaks() {
     let text = complaint("name = \"x\"\n[program\npath = 1\n");
     assert!(text.starts_with("this is not TOML: "), "{text}");
     assert!(text.contains("--> m.toml:2:9"), "{text}");
+    let text = complaint("[servers]\nmemory_fs = {}\nmemory_fs = {}\n");
+    assert!(text.contains("--> m.toml:3:1"), "{text}");
+    assert!(text.contains("= help: say it once"), "{text}");
 }
 
 #[test]

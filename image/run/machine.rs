@@ -68,7 +68,11 @@ pub fn run(
     let program = qemu::find()?;
     let accelerator = Accelerator::choose()?;
     let (image, image_path) = in_memory(write)?;
-    check_memory(&image, settings.memory)?;
+    let length = image
+        .metadata()
+        .map_err(RunError::host("look at the image"))?
+        .len();
+    check_memory(length, settings.memory)?;
     let (messages, messages_end) = std::io::pipe().map_err(RunError::host("make a pipe"))?;
     rustix::io::fcntl_setfd(&messages_end, FdFlags::empty())
         .map_err(|error| RunError::host("pass on a pipe")(error.into()))?;
@@ -167,12 +171,12 @@ fn in_memory(
     Ok((file, path.into()))
 }
 
-/// Refuses a machine into whose memory the image cannot be loaded: QEMU would wait for ever.
-fn check_memory(image: &File, memory: u64) -> Result<(), RunError> {
-    let length = image
-        .metadata()
-        .map_err(RunError::host("look at the image"))?
-        .len();
+/// Refuses a machine with `memory` bytes, into which an image of `length` bytes cannot be loaded: QEMU
+/// would wait for ever.
+///
+/// # Errors
+/// `TooLittleMemory`.
+pub fn check_memory(length: u64, memory: u64) -> Result<(), RunError> {
     let needed = kiln_image_format::PHYSICAL_BASE.saturating_add(length);
     if needed < memory {
         return Ok(());

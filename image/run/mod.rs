@@ -14,7 +14,7 @@ mod terminal;
 
 use std::path::PathBuf;
 
-pub use machine::run;
+pub use machine::{check_memory, run};
 pub use memory::{GuestMemory, Memory, Watch};
 pub use terminal::is_raw;
 

@@ -302,6 +302,11 @@ fn mistakes_are_told_on_standard_error_with_status_125() {
             &["run", "--", "no-such-program-anywhere"],
             "no program `no-such-program-anywhere`",
         ),
+        (&["run", "--", "/etc/passwd"], "is not executable"),
+        (
+            &["trace", "-o", "/no/such/x.json", "--", "/bin/true"],
+            "cannot write the trace `/no/such/x.json`",
+        ),
         (&["build", manifest], "did you mean `name`?"),
         (
             &["build", "/no/such.toml"],
