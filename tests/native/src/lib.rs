@@ -16,6 +16,7 @@ extern crate alloc;
 mod faults;
 mod pager;
 mod paging;
+mod patching;
 mod references;
 mod registers;
 mod scheduling;
@@ -61,6 +62,7 @@ const TESTS: &[Test] = &[
     ("files are cut off", paging::cut),
     ("crowds want pages", paging::crowd),
     ("a pager that ends leaves nobody waiting", paging::deserted),
+    ("code is patched while others run it", patching::whole),
 ];
 
 fn main() {

@@ -82,7 +82,8 @@ pub fn set_current(dispatcher: &'static Dispatcher) {
     let process = dispatcher.process();
     cpu.dispatcher_page.set(dispatcher.page_pointer());
     cpu.svc_entry.set(process.entries.reflected());
-    // Before the tables are loaded: see `Cpu::runs`.
+    // Before the tables are loaded: see `Cpu::runs`. That the old ones still are loaded meanwhile is what
+    // `schedule::leave_tables` is for; the straight line of a call does the same in the same order.
     cpu.current.store(
         core::ptr::from_ref(dispatcher).cast_mut().cast(),
         Ordering::Relaxed,

@@ -164,9 +164,6 @@ impl Interface for Memory {
     }
 
     fn patch(&self, address: u64, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.len() > 16 {
-            return Err(Error::TooLarge);
-        }
         self.change(|space| space.patch(address, bytes))
     }
 

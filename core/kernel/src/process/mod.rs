@@ -235,8 +235,8 @@ impl Process {
             if tables.is_empty() {
                 return;
             }
-            // What the processors cache of the tables themselves.
-            schedule::flush_others(self, cpus);
+            // What the processors cache of the tables themselves, and walk through.
+            schedule::leave_tables(cpus);
             tables.free();
         }
     }

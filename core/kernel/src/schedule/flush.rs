@@ -32,15 +32,38 @@ pub fn answer_flushes() {
 
 /// Waits until no processor in `cpus` but this one has a translation of `process` that was cached
 /// before now. The caller holds no lock.
+///
+/// One that is just leaving `process` for another may still have it loaded: it names the next one first, and
+/// loads the tables then, with interrupts off and nothing of the process touched in between. What it has
+/// cached of the process's pages is of no use to it, and the tables through which it may yet walk of its own
+/// accord stay as they are. To free tables takes [`leave_tables`].
 #[cold]
 pub fn flush_others(process: &Process, cpus: u64) {
+    ask_and_wait(cpus, |cpu| cpu.runs(process));
+}
+
+/// Waits until no processor in `cpus` but this one has anything cached of tables that were unlinked before now,
+/// nor walks through them. The caller holds no lock.
+///
+/// All are asked, whatever they say that they run: between naming the next process and loading its tables a
+/// processor still has the old ones loaded (see [`flush_others`]), and what it cached by walking through memory
+/// that is something else by then could outlast them. It answers when it is beyond that, and has either loaded
+/// other tables or loads the same ones anew. This way the call and the thread switch, which do those two
+/// steps, pay nothing for it; tables of a process on several processors become empty seldom.
+/// `tests/shootdown_model.rs` has all interleavings.
+#[cold]
+pub fn leave_tables(cpus: u64) {
+    ask_and_wait(cpus, |_| true);
+}
+
+fn ask_and_wait(cpus: u64, is_concerned: impl Fn(&Cpu) -> bool) {
     // The changes of the page tables come before the look at who has them loaded.
     fence(Ordering::SeqCst);
     let own = PerCpu::number();
     let mut tickets = [0; CPUS];
     let mut waiting = 0_u64;
     for number in bits(cpus & !(1 << own)) {
-        let Some(cpu) = cpu::cpu(number).filter(|cpu| cpu.runs(process)) else {
+        let Some(cpu) = cpu::cpu(number).filter(|cpu| is_concerned(cpu)) else {
             continue;
         };
         if let Some(ticket) = tickets.get_mut(number as usize) {

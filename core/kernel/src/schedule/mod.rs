@@ -26,7 +26,7 @@ use kiln_object::primitives;
 
 pub use cpu::{Request, ask, is_told, set_told, wake};
 pub use ending::{end_current, end_later, exit_current, give_back_to_nobody};
-pub use flush::{answer_flushes, flush_others};
+pub use flush::{answer_flushes, flush_others, leave_tables};
 pub use limit::watch as watch_time;
 pub use queue::{Timers, with_home_dispatchers, with_timers};
 pub use run::{

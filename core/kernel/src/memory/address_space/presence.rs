@@ -13,14 +13,53 @@ use crate::memory::frames::{self, Frame};
 use crate::memory::page_table::{self, OWNED, PRESENT, WRITABLE};
 use crate::memory::region::{Backing, Region};
 
+/// Bytes that are patched at once at most.
+pub const PATCH_BYTES: usize = 16;
+
+/// Bytes that are to be written at an address.
+#[derive(Debug)]
+pub(super) struct Patch {
+    address: u64,
+    bytes: [u8; PATCH_BYTES],
+    length: usize,
+}
+
+impl Patch {
+    fn new(address: u64, bytes: &[u8]) -> Option<Self> {
+        let mut patch = Self {
+            address,
+            bytes: [0; PATCH_BYTES],
+            length: bytes.len(),
+        };
+        patch.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(patch)
+    }
+
+    fn bytes(&self) -> impl Iterator<Item = (u64, u8)> {
+        let bytes = self.bytes.iter().take(self.length);
+        (self.address..).zip(bytes.copied())
+    }
+
+    /// The pages in which they lie.
+    pub(super) fn pages(&self) -> (u64, u64) {
+        let end = self.address + self.length as u64;
+        (self.address & !(PAGE_BYTES - 1), end)
+    }
+}
+
 /// Pages of a file that one read fault maps at most, around the touched one.
 pub(super) const FAULT_AROUND: u64 = 16;
 
 impl AddressSpace {
-    /// Writes `bytes` into private copies of mapped pages, whatever their protection.
+    /// Writes up to [`PATCH_BYTES`] `bytes` into private copies of mapped pages, whatever their protection.
+    ///
+    /// No processor executes an instruction of which some bytes are old and some new (Intel SDM vol. 3, 9.1.3).
+    /// Where another may run this process, the pages are first taken out of the tables; when all have let go
+    /// of them the bytes are written, and then the pages are there again. Who touches them meanwhile
+    /// faults, waits in the kernel, and comes back by IRET, which serialises.
     ///
     /// # Errors
-    /// `BadBuffer` where nothing is mapped, `Exhausted` without memory for the copy.
+    /// `BadBuffer` where nothing is mapped, `Exhausted` without memory for the copy, `TooLarge`.
     pub fn patch(&mut self, address: u64, bytes: &[u8]) -> Result<(), Error> {
         let end = address
             .checked_add(bytes.len() as u64)
@@ -28,22 +67,53 @@ impl AddressSpace {
         if end > USER_END || self.regions.touches_pinned(address, end) {
             return Err(Error::Denied);
         }
-        let mut done = 0;
-        while done < bytes.len() {
-            let at = address + done as u64;
-            let page = at & !(PAGE_BYTES - 1);
-            let inside = (at - page) as usize;
-            let part = (bytes.len() - done).min(PAGE_BYTES as usize - inside);
-            let frame = self.own_page(page)?;
-            let source = bytes.get(done..done + part).ok_or(Error::BadArgument)?;
-            // SAFETY: the frame is the process's own and `inside + part` stays in the page.
-            unsafe {
-                core::ptr::copy_nonoverlapping(source.as_ptr(), frame.pointer().add(inside), part);
-            }
-            done += part;
+        let patch = Patch::new(address, bytes).ok_or(Error::TooLarge)?;
+        let first = address & !(PAGE_BYTES - 1);
+        for page in (first..end).step_by(PAGE_BYTES as usize) {
+            self.own_page(page)?;
         }
-        self.changed(address & !(PAGE_BYTES - 1), end);
+        if self.is_shared() {
+            for page in (first..end).step_by(PAGE_BYTES as usize) {
+                if let Some(mut slot) = self.tables.existing_slot(page) {
+                    let entry = slot.get();
+                    slot.set(entry & !PRESENT);
+                }
+            }
+            self.settle_with(patch);
+        } else {
+            self.write_patch(&patch);
+        }
+        self.changed(first, end);
         Ok(())
+    }
+
+    /// Writes it, and has its pages there afterwards; nobody uses them now but this processor, which then
+    /// flushes them.
+    pub(super) fn write_patch(&mut self, patch: &Patch) {
+        for (at, byte) in patch.bytes() {
+            let Some(slot) = self.tables.existing_slot(at) else {
+                continue;
+            };
+            let entry = slot.get();
+            if entry & OWNED == 0 {
+                continue;
+            }
+            let inside = (at % PAGE_BYTES) as usize;
+            // SAFETY: the frame is the process's own, and the offset lies in its page.
+            unsafe {
+                let place = page_table::frame_of(entry).pointer().add(inside);
+                place.write_volatile(byte);
+            }
+        }
+        let (first, end) = patch.pages();
+        for page in (first..end).step_by(PAGE_BYTES as usize) {
+            if let Some(mut slot) = self.tables.existing_slot(page)
+                && slot.get() & OWNED != 0
+            {
+                let entry = slot.get();
+                slot.set(entry | PRESENT);
+            }
+        }
     }
 
     /// Makes the mapped page at `page` the process's own, with its protection unchanged.

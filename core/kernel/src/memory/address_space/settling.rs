@@ -6,6 +6,7 @@
 //! have become empty are unlinked, which processors may have cached, too: those are freed after a
 //! second round. Until all is done other requests wait, without holding a lock.
 
+use super::presence::Patch;
 use super::{AddressSpace, flush};
 use crate::memory::frames;
 use crate::memory::page_table::{self, RETIRED, Unlinked};
@@ -19,12 +20,15 @@ const RANGES: usize = 2;
 pub(super) struct Settling {
     ranges: [(u64, u64); RANGES],
     count: usize,
+    /// What is written while no other processor sees the pages, which are not present.
+    patch: Option<Patch>,
 }
 
 impl Settling {
     pub(super) const NOTHING: Self = Self {
         ranges: [(0, 0); RANGES],
         count: 0,
+        patch: None,
     };
 }
 
@@ -58,13 +62,19 @@ impl AddressSpace {
         if !self.is_shared() {
             return;
         }
-        let Settling { ranges, count } = &mut self.settling;
+        let Settling { ranges, count, .. } = &mut self.settling;
         if let Some(place) = ranges.get_mut(*count) {
             *place = (start, end);
             *count += 1;
         } else if let Some(last) = ranges.last_mut() {
             *last = (last.0.min(start), last.1.max(end));
         }
+    }
+
+    /// Has `patch` written when no other processor sees its pages any more; the caller says that they have
+    /// changed.
+    pub(super) fn settle_with(&mut self, patch: Patch) {
+        self.settling.patch = Some(patch);
     }
 
     /// Frees what the last request took out, which no other processor sees any more, and unlinks
@@ -77,7 +87,12 @@ impl AddressSpace {
             self.settling = Settling::NOTHING;
             return unlinked;
         }
-        let Settling { ranges, count } = &self.settling;
+        if let Some(patch) = self.settling.patch.take() {
+            self.write_patch(&patch);
+            let (start, end) = patch.pages();
+            flush(start, end);
+        }
+        let Settling { ranges, count, .. } = &self.settling;
         for (start, end) in ranges.iter().take(*count).copied() {
             self.tables.for_each(start, end, |_, slot| {
                 let entry = slot.get();
