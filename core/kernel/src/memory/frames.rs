@@ -188,6 +188,11 @@ pub fn allocate() -> Option<Frame> {
 /// Takes a page; its contents are whatever they were.
 #[inline(never)]
 pub fn allocate_for(purpose: Purpose) -> Option<Frame> {
+    take(purpose)
+}
+
+#[inline(always)]
+fn take(purpose: Purpose) -> Option<Frame> {
     let cached = with_cache(|cache| {
         if cache.count == 0 {
             refill(cache, purpose);
@@ -238,14 +243,17 @@ pub fn publish(information: &'static KernelInformation) {
 }
 
 /// Takes a page for the kernel and fills it with zeroes.
+#[inline(never)]
 pub fn allocate_zeroed() -> Option<Frame> {
-    allocate_zeroed_for(Purpose::Kernel)
+    let frame = allocate_for(Purpose::Kernel)?;
+    zero(frame);
+    Some(frame)
 }
 
-/// Takes a page and fills it with zeroes.
-#[inline(never)]
+/// Takes a page and fills it with zeroes: in place, since page faults do.
+#[inline(always)]
 pub fn allocate_zeroed_for(purpose: Purpose) -> Option<Frame> {
-    let frame = allocate_for(purpose)?;
+    let frame = take(purpose)?;
     zero(frame);
     Some(frame)
 }

@@ -110,7 +110,8 @@ impl PageTable {
             table = if entry & PRESENT != 0 {
                 frame_of(entry)
             } else {
-                let new = frames::allocate_zeroed_for(purpose).ok_or(NoMemory)?;
+                let new = frames::allocate_for(purpose).ok_or(NoMemory)?;
+                frames::zero(new);
                 // SAFETY: as above; the new table is zeroed, so it maps nothing yet.
                 unsafe { slot.write(new.physical() | PRESENT | WRITABLE | rights) };
                 new
