@@ -16,6 +16,7 @@ extern crate alloc;
 mod calls;
 mod crowd;
 mod domains;
+mod full;
 mod hoard;
 mod mapping;
 mod remote;
@@ -58,6 +59,7 @@ fn main() {
         "unanswered" => domains::unanswered(rounds),
         "remote" => remote::run(rounds),
         "measure" => remote::measure(),
+        "full" => full::run(),
         "hoard" => hoard::run(rounds),
         "crowd" => crowd::run(rounds),
         "scale" => scale::run(),

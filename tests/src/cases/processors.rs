@@ -215,6 +215,16 @@ pub fn add(tests: &mut Tests) {
             },
         ),
         (
+            "who_waits_for_room_too_long_is_answered",
+            Image {
+                args: &["full"],
+                program: "cpu = 0",
+                load: "cpu = 1, pinned = true, answer-limit = \"50ms\"",
+                cpus: 4,
+                ..Image::default()
+            },
+        ),
+        (
             "who_never_collects_answers_delays_nobody",
             Image {
                 args: &["hoard", "6"],

@@ -7,7 +7,8 @@
 //! Real time counts for who waits: from the first wait in a call, and from the start of a server until it
 //! is ready. It is over only for one that then waits, with nothing to go on for: a machine that was stopped,
 //! or that others kept busy, ends nobody. Who waits because another server serves his call, or starts,
-//! waits as long as that one may. A page that a pager was asked for counts for whoever waits in the pager
+//! waits as long as that one may. Who serves a call and waits for room in another is not ended either: his
+//! own call is answered with `TimedOut`. A page that a pager was asked for counts for whoever waits in the pager
 //! itself, or computes there, and not in a call; see [`Asked`](crate::memory::paged_file::Asked).
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use super::cpu::Here;
 use super::{ending, remote};
 use crate::call::activation::Activation;
 use crate::interrupt::InterruptFrame;
-use crate::process::{Dispatcher, post_mortem};
+use crate::process::{Dispatcher, Process, post_mortem};
 use crate::time;
 
 /// The status of a process that was ended because it took too long: as if by `SIGXCPU`.
@@ -65,6 +66,14 @@ pub(super) fn patience(activation: &Activation, dispatcher: &Dispatcher, now: u6
     }
     let since = activation.watch_wait(now);
     since.map_or(u64::MAX, |since| since.saturating_add(limit))
+}
+
+/// When a server that serves a call and finds no room in `target` at `now` has waited long enough for it:
+/// after the shorter of the two's limits for an answer. Then it is answered itself, with `TimedOut`.
+pub(super) fn patience_for_room(server: &Process, target: &Process, now: u64) -> u64 {
+    let limits = [server.answer_limit(), target.answer_limit()];
+    let least = limits.into_iter().filter(|limit| *limit != 0).min();
+    least.map_or(u64::MAX, |limit| now.saturating_add(limit))
 }
 
 /// As [`patience`] for one that is about to wait for a page which is overdue at `due`: its pager is judged

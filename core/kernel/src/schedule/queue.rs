@@ -274,7 +274,7 @@ impl Queue {
         let times = activations.iter().map(|one| match one.state() {
             _ if is_ready(one, now) => window_end(now),
             State::Waiting { deadline, .. } => deadline,
-            State::Calling { .. } => one.give_up(),
+            State::Calling { .. } | State::Called { .. } => one.give_up(),
             State::Faulted { .. } => one.page_deadline(),
             _ => u64::MAX,
         });
@@ -303,7 +303,7 @@ fn is_ready(activation: &Activation, now: u64) -> bool {
     match activation.state() {
         State::Stranded { ended } => !ended.is_ending(),
         State::New { .. } | State::Preempted { .. } => true,
-        State::Called { room, .. } => room.is_none_or(Room::may_be),
+        State::Called { room, .. } => room.is_none_or(Room::may_be) || activation.give_up() <= now,
         State::Waiting {
             dispatcher,
             deadline,

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use kiln_object::Error;
-use kiln_object::call::ReturnWord;
+use kiln_object::call::{CallWord, Operation, ReturnWord};
 use kiln_object::trace::Reason;
 
 use super::cpu::{self, Here};
@@ -74,19 +74,37 @@ pub fn wait_for_start(frame: &mut CallFrame, target: &'static Process) -> Result
 }
 
 /// Stops the caller until then; it makes its call again.
+///
+/// # Errors
+/// `Exhausted` without memory for its vector state; `TimedOut` if it has waited for room for too long.
 pub(super) fn call_later(frame: &mut CallFrame, until: Until) -> Result<(), Error> {
     let (Some(dispatcher), Some(activation)) = (current_dispatcher(), current_activation()) else {
         return Err(Error::BadMethod);
     };
+    let now = time::monotonic_ns();
+    let give_up = match until {
+        Until::Room(_, target) if activation.depth() != 0 => {
+            let first = limit::patience_for_room(dispatcher.process(), target, now);
+            let is_call = CallWord(frame.rax).tag() == Operation::Call as u16;
+            if is_call {
+                activation.wait_for_room(target.id(), first)
+            } else {
+                first
+            }
+        }
+        _ if activation.depth() != 0 => u64::MAX,
+        _ => dispatcher.process().start_deadline(),
+    };
+    if activation.depth() != 0 && give_up <= now {
+        activation.end_wait_for_room();
+        return Err(Error::TimedOut);
+    }
     let extended = activation.hide_extended_state()?;
     crate::event!(Wait, until.reason() as u32, until.whom().raw());
     if let Some(here) = cpu::here() {
-        here.queue().account(activation, time::monotonic_ns());
+        here.queue().account(activation, now);
     }
-    activation.set_give_up(match activation.depth() {
-        0 => dispatcher.process().start_deadline(),
-        _ => u64::MAX,
-    });
+    activation.set_give_up(give_up);
     activation.set_call(*frame);
     activation.set_state(State::Calling {
         dispatcher,
@@ -277,8 +295,9 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
         } => {
             set_current(dispatcher);
             let call = activation.call();
-            if activation.give_up() != u64::MAX
-                && !until.is_over()
+            let is_late = activation.give_up() != u64::MAX && !until.is_over();
+            if is_late
+                && activation.depth() == 0
                 && limit::end_overdue(activation, dispatcher, call.rip, call.rsp)
             {
                 return false;
@@ -286,7 +305,12 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             set_thread_pointer(thread_pointer);
             extended.reveal();
             *frame = call;
-            again(frame);
+            if is_late && activation.depth() != 0 {
+                activation.end_wait_for_room();
+                answer_error(frame, Error::TimedOut);
+            } else {
+                again(frame);
+            }
         }
         State::Called { call, .. } => {
             if !remote::enter(activation, call, frame) {

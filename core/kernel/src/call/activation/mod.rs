@@ -82,6 +82,9 @@ pub struct Activation {
     timed_out: Cell<bool>,
     /// When whoever waits has waited too long (monotonic ns); meaningless while nobody does.
     give_up: Cell<u64>,
+    /// Until when it waits for room (monotonic ns), and in which process: see
+    /// [`Activation::wait_for_room`].
+    room_wait: Cell<(u64, ProcessId)>,
     /// The call for another processor that it serves.
     remote: Cell<Option<&'static RemoteCall>>,
     domain: Cell<u8>,
@@ -160,6 +163,7 @@ impl Activation {
             (&raw mut (*place).owner).write(Cell::new(home.process().id()));
             (&raw mut (*place).state).write(Cell::new(State::New { entry }));
             (&raw mut (*place).give_up).write(Cell::new(u64::MAX));
+            (&raw mut (*place).room_wait).write(Cell::new((u64::MAX, ProcessId::NONE)));
             (&raw mut (*place).remote).write(Cell::new(None));
             (&raw mut (*place).page_wait).write(Cell::new(None));
             (&raw mut (*place).answer).write(Cell::new(None));
@@ -189,6 +193,7 @@ impl Activation {
         self.busy_ns.set(0);
         self.since_ns.set(0);
         self.timed_out.set(false);
+        self.give_up.set(u64::MAX);
         self.watched[0].take();
         self.domain.set(domain);
         self.remote.set(Some(call));

@@ -5,8 +5,14 @@
 
 use core::ptr;
 
+use kiln_object::ProcessId;
+
 use super::Activation;
 use crate::process::Dispatcher;
+
+/// As [`Record::slot`](super::Record::slot), which is one bit or none: no call was made at that depth since
+/// somebody waited for room there.
+const NO_SLOT: u16 = u16::MAX;
 
 /// A call whose time is counted.
 #[derive(Clone, Copy, Default)]
@@ -82,5 +88,30 @@ impl Activation {
                 self.watch(depth, busy);
             }
         }
+    }
+
+    /// Its innermost server waits for room in `target`, until `until` (monotonic ns): answers when the wait
+    /// is over at the latest. That is the time of its first attempt if this is another one at the same call.
+    ///
+    /// Room may come and be somebody else's again and again; so the time stays until a call has been made.
+    /// That fills the record at this depth, in which a slot that is none says until then that it was not.
+    pub fn wait_for_room(&self, target: ProcessId, until: u64) -> u64 {
+        let Some(place) = self.places.get(self.depth()) else {
+            return until;
+        };
+        let mut record = place.record.get();
+        let (first, whose) = self.room_wait.get();
+        if record.slot == NO_SLOT && whose == target {
+            return first;
+        }
+        record.slot = NO_SLOT;
+        place.record.set(record);
+        self.room_wait.set((until, target));
+        until
+    }
+
+    /// It does not wait for room any more, or did not need to.
+    pub fn end_wait_for_room(&self) {
+        self.room_wait.set((u64::MAX, ProcessId::NONE));
     }
 }

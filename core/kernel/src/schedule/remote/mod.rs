@@ -98,6 +98,7 @@ pub fn post(
             return waiters::wait(frame, noticed?, target, Reason::Room);
         }
     }
+    activation.end_wait_for_room();
     let ticket = u64::from(PerCpu::number()) << 32 | number as u64;
     let is_done = place.poll();
     if is_done || is_served {

@@ -14,8 +14,8 @@ use crate::call::native::clear;
 use crate::call::{extended_state, set_current};
 use crate::process::Dispatcher;
 use crate::schedule::cpu::{self, Here};
-use crate::schedule::run;
-use crate::soft_interrupt;
+use crate::schedule::{limit, run};
+use crate::{soft_interrupt, time};
 
 /// A call came: an activation will serve it.
 pub(in crate::schedule) fn arrived(here: Here, call: &'static RemoteCall) {
@@ -28,9 +28,18 @@ pub(in crate::schedule) fn arrived(here: Here, call: &'static RemoteCall) {
     }
 }
 
-/// No slot of `callee` is free for `call`: it has its turn when there may be one.
+/// No slot of `callee` is free for `call`: it has its turn when there may be one, or when it has waited as
+/// long as the callee may for an answer; then it is answered.
 #[cold]
 fn wait_for_slot(activation: &Activation, call: &'static RemoteCall, callee: &'static Dispatcher) {
+    let now = time::monotonic_ns();
+    if activation.give_up() <= now {
+        return fail(activation, Error::TimedOut);
+    }
+    if activation.give_up() == u64::MAX {
+        let process = callee.process();
+        activation.set_give_up(limit::patience_for_room(process, process, now));
+    }
     let room = Some(callee.waiters().note_stopped());
     run::watch_returns_from(callee);
     activation.set_state(State::Called { call, room });
