@@ -29,6 +29,11 @@ pub const PENDING: u16 = 0xfffe;
 /// registers but `rax` are as they came, so that the call can be made again: see [`ReturnWord::call`].
 pub const UNFINISHED: u16 = 0xcb06;
 
+/// Tag of a word with which the kernel says that the call did not begin, as the process that was to be
+/// called had ended before: so it can be made elsewhere. An error that comes without it says nothing of
+/// how far the callee got.
+pub const NOT_BEGUN: u16 = 0xcb07;
+
 /// How many words a call carries in registers.
 pub const CALL_WORDS: usize = 6;
 
@@ -184,6 +189,18 @@ impl ReturnWord {
             | Self::answer(crate::Error::Busy.code(), call.method())
     }
 
+    /// The word of the kernel for a call that did not begin because of `error`.
+    #[must_use]
+    pub const fn not_begun(error: crate::Error) -> u64 {
+        (NOT_BEGUN as u64) << 48 | Self::answer(error.code(), 0)
+    }
+
+    /// Whether nobody has seen anything of the call.
+    #[must_use]
+    pub const fn is_not_begun(self) -> bool {
+        self.0 >> 48 == NOT_BEGUN as u64
+    }
+
     /// Whether the call is not over.
     #[must_use]
     pub const fn is_unfinished(self) -> bool {
@@ -229,6 +246,10 @@ mod tests {
         let answer = ReturnWord(ReturnWord::no_room(message));
         assert_eq!(answer.call(0), message);
         assert!(!ReturnWord(ReturnWord::answer(0xffff, 0xffff)).is_unfinished());
+        let not_begun = ReturnWord(ReturnWord::not_begun(crate::Error::ServerDied));
+        assert!(not_begun.is_not_begun() && !not_begun.is_unfinished());
+        assert_eq!(not_begun.status(), crate::Error::ServerDied.code());
+        assert!(!ReturnWord(ReturnWord::answer(0xffff, 0xffff)).is_not_begun());
         assert!(ReturnWord(ReturnWord::pending(8)).is_unfinished());
     }
 }

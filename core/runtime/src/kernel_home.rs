@@ -12,6 +12,7 @@ use kiln_object::home::{Given, KernelHome};
 use kiln_object::startup::{KernelInformation, Startup};
 use kiln_object::{Answer, Error, Incoming, ObjectName, ProcessId, RawReference, Reply, Transport};
 
+use crate::transport::Failure;
 use crate::{Far, home, objects};
 
 /// Where the kernel finds this runtime, if the last link kept it.
@@ -74,6 +75,21 @@ pub fn kernel_information() -> &'static KernelInformation {
 
 pub fn mapped() -> &'static [u8] {
     given().root
+}
+
+impl Far {
+    /// As the other runtime's: nothing that is called here ends before the machine.
+    pub(crate) fn attempt(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Failure> {
+        self.call(reference, method, words, input, output)
+            .map_err(Failure::from)
+    }
 }
 
 impl Transport for Far {

@@ -3,16 +3,24 @@
 //! A reference that was got by binding through [`Lasting`](crate::Lasting) stays good for its holder when the server dies and is started
 //! again. It names an object of the dead process for ever; but whoever calls it is told so by the
 //! kernel, and comes here. The first call after a death binds again and is answered with the error,
-//! unless its method may be tried again: then it is. Later calls go straight to the new object. What
-//! else the server had given out is gone.
+//! unless its method may be tried again: then it is. Later calls go to the new object. What else the
+//! server had given out is gone.
+//!
+//! No call is made twice that must not be: one that had begun when its server died is made again only if
+//! the method is idempotent, and never if it took too long, whoever has bound again meanwhile. One that
+//! came too late to begin is another matter: nobody has seen anything of it.
 
 use alloc::vec::Vec;
 
 use kiln_object::call::CALL_WORDS;
-use kiln_object::{Error, ObjectName, RawReference, Reply, Transport};
+use kiln_object::{Error, ObjectName, ProcessId, RawReference, Reply, Transport};
 
 use crate::binding::bind_once;
+use crate::transport::Failure;
 use crate::{Far, SpinMutex, startup};
+
+#[cfg(test)]
+mod tests;
 
 /// As [`Far`], for what was bound by name through it: it goes on with a server that was started in the
 /// place of one that died, for a few instructions more a call.
@@ -29,11 +37,14 @@ impl Transport for Lasting {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<Reply, Error> {
-        match Far.call(reference, method, words, input, output) {
-            Err(error @ (Error::ServerDied | Error::TimedOut)) => {
-                died(error, reference, method, &words, input, output)
-            }
-            answer => answer,
+        match Far.attempt(reference, method, words, input, output) {
+            Ok(reply) => Ok(reply),
+            Err(failure) => match failure.into() {
+                Error::ServerDied | Error::TimedOut => {
+                    died(failure, reference, method, &words, input, output)
+                }
+                error => Err(error),
+            },
         }
     }
 
@@ -75,6 +86,46 @@ struct Bound {
 /// All that was bound.
 static BOUND: SpinMutex<Vec<Bound>> = SpinMutex::new(Vec::new());
 
+/// How servers are called and bound to; a test has its own.
+trait Carrier {
+    /// See [`Far::attempt`].
+    fn attempt(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Failure>;
+
+    /// The process that has the place of `process` now, if this one may bind to it.
+    fn successor(&self, process: ProcessId) -> Option<ProcessId>;
+
+    /// See [`bind_once`].
+    fn bind(&self, bootstrap: RawReference, hash: u64) -> Result<RawReference, Error>;
+}
+
+impl Carrier for Far {
+    fn attempt(
+        &self,
+        reference: RawReference,
+        method: u16,
+        words: [u64; CALL_WORDS],
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Reply, Failure> {
+        Far::attempt(self, reference, method, words, input, output)
+    }
+
+    fn successor(&self, process: ProcessId) -> Option<ProcessId> {
+        startup().successor(process)
+    }
+
+    fn bind(&self, bootstrap: RawReference, hash: u64) -> Result<RawReference, Error> {
+        bind_once(bootstrap, hash)
+    }
+}
+
 /// Notes that `reference` was got by binding.
 pub fn note(reference: RawReference, bootstrap: ObjectName, hash: u64, idempotent: &'static [u16]) {
     let bound = Bound {
@@ -105,14 +156,26 @@ fn forget_one(all: &mut Vec<Bound>) {
     all.remove(place);
 }
 
-/// What becomes of a call that was answered with `error`: the server died.
+/// What becomes of a call that failed since the server died or was ended.
 ///
 /// # Errors
-/// `error`, if the call cannot be made again; else what it answers.
+/// Why it failed, if the call cannot be made again; else what it answers.
 #[cold]
 #[inline(never)]
 pub fn died(
-    error: Error,
+    failure: Failure,
+    reference: RawReference,
+    method: u16,
+    words: &[u64; CALL_WORDS],
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<Reply, Error> {
+    died_by(&Far, failure, reference, method, words, input, output)
+}
+
+fn died_by(
+    carrier: &impl Carrier,
+    failure: Failure,
     reference: RawReference,
     method: u16,
     words: &[u64; CALL_WORDS],
@@ -120,27 +183,34 @@ pub fn died(
     output: &mut [u8],
 ) -> Result<Reply, Error> {
     let mut called = reference;
-    let mut told = error;
+    let mut failure = failure;
     for _ in 0..ATTEMPTS {
+        let error = Error::from(failure);
         let Some(bound) = find(reference) else {
-            return Err(told);
+            return Err(error);
         };
-        if bound.current == called {
-            // It died since it was bound last.
-            let idempotent = bound.idempotent.contains(&method) && told == Error::ServerDied;
-            match bind_again(bound) {
-                Some(current) if idempotent => called = current,
-                _ => return Err(told),
+        let may_be_repeated = error == Error::ServerDied && bound.idempotent.contains(&method);
+        called = if bound.current == called {
+            // It died since it was bound last: somebody has to be told that what it knew is gone.
+            match bind_again(carrier, bound) {
+                Some(current) if may_be_repeated => current,
+                _ => return Err(error),
             }
+        } else if may_be_repeated || failure.is_not_begun() {
+            // Another call was told.
+            bound.current
         } else {
-            called = bound.current;
-        }
-        match Far.call(called, method, *words, input, output) {
-            Err(error @ (Error::ServerDied | Error::TimedOut)) => told = error,
-            answer => return answer,
+            return Err(error);
+        };
+        match carrier.attempt(called, method, *words, input, output) {
+            Ok(reply) => return Ok(reply),
+            Err(again) => match again.into() {
+                Error::ServerDied | Error::TimedOut => failure = again,
+                error => return Err(error),
+            },
         }
     }
-    Err(told)
+    Err(failure.into())
 }
 
 /// What becomes of a message that nobody got, as its server has died: it goes to the new one.
@@ -157,7 +227,7 @@ pub fn died_of_message(
     let bound = find(reference).ok_or(Error::ServerDied)?;
     let mut current = bound.current;
     if current == reference || startup().successor(current.process) != Some(current.process) {
-        current = bind_again(bound).ok_or(Error::ServerDied)?;
+        current = bind_again(&Far, bound).ok_or(Error::ServerDied)?;
     }
     Far.send(current, method, *words)
 }
@@ -170,8 +240,8 @@ fn find(reference: RawReference) -> Option<Bound> {
 }
 
 /// Binds to the server that was started in the place of the dead one, if there is one.
-fn bind_again(bound: Bound) -> Option<RawReference> {
-    let process = startup().successor(bound.current.process)?;
+fn bind_again(carrier: &impl Carrier, bound: Bound) -> Option<RawReference> {
+    let process = carrier.successor(bound.current.process)?;
     if process == bound.current.process {
         return None;
     }
@@ -179,7 +249,7 @@ fn bind_again(bound: Bound) -> Option<RawReference> {
         process,
         object: bound.bootstrap,
     };
-    let current = bind_once(bootstrap, bound.hash).ok()?;
+    let current = carrier.bind(bootstrap, bound.hash).ok()?;
     let mut all = BOUND.lock();
     let known = all
         .iter_mut()

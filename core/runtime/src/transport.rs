@@ -8,12 +8,14 @@ use core::ptr::{null, null_mut};
 
 #[cfg(not(kiln_kernel))]
 use kiln_interface::kernel::Process as _;
+use kiln_object::Error;
+use kiln_object::call::ReturnWord;
 #[cfg(not(kiln_kernel))]
-use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS, ReturnWord};
+use kiln_object::call::{CALL_WORDS, CallWord, MESSAGE_BYTES, RETURN_WORDS};
 #[cfg(not(kiln_kernel))]
 use kiln_object::dispatcher::soft_interrupt::{CALL_DONE, RETRY};
 #[cfg(not(kiln_kernel))]
-use kiln_object::{Error, ObjectName, ProcessId, RawReference, Reply, Transport};
+use kiln_object::{ObjectName, ProcessId, RawReference, Reply, Transport};
 
 /// Calls whatever process a reference names, through the kernel. A call or a message that finds no
 /// room where it goes (see [`TryFar`]) waits until there is some: the thread parks, and others run.
@@ -29,9 +31,76 @@ pub struct Far;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TryFar;
 
+/// Why there is no good answer: an error, and whether anybody has seen anything of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Its status is the code of an error.
+    word: ReturnWord,
+}
+
+impl From<Error> for Failure {
+    #[inline(always)]
+    fn from(error: Error) -> Self {
+        Self {
+            word: ReturnWord(ReturnWord::answer(error.code(), 0)),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    #[inline(always)]
+    fn from(failure: Failure) -> Self {
+        // SAFETY: that of a failure is the code of an error.
+        unsafe { core::mem::transmute::<u16, Error>(failure.word.status()) }
+    }
+}
+
+impl Failure {
+    /// The call did not begin, since its process had ended before.
+    #[cfg(test)]
+    pub(crate) fn not_begun() -> Self {
+        Self {
+            word: ReturnWord(ReturnWord::not_begun(Error::ServerDied)),
+        }
+    }
+
+    /// Whether nobody has seen anything of the call.
+    pub(crate) fn is_not_begun(self) -> bool {
+        self.word.is_not_begun()
+    }
+}
+
 #[cfg(not(kiln_kernel))]
 macro_rules! transport {
     ($name:ident, $waits:literal) => {
+        impl $name {
+            /// [`Transport::call`], which also says whether a call that failed has begun.
+            #[inline(always)]
+            pub(crate) fn attempt(
+                &self,
+                reference: RawReference,
+                method: u16,
+                words: [u64; CALL_WORDS],
+                input: &[u8],
+                output: &mut [u8],
+            ) -> Result<Reply, Failure> {
+                if input.len() > MESSAGE_BYTES || output.len() > MESSAGE_BYTES {
+                    return Err(Error::TooLarge.into());
+                }
+                let word = CallWord::new(method, input.len() as u16, output.len() as u16);
+                let (input, room) = (input.as_ptr(), output.len());
+                let crossed = cross(word, reference, words, input, output.as_mut_ptr());
+                let crossed = crossed.answered($waits, room)?;
+                if crossed.answer().output() > room {
+                    return Err(Error::BadAnswer.into());
+                }
+                Ok(Reply {
+                    words: crossed.words(),
+                    output: crossed.answer().output(),
+                })
+            }
+        }
+
         impl Transport for $name {
             #[inline(always)]
             fn call(
@@ -42,20 +111,8 @@ macro_rules! transport {
                 input: &[u8],
                 output: &mut [u8],
             ) -> Result<Reply, Error> {
-                if input.len() > MESSAGE_BYTES || output.len() > MESSAGE_BYTES {
-                    return Err(Error::TooLarge);
-                }
-                let word = CallWord::new(method, input.len() as u16, output.len() as u16);
-                let (input, room) = (input.as_ptr(), output.len());
-                let crossed = cross(word, reference, words, input, output.as_mut_ptr());
-                let crossed = crossed.answered($waits, room)?;
-                if crossed.answer().output() > room {
-                    return Err(Error::BadAnswer);
-                }
-                Ok(Reply {
-                    words: crossed.words(),
-                    output: crossed.answer().output(),
-                })
+                self.attempt(reference, method, words, input, output)
+                    .map_err(Error::from)
             }
 
             #[inline(always)]
@@ -79,7 +136,8 @@ macro_rules! transport {
             ) -> Result<(), Error> {
                 let word = CallWord::one_way(method);
                 let crossed = cross_with_words(word, reference, words);
-                crossed.answered($waits, 0).map(|_| ())
+                crossed.answered($waits, 0)?;
+                Ok(())
             }
         }
     };
@@ -194,7 +252,7 @@ impl Crossed {
 
     /// The registers once the call is over, or what went wrong; `room` is that for bytes.
     #[inline(always)]
-    fn answered(self, waits: bool, room: usize) -> Result<Self, Error> {
+    fn answered(self, waits: bool, room: usize) -> Result<Self, Failure> {
         if self.answer().status() == 0 {
             return Ok(self);
         }
@@ -202,16 +260,11 @@ impl Crossed {
         if settled.answer().status() == 0 {
             Ok(settled)
         } else {
-            Err(settled.error())
+            // `settle` leaves a status that is zero or the code of an error.
+            Err(Failure {
+                word: settled.answer(),
+            })
         }
-    }
-
-    /// What went wrong; [`settle`] has been.
-    #[inline(always)]
-    fn error(&self) -> Error {
-        // SAFETY: `settle` leaves a status that is zero or the code of an error, and it is not zero
-        // where this is asked.
-        unsafe { core::mem::transmute::<u16, Error>(self.answer().status()) }
     }
 
     /// Whether there was no room.

@@ -76,6 +76,10 @@ pub trait Faulty {
     /// Reads a byte at `offset` of that file, which is the other server's, from memory.
     #[method(15, right = WRITE)]
     fn touch_next(&self, offset: u64) -> Result<u32, Error>;
+
+    /// How many naps were begun since the server was started.
+    #[method(16, right = READ, idempotent)]
+    fn naps(&self) -> Result<u64, Error>;
 }
 
 /// Something that a server made for one client.

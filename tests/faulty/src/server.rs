@@ -54,6 +54,7 @@ fn work_everywhere() {
 const WORK_NS: u64 = 20_000;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
+static NAPS: AtomicU64 = AtomicU64::new(0);
 static ITEMS: AtomicU64 = AtomicU64::new(0);
 static DEATHS: AtomicU64 = AtomicU64::new(0);
 
@@ -136,7 +137,12 @@ impl Faulty for Server {
         next()?.fail_next(kind)
     }
 
+    fn naps(&self) -> Result<u64, Error> {
+        Ok(NAPS.load(Relaxed))
+    }
+
     fn nap(&self, milliseconds: u64) -> Result<(), Error> {
+        NAPS.fetch_add(1, Relaxed);
         let end = time::monotonic_ns() + milliseconds * 1_000_000;
         while time::monotonic_ns() < end {
             process().wait(end)?;

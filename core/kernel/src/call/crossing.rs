@@ -153,7 +153,11 @@ fn wait_for(
 /// that whoever is told of the death finds the new one.
 #[cold]
 fn wait_for_end(frame: &mut CallFrame, name: ProcessId) -> Result<(), Error> {
-    let target = process::ending(name).ok_or(Error::ServerDied)?;
+    let Some(target) = process::ending(name) else {
+        clear(frame);
+        frame.rax = ReturnWord::not_begun(Error::ServerDied);
+        return Ok(());
+    };
     if target.await_end() {
         schedule::wait_for_start(frame, target)
     } else {

@@ -18,7 +18,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 25] = [
+const CHECKS: [(&str, &str, Check); 26] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -139,6 +139,11 @@ const CHECKS: [(&str, &str, Check); 25] = [
         "restart",
         "a server that is not to be started again stays ended",
         restarts::never,
+    ),
+    (
+        "twice",
+        "no call of two threads is made twice",
+        restarts::by_two_threads,
     ),
 ];
 

@@ -1,9 +1,9 @@
 //! Servers that are started again: by whose name, how often, and what is left of the old one.
 
 use kiln_object::{Error, RawReference, Reference};
-use kiln_runtime::{Far, bind_server, startup};
+use kiln_runtime::{Far, bind_server, startup, thread, time};
 
-use super::report::{expect, good, line, number};
+use super::report::{expect, failed, good, line, number};
 use super::{error, me, process_of, server};
 use crate::failures::Failure;
 use crate::interface::{Faulty, Item as _, ItemStub};
@@ -59,6 +59,44 @@ pub fn tried_again() {
         expect(never.items(), Err(Error::ServerDied));
     }
 }
+
+/// Two threads are in a server when it dies, on two processors: what must not be done twice is not, though
+/// the other thread may have found the new server before.
+pub fn by_two_threads() {
+    if startup().cpus < 2 {
+        return;
+    }
+    expect(thread::use_cpus(2), Ok(2));
+    let mut met = 0;
+    for _ in 0..100 {
+        let inside = server("faulty_server");
+        let before = good(inside.naps());
+        let other = thread::spawn(thread::Priority::Normal, move || inside.nap(NAP));
+        let Ok(other) = other else {
+            failed(format_args!("there is no thread: {:?}", other.err()));
+        };
+        let server = server("faulty_server");
+        let end = time::monotonic_ns() + 20_000_000_000;
+        while server.naps() == Ok(before) {
+            expect(time::monotonic_ns() < end, true);
+            core::hint::spin_loop();
+        }
+        // If the other thread ran on the other processor, its call is in progress.
+        expect(server.fail(Failure::Exit as u32), Err(Error::ServerDied));
+        let napped = other.join();
+        expect(server.naps(), Ok(0));
+        met += u32::from(napped == Err(Error::ServerDied));
+        if met == 10 {
+            return;
+        }
+    }
+    failed(format_args!(
+        "the server died under two calls {met} times only"
+    ));
+}
+
+/// How long the other thread is in the server, in ms: less than the image allows.
+const NAP: u64 = 200;
 
 /// Thousand restarts cost nothing in the end.
 pub fn leaks() {
