@@ -226,7 +226,16 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "bench/native",
         runs_a_program: false,
         needs_servers: true,
-        copies: &[],
+        copies: &[Copy {
+            name: "bench_server",
+            count: 1,
+            restart: None,
+            call_limit: None,
+            answer_limit: None,
+            start_limit: None,
+            granted: Some(Rights::READ),
+            uses: &[],
+        }],
     },
     // In place of a program, the kernel and the servers are attacked.
     Personality {

@@ -208,7 +208,7 @@ pub static FIGURES: &[Figure] = &[
     alone(
         "call.64",
         Some(450.0),
-        "the same with 64 bytes in and 64 out, to the component itself",
+        "the same with 64 bytes in and 64 out",
     ),
     alone(
         "call.4k",
@@ -224,7 +224,12 @@ pub static FIGURES: &[Figure] = &[
     alone(
         "call.oneway",
         Some(150.0),
-        "one-way message, until the sender goes on",
+        "one-way message, until the sender goes on: of 16 to a process that runs",
+    ),
+    alone(
+        "call.oneway.idle",
+        None,
+        "one-way message to a process that waits for one, until the sender goes on",
     ),
     native(
         "thread.yield",

@@ -1,18 +1,24 @@
-//! Calls with bytes, and one-way messages: to an object of this component itself, which it calls as it
-//! would another process's. The kernel makes no difference.
+//! Calls with bytes, and one-way messages: to another process, which is this component once more.
+//!
+//! A burst of messages goes to an object of the component itself: so the receiver has its turn when the
+//! sender gives way, and not before.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use kiln_interface::interface;
 use kiln_object::{Error, Rights};
-use kiln_runtime::thread::yield_now;
-use kiln_runtime::{Far, objects, startup};
+use kiln_runtime::thread::{sleep_until, yield_now};
+use kiln_runtime::time::monotonic_ns;
+use kiln_runtime::{Far, bind_server, objects, startup};
 
 use crate::{ROUNDS, counter, fail, least, report};
 
 /// Messages that are sent before the receiver has its turn: fewer than a ring holds.
 const BURST: u64 = 16;
+
+/// How long the other process is left alone, in ns.
+const REST_NS: u64 = 1_000_000;
 
 static NOTED: AtomicU64 = AtomicU64::new(0);
 
@@ -30,6 +36,10 @@ trait Bytes {
     /// Counts.
     #[method(3, right = READ, oneway)]
     fn note(&self, value: u64) -> Result<(), Error>;
+
+    /// What was counted.
+    #[method(4, right = READ)]
+    fn noted(&self) -> Result<u64, Error>;
 }
 
 struct Nothing;
@@ -47,21 +57,38 @@ impl Bytes for Nothing {
         NOTED.fetch_add(value, Relaxed);
         Ok(())
     }
+
+    fn noted(&self) -> Result<u64, Error> {
+        Ok(NOTED.load(Relaxed))
+    }
+}
+
+/// The life of the other process.
+pub(crate) fn serve() {
+    objects::serve(Arc::new(BytesDispatch(Nothing)));
 }
 
 /// Measures and reports.
 pub(crate) fn measure() {
+    let other = match bind_server::<dyn Bytes>("bench_server") {
+        Ok(reference) => BytesStub::new(reference, Far),
+        Err(_) => return fail("the other process cannot be bound"),
+    };
+    let (short, page) = ([7; 64], [7; 4096]);
+    report(
+        "call.64",
+        least(|| other.exchange(&short, &mut [0; 64]) == Ok(64)),
+    );
+    report("call.4k", least(|| other.take(&page).is_ok()));
+    match to_an_idle_process(&other) {
+        Ok(figure) => report("call.oneway.idle", figure),
+        Err(_) => return fail("a message to another process cannot be sent"),
+    }
     let object = Arc::new(BytesDispatch(Nothing));
     let stub = match objects::export_as::<dyn Bytes>(object, startup().process, Rights::READ) {
         Ok(reference) => BytesStub::new(reference, Far),
         Err(_) => return fail("there is no room for an object"),
     };
-    let (short, page) = ([7; 64], [7; 4096]);
-    report(
-        "call.64",
-        least(|| stub.exchange(&short, &mut [0; 64]) == Ok(64)),
-    );
-    report("call.4k", least(|| stub.take(&page).is_ok()));
     let mut sent = 0;
     let mut figure = u64::MAX;
     for _ in 0..ROUNDS {
@@ -78,4 +105,22 @@ pub(crate) fn measure() {
         }
     }
     report("call.oneway", figure);
+}
+
+/// The least for a message to a process that waits for one, until the sender goes on.
+fn to_an_idle_process(other: &BytesStub<Far>) -> Result<u64, Error> {
+    let mut figure = u64::MAX;
+    let before = other.noted()?;
+    for sent in 1..=ROUNDS as u64 {
+        let start = counter();
+        let noted = other.note(1);
+        figure = figure.min(counter() - start);
+        noted?;
+        // The other process needs the processor, to take the message and to wait again.
+        while other.noted()? != before + sent {
+            sleep_until(monotonic_ns() + REST_NS);
+        }
+        sleep_until(monotonic_ns() + REST_NS);
+    }
+    Ok(figure)
 }

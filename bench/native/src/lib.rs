@@ -1,5 +1,6 @@
 //! Measures object calls and threads from inside an image, in place of a personality.
 //!
+//! The component is linked twice: as the program, which measures, and as a server that is called.
 //! Prints a line `name instructions` for each figure on the console. Under QEMU's instruction
 //! counter a difference of time stamps is a count of instructions, the same on each run; the least
 //! of several rounds leaves out what happens once (page faults, first uses).
@@ -21,7 +22,8 @@ use alloc::format;
 
 use kiln_interface::kernel::{Console as _, Log as _, Machine as _, Process as _};
 use kiln_interface::name_space::{NameSpace, NameSpaceStub};
-use kiln_runtime::{Far, bind_server, console, machine, process};
+use kiln_object::startup::InitialObject;
+use kiln_runtime::{Far, bind_server, console, machine, process, startup};
 
 /// Calls in one measurement.
 const CALLS: u64 = 64;
@@ -32,6 +34,9 @@ const ROUNDS: usize = 16;
 kiln_runtime::component!(main);
 
 fn main() {
+    if startup().object(InitialObject::Machine).is_none() {
+        return calls::serve();
+    }
     report("boot.native", counter());
     let names = match bind_server::<dyn NameSpace>("name_space") {
         Ok(reference) => NameSpaceStub::new(reference, Far),

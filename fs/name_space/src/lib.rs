@@ -9,7 +9,10 @@ extern crate alloc;
 
 mod arrangement;
 mod server;
+mod snapshot;
 mod table;
+
+use kiln_object::primitives;
 
 pub use arrangement::{ArrangementError, arrange};
 pub use server::NameSpaceServer;
