@@ -2,7 +2,9 @@
 //!
 //! A near call is a plain call of the object's method, behind the same checks that a far one meets:
 //! the right, the process that is asked for, the lengths. The caller's identity is its own, whatever
-//! it passes. So no answer tells the two apart, and where an object lives is for the manifest to say.
+//! it passes. So no answer tells the two apart while the reference is good, and where an object lives is for
+//! the manifest to say. When the reference is given back or taken back, far calls are refused; who
+//! holds the object near goes on with the rights that it had, until it is made anew.
 
 #[doc(hidden)]
 pub use alloc::boxed::Box;

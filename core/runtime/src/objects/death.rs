@@ -50,8 +50,8 @@ pub(crate) fn forget_the_dead() -> ! {
     }
 }
 
-/// Where nobody can wait for news, looks whether there are some: before there is more to be forgotten.
-#[inline]
+/// Where nobody can wait for news, looks whether there are some. Whoever makes a reference does it
+/// first, so of clients that have ended no more is kept than they had when the last was made.
 pub(super) fn look() {
     if cfg!(kiln_kernel) && news().is_some() {
         sweep();

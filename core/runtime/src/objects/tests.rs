@@ -156,7 +156,7 @@ fn send(
 }
 
 fn with_root() -> (Objects, Arc<AtomicU64>) {
-    let objects = Objects::new(|_| true);
+    let objects = Objects::new(|_| true, || {});
     let (root, gone) = numbered(1);
     objects.serve(0, root);
     (objects, gone)
@@ -417,7 +417,7 @@ fn an_object_stays_until_the_calls_inside_have_left() {
 #[test]
 fn calls_stale_names_and_releases_at_once_leave_every_object_whole() {
     const ROUNDS: u64 = 100;
-    let objects: &Objects = Box::leak(Box::new(Objects::new(|_| true)));
+    let objects: &Objects = Box::leak(Box::new(Objects::new(|_| true, || {})));
     let current = AtomicU64::new(0);
     let done = AtomicBool::new(false);
     let made = AtomicU64::new(0);
@@ -502,7 +502,7 @@ fn servers_that_share_a_process_are_told_apart() {
             startup
         })
     }
-    let objects = Objects::new(|_| true);
+    let objects = Objects::new(|_| true, || {});
     let (first, _) = numbered(1);
     let (second, gone) = numbered(2);
     objects.serve(0, first);
@@ -529,4 +529,24 @@ fn servers_that_share_a_process_are_told_apart() {
     objects.serve(1, third);
     assert_eq!(gone.load(SeqCst), 0, "who has it keeps it");
     assert_eq!(ask(of_first, ALICE, 1, 0).map(|words| words[0]), Ok(1));
+}
+
+#[test]
+fn whoever_makes_a_reference_looks_for_the_dead_first() {
+    static LOOKS: AtomicU64 = AtomicU64::new(0);
+    let looks = || LOOKS.swap(0, SeqCst);
+    let objects = Objects::new(
+        |_| true,
+        || {
+            LOOKS.fetch_add(1, SeqCst);
+        },
+    );
+    objects.serve(0, numbered(1).0);
+    let name = bind(&objects, ALICE, HASH).expect("she may");
+    assert_eq!(looks(), 1);
+    grant(&objects, name, ALICE, BOB, Rights::READ).expect("she may");
+    assert_eq!(looks(), 1);
+    // A call makes none and does not look.
+    call(&objects, name, ALICE, 1, [0, 0]).expect("she may");
+    assert_eq!(looks(), 0);
 }
