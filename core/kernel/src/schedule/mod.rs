@@ -18,6 +18,12 @@ mod run;
 mod start;
 mod tickets;
 pub mod waiters;
+mod wanted;
+
+/// What the parts with a model lock with.
+mod lock {
+    pub use spin::Mutex;
+}
 
 #[cfg(test)]
 mod tests;

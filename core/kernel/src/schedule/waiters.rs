@@ -1,19 +1,17 @@
 //! Who waits for room: in a server, in a ring of messages, in a mailbox, among places for calls.
 //!
 //! Whoever finds no room is noted, and then looks once more; whoever makes room then looks whether
-//! somebody is noted. So one of the two sees the other, and no wake-up is lost. Noted are processes
+//! somebody is noted (see [`Wanted`]). So one of the two sees the other, and no wake-up is lost. Noted are processes
 //! and processors, not threads, so there is always room for one more, one that has ended costs
 //! nothing, and some are woken for nothing.
-
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use kiln_object::Error;
 use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::RETRY;
 use kiln_object::trace::Reason;
-use spin::Mutex;
 
 use super::flush::bits;
+use super::wanted::Wanted;
 use crate::call::activation::{Activation, Until};
 use crate::call::entry::CallFrame;
 use crate::process::{self, Dispatcher, PROCESSES, Process};
@@ -21,13 +19,7 @@ use crate::processor::PerCpu;
 use crate::soft_interrupt;
 
 /// Those that wait for room in one place.
-pub struct Waiters {
-    /// Whether anybody is noted.
-    any: AtomicBool,
-    /// How often room was made for somebody.
-    wakes: AtomicU64,
-    noted: Mutex<Noted>,
-}
+pub struct Waiters(Wanted<Noted>);
 
 /// Processes by their place in the table, and processors.
 #[derive(Clone, Copy)]
@@ -55,7 +47,7 @@ pub struct Room {
 impl Room {
     /// Whether there may be room now.
     pub fn may_be(self) -> bool {
-        self.waiters.wakes.load(Ordering::Acquire) != self.wakes
+        self.waiters.0.wakes() != self.wakes
     }
 }
 
@@ -76,23 +68,14 @@ impl Default for Waiters {
 
 impl Waiters {
     /// With nobody.
-    pub const fn new() -> Self {
-        Self {
-            any: AtomicBool::new(false),
-            wakes: AtomicU64::new(0),
-            noted: Mutex::new(NOBODY),
-        }
+    pub fn new() -> Self {
+        Self(Wanted::new(NOBODY))
     }
 
     fn note(&'static self, change: impl FnOnce(&mut Noted)) -> Room {
-        let mut noted = self.noted.lock();
-        change(&mut noted);
-        // What the caller looks at next, it looks at after this.
-        self.any.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
         Room {
             waiters: self,
-            wakes: self.wakes.load(Ordering::Relaxed),
+            wakes: self.0.note(change),
         }
     }
 
@@ -133,7 +116,7 @@ impl Waiters {
     /// of all such accesses.
     #[inline(always)]
     pub fn wake(&self) {
-        if self.any.load(Ordering::SeqCst) {
+        if self.0.is_anybody() {
             self.wake_all();
         }
     }
@@ -141,12 +124,7 @@ impl Waiters {
     #[cold]
     #[inline(never)]
     fn wake_all(&self) {
-        let noted = {
-            let mut noted = self.noted.lock();
-            self.any.store(false, Ordering::Relaxed);
-            self.wakes.fetch_add(1, Ordering::Release);
-            core::mem::replace(&mut *noted, NOBODY)
-        };
+        let noted = self.0.take(NOBODY);
         for (place, word) in noted.processes.iter().enumerate() {
             for bit in bits(*word) {
                 let Some(process) = process::at(place * 64 + bit as usize) else {
