@@ -16,8 +16,7 @@ use crate::progress::Progress;
 /// The file is neither a manifest nor an image, or the manifest's image cannot be made.
 pub fn inspect(asked: &Inspect, progress: Progress) -> Result<(), Error> {
     let contents = if is_elf(&asked.subject)? {
-        let bytes = std::fs::read(&asked.subject)
-            .map_err(|error| Error::io("cannot read the image", &asked.subject, error))?;
+        let bytes = read_image(&asked.subject)?;
         Contents::of_image(&bytes).map_err(ComposeError::from)?
     } else {
         let (manifest, ingredients) = prepare(&asked.subject, Launch::default(), progress)?;
@@ -41,6 +40,22 @@ pub(super) fn is_elf(path: &Path) -> Result<bool, Error> {
         .and_then(|file| file.take(4).read_to_end(&mut start))
         .map_err(|error| Error::io("cannot read", path, error))?;
     Ok(start == b"\x7fELF")
+}
+
+/// Reads an image file.
+///
+/// # Errors
+/// It cannot be read, or is only the start of an image.
+pub(super) fn read_image(path: &Path) -> Result<Vec<u8>, Error> {
+    let bytes =
+        std::fs::read(path).map_err(|error| Error::io("cannot read the image", path, error))?;
+    if kiln_linker::is_cut_short(&bytes) {
+        return Err(Error::usage(
+            format!("the image `{}` is cut short", path.display()),
+            "build it again, or copy it again as a whole",
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Prints to standard output; a reader that went away is no failure of ours.

@@ -166,8 +166,7 @@ fn run_image(
         ));
     }
     let machine = machine_of(asked)?;
-    let bytes =
-        std::fs::read(path).map_err(|error| Error::io("cannot read the image", path, error))?;
+    let bytes = super::inspect::read_image(path)?;
     let settings = Settings {
         model: machine.model,
         memory: machine.memory,

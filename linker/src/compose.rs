@@ -10,7 +10,7 @@ mod image;
 mod inspection;
 
 pub use image::{Image, LinkedComponent};
-pub use inspection::{InspectedComponent, Inspection, inspect};
+pub use inspection::{InspectedComponent, Inspection, inspect, is_cut_short};
 
 use crate::plan::{Addresses, Plan};
 use crate::{Error, Request};

@@ -31,7 +31,7 @@ mod target;
 
 pub use compose::{
     ComponentInput, Composer, Image, InspectedComponent, Inspection, LinkedComponent, ProgramInput,
-    inspect,
+    inspect, is_cut_short,
 };
 pub use debug_elf::debug_elf;
 pub use error::{Error, Relocation, Site, UndefinedSymbol};

@@ -45,6 +45,16 @@ pub struct Inspection {
     pub symbols: usize,
 }
 
+/// Whether the bytes are the start of an image that says it is longer.
+#[must_use]
+pub fn is_cut_short(image: &[u8]) -> bool {
+    let location = image
+        .get(LOCATION_IN_HEADER..)
+        .and_then(|rest| rest.first_chunk::<LOCATION_BYTES>())
+        .and_then(Location::parse);
+    location.is_some_and(|location| (image.len() as u64) < location.image_bytes)
+}
+
 /// Reads an image file's table. The file may have bytes after the image.
 ///
 /// # Errors

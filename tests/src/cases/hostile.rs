@@ -15,19 +15,43 @@ const ATTACKED: [(u32, &str, &str); 5] = [
     (
         2,
         "pinned",
-        "name_space = { home = \"shared:files\" }\nimage_root = { home = \"shared:files\" }\n\
-         memory_fs = { home = \"own\", cpu = 1, pinned = true }",
+        "name_space = { home = \"shared:files\", restart = \"never\" }\n\
+         image_root = { home = \"shared:files\", restart = \"never\" }\n\
+         memory_fs = { home = \"own\", cpu = 1, pinned = true, restart = \"never\" }",
     ),
     (
         2,
         "kernel",
         "name_space = { home = \"kernel\" }\nimage_root = { home = \"kernel\" }\n\
-         memory_fs = { home = \"own\" }",
+         memory_fs = { home = \"own\", restart = \"never\" }",
     ),
 ];
 
-const OWN: &str = "name_space = { home = \"own\" }\nimage_root = { home = \"own\" }\n\
-                   memory_fs = { home = \"own\" }";
+/// Whoever attacks binds by name, and would take a server's successor for it: there is to be none.
+const OWN: &str = "name_space = { home = \"own\", restart = \"never\" }\n\
+                   image_root = { home = \"own\", restart = \"never\" }\n\
+                   memory_fs = { home = \"own\", restart = \"never\" }";
+
+/// Whether nobody ended but the servers called `mortal`, by the lines of the log.
+fn nobody_ended_but(mortal: &str, log: &str) -> Result<(), String> {
+    const ENDS: [&str; 5] = [
+        " was started again",
+        " is not started again",
+        " could not be started again",
+        " was started ",
+        " ended with status ",
+    ];
+    let of_others = |line: &&str| {
+        ENDS.iter().any(|end| {
+            line.split_once(end)
+                .is_some_and(|(before, _)| before.split_whitespace().next_back() != Some(mortal))
+        })
+    };
+    match log.lines().find(of_others) {
+        None => Ok(()),
+        Some(line) => Err(format!("a server ended that must not: {line:?} in\n{log}")),
+    }
+}
 
 /// Several processes that attack `servers` on `cpus` processors with so many calls in all, by a seed.
 ///
@@ -67,6 +91,7 @@ fn attack(cpus: u32, word: &str, servers: &str) -> Result<(), String> {
         output.status == 0 && said.trim_end().ends_with(": ok"),
         || format!("status {}: {said}\n{}", output.status, output.err),
     )?;
+    nobody_ended_but("attack_victim", &output.err)?;
     if std::env::var_os("KILN_ATTACK_CALLS").is_some() {
         println!(
             "{}",
@@ -84,6 +109,10 @@ pub fn add(tests: &mut Tests) {
             .replacen("\"linux\"", "\"hostile\"", 1)
             .replace("writable = false", "writable = true")
             .replace("[machine]", "memory_fs = { home = \"own\" }\n[machine]")
+            .replace(
+                "{ home = \"own\" }",
+                "{ home = \"own\", restart = \"never\" }",
+            )
             .replace("memory = \"32M\"", "memory = \"64M\"");
         let manifest = Written::new("hostile", &text)?;
         let output = kiln([
@@ -93,6 +122,7 @@ pub fn add(tests: &mut Tests) {
             manifest.path.as_os_str(),
         ])?
         .expect_status(0)?;
+        nobody_ended_but("hostile_server", &output.err)?;
         // It ends with another status, and says why, if an attack got an answer that it must not.
         ensure(output.text().trim_end().ends_with(": ok"), || output.text())
     });
@@ -101,5 +131,25 @@ pub fn add(tests: &mut Tests) {
             format!("hostile::several_processes_at_once_{word}"),
             move || attack(cpus, word, servers),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nobody_ended_but;
+
+    #[test]
+    fn an_end_of_a_server_is_seen() {
+        let fine =
+            "kernel: attack_victim was started again\nkernel: attack_victim ended with status 7\n";
+        assert_eq!(nobody_ended_but("attack_victim", fine), Ok(()));
+        for line in [
+            "kernel: image_root was started again",
+            "kernel: memory_fs is not started again",
+            "kernel: name_space was started 4 times in a row without getting ready: it stays ended",
+            "kernel: image_root ended with status 139",
+        ] {
+            assert!(nobody_ended_but("attack_victim", &format!("{fine}{line}\n")).is_err());
+        }
     }
 }
