@@ -6,7 +6,7 @@
 //!
 //! Which calls a dispatcher makes in a batch follows from the seed, the process, the processor and the
 //! batch; what they answer also depends on the others. The words are `seed=S`, `calls=N`, `from=B` (the
-//! first batch) and `batch=N` (calls of a dispatcher in one).
+//! first batch), `batch=N` (calls of a dispatcher in one) and `show=N` (batches between two lines about them).
 
 mod attacker;
 mod buffers;
@@ -35,10 +35,13 @@ use attacker::Attacker;
 
 /// Calls of all, and of one dispatcher between two checks, if nothing is said.
 const CALLS: u64 = 200_000;
-const BATCH: u64 = 4000;
+const BATCH: u64 = 1000;
+
+/// Batches between two lines about them, if nothing is said.
+const SHOWN: u64 = 10;
 
 /// Batches after which servers and kernel have what they keep for good.
-const SETTLING: u64 = 10;
+const SETTLING: u64 = 4;
 
 /// Bytes of memory that come and go with caches and heaps, and more for each processor.
 const SLACK_BYTES: u64 = 2 << 20;
@@ -358,6 +361,7 @@ fn lead(own: &mut Attacker) {
     let (seed, calls) = (seed(), setting("calls").unwrap_or(CALLS));
     let length = setting("batch").unwrap_or(BATCH);
     let first = setting("from").unwrap_or(1).max(1);
+    let shown = setting("show").unwrap_or(SHOWN).max(1);
     let cpus = startup().cpus;
     let slack = SLACK_BYTES + cpus * SLACK_OF_PROCESSOR_BYTES;
     let others: Vec<_> = attackers()
@@ -409,7 +413,7 @@ fn lead(own: &mut Attacker) {
             ));
         }
         let is_over = made >= calls;
-        if is_over || batch % 10 == 0 {
+        if is_over || batch.is_multiple_of(shown) {
             line(format_args!(
                 "\nseed {seed}, batch {batch}: {made} calls, {answered} of them answered, {} KiB free, {} ms",
                 free >> 10,

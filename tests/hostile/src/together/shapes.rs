@@ -3,7 +3,7 @@
 use kiln_interface::file::Attributes;
 use kiln_object::call::CALL_WORDS;
 use kiln_object::describe::{ArgumentDescription, MethodDescription, Travel};
-use kiln_object::{ProcessId, RawReference};
+use kiln_object::{ObjectName, ProcessId, RawReference, Rights};
 use kiln_runtime::time;
 
 use crate::random::Random;
@@ -114,6 +114,17 @@ fn word(
         ("protection_and_flags", _) => {
             random.choose(&[0, 1, 2, 8, 9, 10]) << 32 | random.choose(&protection)
         }
+        // None, an object of this process, one that it does not have, one of somebody else.
+        ("pager", _) => match random.below(4) {
+            0 => 0,
+            1 => ObjectName::BOOTSTRAP.raw(),
+            2 => choices::name(random).raw(),
+            _ => held.object.raw(),
+        },
+        ("rights", _) => match random.below(4) {
+            0 => random.word() & 0xffff_ffff,
+            _ => u64::from((Rights::READ | Rights::MAP | Rights::WRITE).bits()),
+        },
         ("flags", _) => match random.below(4) {
             0 => random.choose(&[0, 1, 2, 8, 9, 10]),
             1 => random.choose(&[0, 1, 32, 64, 128]),

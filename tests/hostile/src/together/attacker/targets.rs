@@ -2,9 +2,10 @@
 
 use kiln_interface::file::{File, FileTree};
 use kiln_interface::kernel::{
-    AddressSpace, Clock, Console, FileCache, Log, Machine, Process, Random as Numbers,
+    AddressSpace, Clock, Console, FileCache, Log, Machine, PagedFile, Process, Random as Numbers,
 };
 use kiln_interface::name_space::NameSpace;
+use kiln_object::call::CallWord;
 use kiln_object::describe::Description;
 use kiln_object::startup::InitialObject;
 use kiln_object::{Interface, ObjectName, ProcessId, RawReference};
@@ -85,6 +86,14 @@ impl Attacker {
         }
     }
 
+    /// What the interface of `object` says that its method answers.
+    fn answer_of(&self, object: RawReference, method: u16) -> Option<&'static str> {
+        let mut all = self.own.iter().chain(&self.held);
+        let target = all.find(|known| known.reference == object)?;
+        let mut methods = target.interface.methods.iter();
+        Some(methods.find(|one| one.number == method)?.result)
+    }
+
     /// Keeps what may be a reference, which the call `before` has answered.
     pub(super) fn keep(&mut self, before: &Registers, registers: &Registers) {
         let [first, second, ..] = registers.results();
@@ -106,7 +115,15 @@ impl Attacker {
         if !is_one || is_known {
             return;
         }
-        let interface = if reference.process == ProcessId::KERNEL {
+        let asked = RawReference {
+            process: ProcessId::from_raw(before.rdi),
+            object: ObjectName::from_raw(before.rsi),
+        };
+        let method = CallWord(before.rax).method();
+        let answer = self.answer_of(asked, method).unwrap_or_default();
+        let interface = if answer.contains("PagedFile") {
+            <dyn PagedFile as Interface>::DESCRIPTION
+        } else if reference.process == ProcessId::KERNEL {
             <dyn FileCache as Interface>::DESCRIPTION
         } else {
             <dyn File as Interface>::DESCRIPTION
@@ -195,6 +212,7 @@ pub(super) fn makes_reference(method: u16) -> bool {
     let files = [
         <dyn File as Interface>::DESCRIPTION,
         <dyn FileTree as Interface>::DESCRIPTION,
+        <dyn PagedFile as Interface>::DESCRIPTION,
     ];
     let kernel = INITIAL.iter().map(|(_, interface)| *interface);
     files
