@@ -26,13 +26,13 @@ use crate::registers::Registers;
 use crate::report::{attack, failed, line};
 
 /// Calls between two checks.
-const BATCH: u64 = 20_000;
+const BATCH: u64 = 5000;
 
 /// Names that are kept to be used again.
 const HELD: usize = 64;
 
 /// Batches after which servers have what they keep for good.
-const SETTLING: u64 = 10;
+const SETTLING: u64 = 4;
 
 /// Pages that come and go with caches and heaps.
 const SLACK_BYTES: u64 = 256 * PAGE_BYTES;

@@ -43,9 +43,10 @@ const SHOWN: u64 = 10;
 /// Batches after which servers and kernel have what they keep for good.
 const SETTLING: u64 = 4;
 
-/// Bytes of memory that come and go with caches and heaps, and more for each processor.
-const SLACK_BYTES: u64 = 2 << 20;
-const SLACK_OF_PROCESSOR_BYTES: u64 = 512 << 10;
+/// Bytes of memory that come and go with caches and heaps, and more for each processor: what is free moves in
+/// steps of 128 KiB, of which three were seen between the batches of a run.
+const SLACK_BYTES: u64 = 512 << 10;
+const SLACK_OF_PROCESSOR_BYTES: u64 = 256 << 10;
 
 /// Nanoseconds that a batch can take at most, however slow the machine is.
 const LONGEST_BATCH_NS: u64 = 60_000_000_000;
