@@ -44,7 +44,7 @@ fn nobody_ended_but(mortal: &str, log: &str) -> Result<(), String> {
     let of_others = |line: &&str| {
         ENDS.iter().any(|end| {
             line.split_once(end)
-                .is_some_and(|(before, _)| before.split_whitespace().next_back() != Some(mortal))
+                .is_some_and(|(before, _)| before.rsplit([' ', ':']).next() != Some(mortal))
         })
     };
     match log.lines().find(of_others) {
