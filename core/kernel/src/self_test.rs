@@ -25,6 +25,10 @@ pub(crate) fn run(command_line: &[u8]) -> ! {
         "null" => read(0x10),
         "write-text" => write_text(),
         "stack" => overflow(0) != 1,
+        "stack-home" => {
+            let _serving = crate::home::Serving::begin(true);
+            overflow(0) != 1
+        }
         "machine" => machine(),
         "timer" => expiries(),
         "clock" => clock(),

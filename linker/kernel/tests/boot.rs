@@ -49,6 +49,8 @@ fn faults_of_the_kernel_are_told_with_their_cause() {
         ("null", "panic: page fault (exception 14, error 0x0)"),
         ("write-text", "panic: page fault (exception 14, error 0x3)"),
         ("stack", "panic: double fault (exception 8"),
+        ("stack", "  the kernel stack's 32768 bytes are used up"),
+        ("stack-home", "  in a server that lives in the kernel"),
     ] {
         let ended = Boot::new("microvm").test(test).run();
         ended.assert_log(cause);

@@ -167,6 +167,19 @@ pub fn add(tests: &mut Tests) {
             &["--cpus", "2"],
         )
     });
+    tests.add("homes::stack_is_deep_enough", || {
+        let program = compile::c("files", Linkage::Static)?;
+        let text = manifest(&program, &["/tmp"], ["kernel", "kernel", "kernel"]);
+        let output = run("homes-stack", &text, &["-v"])?.expect_status(0)?;
+        let line = output.err.lines().find_map(|line| {
+            let (used, _) = line.split_once(" of 32768 bytes of a kernel stack were used")?;
+            used.rsplit([':', ' ']).next()?.parse::<u32>().ok()
+        });
+        ensure(
+            line.is_some_and(|used| (1000..24576).contains(&used)),
+            || format!("{line:?} in {}", output.err),
+        )
+    });
     tests.add("homes::counter", || {
         let own = counter("own")?;
         ensure(own.starts_with("42; "), || format!("{own:?}"))?;

@@ -7,6 +7,7 @@
 
 mod call;
 mod heap;
+mod mistake;
 pub(crate) mod straight_line;
 
 use alloc::boxed::Box;
@@ -16,19 +17,26 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use kiln_object::ObjectName;
 use kiln_object::home::{Given, KernelHome};
+use kiln_object::startup::Startup;
 
 use crate::process::Process;
 use crate::trace;
 
 pub(crate) use call::{call, call_kernel};
+#[cfg(feature = "self-test")]
+pub(crate) use heap::Serving;
 #[cfg(kiln_freestanding)]
 pub(crate) use heap::{HEAP, owns, serving};
+pub(crate) use mistake::{blame, say_depth};
 
 /// Name of the home in the image's configuration.
 pub const NAME: &str = "kernel_home";
 
 /// The process that the servers here are to others; null before they are started.
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
+
+/// Their startup block; null before they are started.
+static STARTUP: AtomicPtr<Startup> = AtomicPtr::new(null_mut());
 
 /// The servers' runtime; null before they are started.
 static HOME: AtomicPtr<KernelHome> = AtomicPtr::new(null_mut());
@@ -74,6 +82,7 @@ pub(crate) fn start(process: &'static Process, given: Given) -> bool {
     let Some(home) = linked() else { return false };
     PROCESS.store(from_ref(process).cast_mut(), Release);
     HOME.store(from_ref(home).cast_mut(), Release);
+    STARTUP.store(from_ref(given.startup).cast_mut(), Release);
     let _serving = heap::Serving::begin(true);
     (home.start)(Box::leak(Box::new(given)));
     process.mark_ready();

@@ -25,7 +25,7 @@ pub const HOME_BASE: u64 = 0xffff_c100_0000_0000;
 pub const HOME_BYTES: u64 = 64 << 30;
 
 /// Bytes of a kernel stack.
-const STACK_BYTES: u64 = 32 << 10;
+pub const STACK_BYTES: u64 = 32 << 10;
 
 /// Distance between stacks; the difference is the guard.
 const STACK_DISTANCE: u64 = 64 << 10;
@@ -169,6 +169,34 @@ fn gigabyte_entry(start: u64) -> u64 {
         }
     }
     table.physical() | PRESENT | WRITABLE
+}
+
+/// Whether `address` lies below a kernel stack, where nothing is.
+#[must_use]
+pub fn is_guard(address: u64) -> bool {
+    let end = STACK_BASE + STACKS.load(Ordering::Relaxed) * STACK_DISTANCE;
+    let inside = (STACK_BASE..end).contains(&address);
+    inside && address % STACK_DISTANCE < STACK_DISTANCE - STACK_BYTES
+}
+
+/// The top of the boot processor's kernel stack, which is the first.
+pub const FIRST_STACK_TOP: u64 = STACK_BASE + STACK_DISTANCE;
+
+/// How many bytes of the kernel stack with that top were ever used: it was made of zeroes. What was stored at
+/// the very bottom may have been zero, too.
+#[must_use]
+pub fn used_of_stack(top: u64) -> u64 {
+    let mut address = top - STACK_BYTES;
+    while address < top {
+        // SAFETY: `allocate_stack` made it and it stays; its processor may be using it.
+        let word =
+            unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile() };
+        if word != 0 {
+            break;
+        }
+        address += 8;
+    }
+    top - address
 }
 
 /// Makes a kernel stack with a guard below it; answers its top, 16-aligned.

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::interrupt::InterruptFrame;
 use crate::interrupt::local_apic;
+use crate::memory::kernel_space::{self, STACK_BYTES};
 use crate::power::{self, ExitStatus};
 use crate::processor::{self, PerCpu};
 
@@ -39,6 +40,10 @@ pub fn exception(frame: &InterruptFrame) -> ! {
         frame.error,
         PerCpu::number(),
     );
+    if kernel_space::is_guard(last_fault()) {
+        crate::error!("  the kernel stack's {STACK_BYTES} bytes are used up");
+    }
+    crate::home::blame();
     registers(frame, last_fault());
     backtrace::print(frame.rip, frame.rbp, frame.rsp);
     power::off(ExitStatus::Panic)
@@ -148,6 +153,7 @@ fn panicked(information: &core::panic::PanicInfo<'_>) -> ! {
         ),
         None => crate::error!("panic: {}", information.message()),
     }
+    crate::home::blame();
     let (frame, stack): (u64, u64);
     // SAFETY: reads two registers.
     unsafe {

@@ -32,6 +32,9 @@ const EXIT_DEVICE: u16 = 0xf4;
 
 /// Ends the machine.
 pub fn off(status: ExitStatus) -> ! {
+    if status != ExitStatus::Panic {
+        crate::home::say_depth();
+    }
     match status {
         ExitStatus::Code(number) => crate::log::number("kiln:exit:", u64::from(number), ""),
         ExitStatus::Panic => crate::log::line("kiln:exit:panic", format_args!("")),

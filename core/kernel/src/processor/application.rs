@@ -104,6 +104,14 @@ pub(crate) fn start_others() {
     send_start_up();
 }
 
+/// The tops of the other processors' kernel stacks.
+pub(crate) fn stack_tops() -> impl Iterator<Item = u64> {
+    let tops = CLAIMS
+        .iter()
+        .map(|claim| claim.stack_top.load(Ordering::Relaxed));
+    tops.filter(|top| *top != 0)
+}
+
 /// A page below 1 MiB that nobody uses; page 0 is left to real mode's interrupt table.
 fn trampoline_page() -> Option<u32> {
     crate::boot::information()
