@@ -96,8 +96,8 @@ pub enum Operation {
     Resume = 0xcb03,
     /// Send a one-way message: registers as for a call without bytes.
     Send = 0xcb04,
-    /// Collect the answer of a call that was pending: `rdi` is the ticket, and `r15` the address for the
-    /// bytes out. Answers as the call would have, or that it is pending.
+    /// Collect the answer of a call that was pending: `rdi` is the ticket, which names this call only, and `r15`
+    /// the address for the bytes out. Answers as the call would have, or that it is pending.
     Collect = 0xcb05,
 }
 

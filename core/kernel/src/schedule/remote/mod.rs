@@ -99,7 +99,7 @@ pub fn post(
         }
     }
     activation.end_wait_for_room();
-    let ticket = u64::from(PerCpu::number()) << 32 | number as u64;
+    let ticket = place.ticket(PerCpu::number(), number);
     let is_done = place.poll();
     if is_done || is_served {
         frame.rax = CallWord::collect(word.output() as u16).0;
@@ -149,7 +149,7 @@ fn find(ticket: u64) -> Option<(&'static Places, &'static RemoteCall)> {
     let process = current_dispatcher()?.process();
     let dispatcher = process.made_dispatcher(u32::try_from(ticket >> 32).ok()?)?;
     let places = dispatcher.calls().get()?;
-    Some((places, places.at(ticket as u32 as usize)?))
+    Some((places, places.of(ticket)?))
 }
 
 fn answer_pending(frame: &mut CallFrame, word: CallWord, ticket: u64) {

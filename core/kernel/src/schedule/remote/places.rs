@@ -21,6 +21,11 @@ use crate::schedule::waiters::Waiters;
 
 /// Calls that can be under way from one dispatcher.
 const PLACES: usize = 8;
+const _: () = assert!(PLACES.is_power_of_two() && PLACES <= 1 << USES_SHIFT);
+
+/// A ticket's bits that count the place's uses, above the place's number and below the processor.
+const USES: u32 = u32::MAX >> USES_SHIFT;
+const USES_SHIFT: u32 = 8;
 
 const FREE: u32 = 0;
 pub(super) const POSTED: u32 = 1;
@@ -51,6 +56,8 @@ pub struct RemoteCall {
     number: u32,
     /// The incarnation that posted the call, in raw form.
     poster: AtomicU64,
+    /// How often the place was taken, so that the ticket of a call that is over is known for one.
+    uses: AtomicU32,
     pub(super) question: Cell<Option<Question>>,
     /// Whom to tell: the dispatcher that asked last.
     notify: AtomicPtr<Dispatcher>,
@@ -71,6 +78,7 @@ impl RemoteCall {
             state: AtomicU32::new(FREE),
             number: number % MOST_PLACES,
             poster: AtomicU64::new(0),
+            uses: AtomicU32::new(0),
             question: Cell::new(None),
             notify: AtomicPtr::new(core::ptr::null_mut()),
             answer: Cell::new((0, [0; RETURN_WORDS])),
@@ -112,7 +120,15 @@ impl RemoteCall {
         let poster = question.caller_id.raw();
         self.question.set(Some(question));
         self.poster.store(poster, Ordering::Relaxed);
+        let uses = self.uses.load(Ordering::Relaxed).wrapping_add(1);
+        self.uses.store(uses, Ordering::Relaxed);
         self.state.store(POLLED, Ordering::Release);
+    }
+
+    /// What names the call in it, the place `number` of the dispatcher on `cpu`.
+    pub(super) fn ticket(&self, cpu: u32, number: usize) -> u64 {
+        let uses = self.uses.load(Ordering::Relaxed) & USES;
+        u64::from(cpu) << 32 | u64::from(uses) << USES_SHIFT | number as u64
     }
 
     /// Whether `process` has posted it.
@@ -244,8 +260,11 @@ impl Places {
         })
     }
 
-    pub(super) fn at(&self, number: usize) -> Option<&RemoteCall> {
-        self.calls.get(number)
+    /// The place with the call that has this ticket.
+    pub(super) fn of(&self, ticket: u64) -> Option<&RemoteCall> {
+        let number = ticket as usize & (PLACES - 1);
+        let place = self.calls.get(number)?;
+        (place.ticket((ticket >> 32) as u32, number) == ticket).then_some(place)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &RemoteCall> {
@@ -357,6 +376,23 @@ mod tests {
         assert!(collected.begin_to_collect());
         places.give_back(collected);
         assert_eq!(fill(places, NOW), 3);
+    }
+
+    #[test]
+    fn the_ticket_of_a_call_that_is_over_names_no_other() {
+        let places = places();
+        let place = &places.calls[3];
+        let uses = |uses| place.uses.store(uses, Ordering::Relaxed);
+        for used in [1, 2, USES, u32::MAX] {
+            uses(used);
+            let ticket = place.ticket(5, 3);
+            assert!(places.of(ticket).is_some_and(|of| core::ptr::eq(of, place)));
+            assert!(
+                places.of(ticket + 1).is_none() && places.of(ticket ^ 1 << USES_SHIFT).is_none()
+            );
+            uses(used.wrapping_add(1));
+            assert!(places.of(ticket).is_none());
+        }
     }
 
     #[test]
