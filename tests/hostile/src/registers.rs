@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use kiln_object::call::{CallWord, ReturnWord};
-use kiln_object::{ObjectName, ProcessId};
+use kiln_object::{Error, ObjectName, ProcessId};
 
 /// General registers and the vector registers as far as they are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Registers {
             ("r11", self.r11 ^ USER_FLAGS),
             ("flags", self.flags ^ USER_FLAGS),
             ("rcx", self.rcx ^ return_address()),
-            ("rax", self.rax >> 32),
+            ("rax", beyond_answer(self.rax)),
         ] {
             if value != 0 {
                 return Some(name);
@@ -158,6 +158,16 @@ impl Registers {
             }
         }
         None
+    }
+}
+
+/// What a return word holds beyond the status and length that any server can answer: only the kernel says
+/// that a call has not begun, and only of a server that was dead before.
+fn beyond_answer(word: u64) -> u64 {
+    if word == ReturnWord::not_begun(Error::ServerDied) {
+        0
+    } else {
+        word >> 32
     }
 }
 
