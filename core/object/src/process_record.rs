@@ -115,10 +115,16 @@ impl<'a> ProcessRecord<'a> {
         })
     }
 
-    /// The process's name.
+    /// The process's name; empty if that is not UTF-8.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        core::str::from_utf8(trim(&self.head.name)).unwrap_or_default()
+        core::str::from_utf8(self.name_bytes()).unwrap_or_default()
+    }
+
+    /// The bytes of the process's name.
+    #[must_use]
+    pub fn name_bytes(&self) -> &'a [u8] {
+        trim(&self.head.name)
     }
 
     /// Whether it has the flag.

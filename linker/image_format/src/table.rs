@@ -207,7 +207,8 @@ impl<'a> ImageTable<'a> {
                 .check(table.image_bytes)?;
         }
         for index in 0..table.len() {
-            table.read_component(index)?;
+            let component = table.read_component(index)?;
+            core::str::from_utf8(component.name_bytes).map_err(|_| TableError::Name)?;
         }
         Ok(table)
     }
@@ -274,8 +275,9 @@ impl<'a> ImageTable<'a> {
     }
 
     /// The component of this name.
-    pub fn named(&self, name: &str) -> Option<Component<'a>> {
-        self.components().find(|component| component.name == name)
+    pub fn named(&self, name: &[u8]) -> Option<Component<'a>> {
+        self.components()
+            .find(|component| component.name_bytes == name)
     }
 
     #[inline(never)]
@@ -286,9 +288,8 @@ impl<'a> ImageTable<'a> {
         let record = slice(self.components, start, COMPONENT_BYTES).ok_or(TableError::Truncated)?;
         let word = |offset| read_u32(record, offset).ok_or(TableError::Truncated);
         let kind = Kind::from_words(word(0)?, word(4)?).ok_or(TableError::UnknownKind(word(0)?))?;
-        let name = slice(self.names, word(8)? as usize, word(12)? as usize)
-            .and_then(|name| core::str::from_utf8(name).ok())
-            .ok_or(TableError::Name)?;
+        let name_bytes =
+            slice(self.names, word(8)? as usize, word(12)? as usize).ok_or(TableError::Name)?;
         let first = (word(16)? as usize).checked_mul(SEGMENT_BYTES);
         let length = (word(20)? as usize).checked_mul(SEGMENT_BYTES);
         let segments = first
@@ -298,7 +299,7 @@ impl<'a> ImageTable<'a> {
         let entry = read_u64(record, 24).ok_or(TableError::Truncated)?;
         Ok(Component {
             index,
-            name,
+            name_bytes,
             kind,
             entry,
             segments: Segments { records: segments },
@@ -311,14 +312,21 @@ impl<'a> ImageTable<'a> {
 pub struct Component<'a> {
     /// Its index in the table.
     pub index: usize,
-    /// Its name, as the manifest has it.
-    pub name: &'a str,
+    /// The bytes of its name, as the manifest has it: UTF-8 in a table that was checked.
+    pub name_bytes: &'a [u8],
     /// What it is.
     pub kind: Kind,
     /// Virtual address of its first instruction; 0 if it is not run.
     pub entry: u64,
     /// Where its parts lie.
     pub segments: Segments<'a>,
+}
+
+impl<'a> Component<'a> {
+    /// Its name; empty if that is not UTF-8.
+    pub fn name(&self) -> &'a str {
+        core::str::from_utf8(self.name_bytes).unwrap_or_default()
+    }
 }
 
 /// The segments of a component, in the order of their addresses.

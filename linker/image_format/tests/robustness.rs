@@ -91,7 +91,7 @@ proptest! {
         let table = ImageTable::parse(&bytes).expect("parse");
         prop_assert_eq!(table.len(), components.len());
         for (read, written) in table.components().zip(&components) {
-            prop_assert_eq!(read.name, &written.name);
+            prop_assert_eq!(read.name(), &written.name);
             prop_assert_eq!(read.kind, written.kind);
             prop_assert_eq!(read.entry, written.entry);
             prop_assert_eq!(read.segments.len(), written.segments.len());

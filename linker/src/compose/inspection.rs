@@ -93,7 +93,7 @@ pub fn inspect(image: &[u8]) -> Result<Inspection, Error> {
             }
         }
         components.push(InspectedComponent {
-            name: component.name.to_owned(),
+            name: component.name().to_owned(),
             kind: component.kind,
             entry: component.entry,
             segments: component.segments.collect(),

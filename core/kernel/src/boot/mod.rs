@@ -138,11 +138,17 @@ pub fn information() -> &'static BootInformation {
     INFORMATION.get().expect("the hand-over is read first")
 }
 
-/// Whether a word of a command line begins so. Short code: most machines are asked for nothing.
+/// Whether a word of a command line may begin so; whoever asks looks closer then. Short code: most
+/// machines are asked for nothing.
 #[inline(never)]
-pub fn asks(command_line: &[u8], start: &[u8]) -> bool {
-    let mut words = command_line.split(|byte| *byte == b' ');
-    words.any(|word| word.starts_with(start))
+pub fn may_ask(mut command_line: &[u8], start: &[u8]) -> bool {
+    while let [_, rest @ ..] = command_line {
+        if command_line.starts_with(start) {
+            return true;
+        }
+        command_line = rest;
+    }
+    false
 }
 
 /// Whether there is an [`information`] yet.

@@ -223,12 +223,12 @@ fn create_all(
     let mut homes = Vec::with_capacity(table.len());
     for value in records.values(key::PROCESS) {
         let record = ProcessRecord::parse(value).ok_or(Problem::NoConfiguration)?;
-        let name = record.name();
+        let name = record.name_bytes();
         let part = match record.is(KERNEL) {
             true => None,
             false => {
                 let found = table.named(name);
-                let found = found.ok_or_else(|| Problem::NoComponent(name.into()))?;
+                let found = found.ok_or_else(|| Problem::NoComponent(record.name().into()))?;
                 Some(Part {
                     entry: found.entry,
                     segments: found.segments,
@@ -237,7 +237,7 @@ fn create_all(
         };
         flags |= record.head.flags.get();
         let process = Process::create(name, record.is(PROGRAM))
-            .map_err(|error| Problem::Refused(name.into(), error))?;
+            .map_err(|error| Problem::Refused(record.name().into(), error))?;
         homes.push(Home {
             process,
             part,
@@ -378,7 +378,7 @@ impl Image {
             let mut parts = record.splitn(2, |byte| *byte == 0);
             let (name, number) = (parts.next()?, parts.next()?);
             let number = core::str::from_utf8(number).ok()?.parse::<u32>().ok()?;
-            (name == process.name().as_bytes()).then_some(number)
+            (name == process.name_bytes()).then_some(number)
         })
     }
 
@@ -396,7 +396,7 @@ impl Image {
             return 0;
         }
         let cpu = self.first_cpu(process);
-        let name = process.name().as_bytes();
+        let name = process.name_bytes();
         if self
             .records
             .values(key::PINNED)

@@ -46,7 +46,7 @@ pub const CPUS: usize = 64;
 pub struct Process {
     /// Raw identity; it changes under the lock of `space`.
     id: AtomicU64,
-    name: &'static str,
+    name: &'static [u8],
     program: bool,
     root: AtomicU64,
     life: Life,
@@ -105,7 +105,7 @@ impl Process {
     ///
     /// # Errors
     /// `Exhausted` without a place or memory.
-    pub fn create(name: &'static str, program: bool) -> Result<&'static Process, Error> {
+    pub fn create(name: &'static [u8], program: bool) -> Result<&'static Process, Error> {
         let id = roster::next_incarnation(roster::free_place()?)?;
         let space = AddressSpace::new(program)?;
         let process: &'static Process = Box::leak(Box::new(Process {
@@ -132,7 +132,7 @@ impl Process {
             deaf: AtomicBool::new(false),
         }));
         roster::enter(process);
-        trace::enter_process(id, process.name());
+        trace::enter_process(id, process.name_bytes());
         crate::event!(ProcessStart, 0, id.raw());
         Ok(process)
     }
@@ -153,6 +153,12 @@ impl Process {
     /// What the image calls it.
     #[must_use]
     pub fn name(&self) -> &'static str {
+        core::str::from_utf8(self.name).unwrap_or_default()
+    }
+
+    /// The bytes of its name.
+    #[must_use]
+    pub fn name_bytes(&self) -> &'static [u8] {
         self.name
     }
 

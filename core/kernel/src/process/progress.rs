@@ -74,7 +74,7 @@ impl Process {
         if self.life.advance(Stage::OnCall, Stage::Called)
             && let Err(error) = initial::start_again(self)
         {
-            crate::error!("{} could not be started: {error}", self.name);
+            crate::error!("{} could not be started: {error}", self.name());
             schedule::end_later(self, 0);
             return Err(error);
         }
@@ -107,7 +107,7 @@ impl Process {
         for dispatcher in self.made_dispatchers() {
             dispatcher.account().set_ended();
         }
-        crate::info!("{} ended with status {status}", self.name);
+        crate::info!("{} ended with status {status}", self.name());
         roster::leave(self);
         true
     }

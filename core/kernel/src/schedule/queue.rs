@@ -111,32 +111,32 @@ impl Queue {
         self.bury();
         let mut activations = self.activations.borrow_mut();
         let mut usages = self.usages.borrow_mut();
-        let mut best = None;
+        let mut best: Option<(Order, usize, u8, &Domain)> = None;
         for (place, one) in activations.iter().enumerate() {
             if !is_ready(one, now) {
                 continue;
             }
+            let (number, domain) = (one.domain(), domain_of(one));
             let order = if is_starved(one, now) {
                 Order::Starved
             } else if is_starting(one) {
                 Order::Starting
             } else {
-                let (number, domain) = (one.domain(), domain_of(one));
                 if usages.left(number, domain, now) == 0 {
                     continue;
                 }
                 let (class, pass) = usages.rank(number, domain);
                 Order::Ordinary(class, !matches!(one.state(), State::Called { .. }), pass)
             };
-            if best.is_none_or(|(least, _)| order < least) {
-                best = Some((order, place));
+            if best.is_none_or(|(least, ..)| order < least) {
+                best = Some((order, place, number, domain));
             }
         }
-        let (order, place) = best?;
+        let (order, place, number, domain) = best?;
         self.out_of_order.set(order == Order::Starved);
         let next = activations.remove(place);
         activations.push(next);
-        usages.choose(next.domain(), domain_of(next));
+        usages.choose(number, domain);
         self.turn_end.set(now + QUANTUM_NS);
         Some(next)
     }

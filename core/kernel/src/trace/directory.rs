@@ -104,7 +104,7 @@ fn first_words(
     kind: u32,
     cpu: u32,
     process: ProcessId,
-    name: &str,
+    name: &[u8],
     account: &Account,
 ) -> [u64; ENTRY_WORDS] {
     let mut words = [0; ENTRY_WORDS];
@@ -117,7 +117,7 @@ fn first_words(
         words[Entry::Events as usize],
     ] = account.addresses();
     let mut bytes = [0; NAME_BYTES];
-    for (to, from) in bytes.iter_mut().zip(name.bytes()) {
+    for (to, from) in bytes.iter_mut().zip(name.iter().copied()) {
         *to = from;
     }
     for (word, bytes) in words[Entry::Name as usize..]
@@ -157,7 +157,7 @@ pub fn enter_processor(number: u32, block: &PerCpu) {
     }
     let account: &'static Account = alloc::boxed::Box::leak(alloc::boxed::Box::new(Account::new()));
     furnish(account);
-    let mut words = first_words(PROCESSOR, number, ProcessId::KERNEL, "kernel", account);
+    let mut words = first_words(PROCESSOR, number, ProcessId::KERNEL, b"kernel", account);
     words[Entry::Current as usize] = physical(block.current.as_ptr());
     add(words);
     block.own_trace.set(account);
@@ -165,7 +165,7 @@ pub fn enter_processor(number: u32, block: &PerCpu) {
 }
 
 /// Tells the name of a process, which may never have a dispatcher: it may live in the kernel.
-pub fn enter_process(process: ProcessId, name: &str) {
+pub fn enter_process(process: ProcessId, name: &[u8]) {
     if is_observed() {
         add(first_words(PROCESS, 0, process, name, &Account::new()));
     }
@@ -179,7 +179,7 @@ pub fn enter_dispatcher(dispatcher: &Dispatcher) {
     let (process, cpu) = (dispatcher.process(), dispatcher.cpu());
     let account = dispatcher.account();
     furnish(account);
-    let mut words = first_words(DISPATCHER, cpu, process.id(), process.name(), account);
+    let mut words = first_words(DISPATCHER, cpu, process.id(), process.name_bytes(), account);
     words[Entry::Token as usize] = core::ptr::from_ref(dispatcher) as u64;
     words[Entry::Pages as usize] = physical(process.change(|space| space.resident_pages_place()));
     if groups().intersects(Groups::USER | Groups::OBJECTS)

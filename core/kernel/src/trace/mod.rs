@@ -36,7 +36,7 @@ static RING_BYTES: AtomicU64 = AtomicU64::new(DEFAULT_RING_BYTES);
 /// Begins to note what the command line asks for; once, on the boot processor, when there are memory
 /// and time and before there are processes and other processors.
 pub(crate) fn initialise(command_line: &[u8]) {
-    if !crate::boot::asks(command_line, COMMAND_WORD.as_bytes()) {
+    if !crate::boot::may_ask(command_line, COMMAND_WORD.as_bytes()) {
         return;
     }
     let Some(groups) = asked(command_line) else {

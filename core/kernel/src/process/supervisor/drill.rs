@@ -64,7 +64,7 @@ static ENDS: Once<Vec<End>> = Once::new();
 /// Prepares what the command line asks for; `find` knows the server of a name. Once, on the boot
 /// processor.
 pub fn prepare(command_line: &[u8], find: impl Fn(&str) -> Option<&'static Process>) {
-    if crate::boot::asks(command_line, DEAF) {
+    if crate::boot::may_ask(command_line, DEAF) {
         for name in values(command_line, DEAF) {
             match find(name) {
                 Some(process) => process.set_deaf(),
@@ -72,7 +72,7 @@ pub fn prepare(command_line: &[u8], find: impl Fn(&str) -> Option<&'static Proce
             }
         }
     }
-    if !crate::boot::asks(command_line, END) {
+    if !crate::boot::may_ask(command_line, END) {
         return;
     }
     let find = |name: &str| {
