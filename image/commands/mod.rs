@@ -2,6 +2,7 @@
 
 mod build;
 mod completions;
+mod drills;
 mod export;
 mod inspect;
 mod interfaces;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kiln_linker::{Image, debug_elf};
 
 use super::without_manifest::{apply, apply_machine, find_program, from_words};
-use super::{gather, lock_beside};
+use super::{drills, gather, lock_beside};
 use crate::command_line::Run;
 use crate::components::Driver;
 use crate::compose::Launch;
@@ -52,7 +52,7 @@ pub(super) fn launch(
         })
     });
     let timeout = timeout.transpose()?;
-    check_drills(asked)?;
+    drills::check_form(asked)?;
     if let Some(path) = &asked.manifest
         && super::inspect::is_elf(path)?
     {
@@ -74,6 +74,7 @@ pub(super) fn launch(
         strace: asked.strace,
     };
     let ingredients = gather(&manifest, &tree, launch, progress)?;
+    drills::check(asked, ingredients.configuration())?;
     let image = ingredients.compose(&manifest, progress)?;
     let debugger = if asked.gdb {
         Some(prepare_debugger(&image)?)
@@ -86,7 +87,7 @@ pub(super) fn launch(
         cpus: manifest.machine.cpus,
         timeout,
         strace: asked.strace,
-        drills: drills(asked),
+        drills: drills::words(asked),
         console: console(onlooker.as_deref()),
         entropy: manifest.drivers.contains(&Driver::VirtioRng),
         debugger: debugger.as_ref().map(|debugger| debugger.socket.clone()),
@@ -99,39 +100,6 @@ pub(super) fn launch(
     };
     let status = run_machine(|file| image.write_to(file), &settings, watch, progress)?;
     Ok(status)
-}
-
-/// Refuses what the kernel would not understand.
-fn check_drills(asked: &Run) -> Result<(), Error> {
-    let is_name = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
-    let ends = |end: &&String| {
-        end.rsplit_once('@').is_some_and(|(server, when)| {
-            let (whose, number) = when.rsplit_once(':').unwrap_or(("call", when));
-            is_name(server) && is_name(whose) && number.parse::<u32>().is_ok()
-        })
-    };
-    if let Some(end) = asked.end.iter().find(|end| !ends(end)) {
-        return Err(Error::usage(
-            format!("--end cannot be {end}"),
-            "give a server and when it ends: after so many milliseconds, such as image_root@500, \
-             or calls to it, such as image_root@call:200, or to another, such as \
-             image_root@memory_fs:200",
-        ));
-    }
-    match asked.deaf.iter().find(|name| !is_name(name)) {
-        None => Ok(()),
-        Some(name) => Err(Error::usage(
-            format!("--deaf cannot be {name:?}"),
-            "give the name of a server, such as memory_fs",
-        )),
-    }
-}
-
-/// What is done to servers on purpose, as the kernel's command line says it.
-fn drills(asked: &Run) -> Vec<String> {
-    let ends = asked.end.iter().map(|end| format!("end={end}"));
-    let deaf = asked.deaf.iter().map(|name| format!("deaf={name}"));
-    ends.chain(deaf).collect()
 }
 
 fn console(onlooker: Option<&dyn Onlooker>) -> Console {
@@ -167,13 +135,16 @@ fn run_image(
     }
     let machine = machine_of(asked)?;
     let bytes = super::inspect::read_image(path)?;
+    if !drills::words(asked).is_empty() {
+        drills::check(asked, Names::of_bytes(bytes.clone())?.configuration())?;
+    }
     let settings = Settings {
         model: machine.model,
         memory: machine.memory,
         cpus: machine.cpus,
         timeout,
         strace: asked.strace,
-        drills: drills(asked),
+        drills: drills::words(asked),
         console: console(onlooker.as_deref()),
         entropy: false,
         debugger: None,

@@ -116,6 +116,12 @@ impl Ingredients {
         })
     }
 
+    /// The configuration's bytes.
+    #[must_use]
+    pub fn configuration(&self) -> &[u8] {
+        &self.configuration
+    }
+
     /// Links the image.
     ///
     /// # Errors

@@ -53,6 +53,13 @@ pub fn interrupt(vector: u32) -> String {
 /// Addresses and names of functions, by rising address.
 type Symbols = Vec<(u64, String)>;
 
+/// The bytes of the component of that kind, if the image has one.
+fn blob<'a>(components: &[InspectedComponent], wanted: Kind, image: &'a [u8]) -> Option<&'a [u8]> {
+    let mut all = components.iter();
+    let found = all.find(|component| component.kind == wanted)?;
+    found.segments.first()?.bytes(image)
+}
+
 /// Names of everything in one image.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
@@ -90,12 +97,7 @@ impl Names {
     /// It is none.
     pub fn of_bytes(image: Vec<u8>) -> Result<Self, ComposeError> {
         let components = inspect(&image)?.components;
-        let blob = |wanted: Kind| {
-            let found = components
-                .iter()
-                .find(|component| component.kind == wanted)?;
-            found.segments.first()?.bytes(&image)
-        };
+        let blob = |wanted: Kind| blob(&components, wanted, &image);
         let configuration = Configuration::new(blob(Kind::Config).unwrap_or_default());
         let value = |key| {
             let value = configuration.value(key).unwrap_or_default();
@@ -128,6 +130,11 @@ impl Names {
             data,
             ..Self::default()
         }
+    }
+
+    /// The image's configuration, empty if it has none.
+    pub fn configuration(&self) -> &[u8] {
+        blob(&self.components, Kind::Config, &self.image).unwrap_or_default()
     }
 
     /// Physical addresses of the kernel's data.

@@ -2,7 +2,7 @@
 
 use kiln_tests::compile::{self, Linkage};
 use kiln_tests::expect::ensure;
-use kiln_tests::image::{Run, Written, kiln};
+use kiln_tests::image::{Run, Written, kiln, least_manifest};
 use kiln_tests::places;
 
 use super::c_programs::in_image;
@@ -210,6 +210,52 @@ pub fn add(tests: &mut Tests) {
             move || deaf(cpus),
         );
     }
+    tests.add("survival::servers_that_are_not_there_are_refused", || {
+        for (option, value, named) in [
+            ("--end", "nosuch@5", "nosuch"),
+            ("--end", "image_roto@call:5", "image_roto"),
+            ("--end", "image_root@memory:5", "memory"),
+            ("--end", "linux@5", "linux"),
+            ("--deaf", "nosuch", "nosuch"),
+        ] {
+            let output = Run::new().options(&[option, value]).run(&["/bin/true"])?;
+            let output = output.expect_status(125)?;
+            for said in [
+                format!("{option}: there is no server `{named}` in the image"),
+                "servers with a process of their own: ".to_owned(),
+                "image_root".to_owned(),
+            ] {
+                ensure(output.err.contains(&said), || output.err.clone())?;
+            }
+        }
+        Ok(())
+    });
+    tests.add("survival::an_image_is_asked_for_its_servers", || {
+        let image = super::boot::hello()?;
+        let words = ["run", "--timeout", "30", "--end", "memory_fs@5"].map(AsRef::as_ref);
+        let output = kiln(words.into_iter().chain([image.as_os_str()]))?.expect_status(125)?;
+        ensure(
+            output.err.contains("name_space, image_root") && !output.text().contains("Hello"),
+            || output.err.clone(),
+        )
+    });
+    tests.add("survival::servers_in_the_kernel_are_refused", || {
+        let program = compile::c("hello", Linkage::Static)?;
+        let text = least_manifest("kept", &program).replacen(
+            "image_root = { home = \"own\" }",
+            "image_root = { home = \"kernel\" }",
+            1,
+        );
+        let manifest = Written::new("kept", &text)?;
+        let words = ["run", "--timeout", "30", "--end", "image_root@5"].map(AsRef::as_ref);
+        let output = kiln(words.into_iter().chain([manifest.path.as_os_str()]))?;
+        let output = output.expect_status(125)?;
+        ensure(
+            output.err.contains("in this image it lives in the kernel")
+                && output.err.contains("image_root = { home = \"own\" }"),
+            || output.err.clone(),
+        )
+    });
     tests.add("survival::what_cannot_be_ended_is_said", || {
         let output = Run::new()
             .options(&["--end", "image_root"])
