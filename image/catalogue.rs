@@ -299,6 +299,17 @@ pub static PERSONALITIES: &[Personality] = &[
             faulty("faulty_stranger", WITHOUT_LIMIT),
             // It is at work on all processors.
             faulty("faulty_wide", WITHOUT_LIMIT),
+            // Each binds to the other before it is ready.
+            Copy {
+                start_limit: Some(300),
+                uses: &["faulty_right"],
+                ..faulty("faulty_left", WITHOUT_LIMIT)
+            },
+            Copy {
+                start_limit: Some(300),
+                uses: &["faulty_left"],
+                ..faulty("faulty_right", WITHOUT_LIMIT)
+            },
             // Started again, these do not get ready.
             Copy {
                 start_limit: Some(300),

@@ -11,7 +11,7 @@ use kiln_object::{
     Reply, Rights, Transport,
 };
 
-use crate::{Far, Lasting, objects, rebinding, startup};
+use crate::{Far, Lasting, entry, objects, rebinding, startup};
 
 /// An object of interface `I`, near or far. If it was bound by name, it is that of the server which lives
 /// now.
@@ -82,10 +82,11 @@ impl Binder for Lasting {
 }
 
 /// Binds to the server with this bootstrap object, or to its successor: the caller may have learned of
-/// it before it was started again.
+/// it before it was started again. A server that is not ready itself does not try that one.
 fn bind_now(bootstrap: RawReference, hash: u64) -> Result<RawReference, Error> {
     match bind_once(bootstrap, hash) {
-        Err(Error::ServerDied) => {
+        // Two servers that wait for each other's start would end each other's for ever.
+        Err(Error::ServerDied) if !entry::is_starting() => {
             let now = startup().successor(bootstrap.process);
             let process = now
                 .filter(|now| (1..now.incarnation()).contains(&bootstrap.process.incarnation()))

@@ -1,7 +1,12 @@
 //! How a component starts: the kernel jumps to `component_entry` on the main stack.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use kiln_interface::kernel::Process as _;
 use kiln_object::Error;
+use kiln_object::startup::InitialObject;
+
+use crate::startup;
 
 /// Defines the component's entry, which calls the given `fn()`.
 ///
@@ -47,6 +52,14 @@ pub fn initialise(reflected: u64) -> Result<(), Error> {
     crate::process().set_entries(call, reflected, trap)
 }
 
+/// Whether a server's `main` runs.
+static STARTING: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process is a server that is not ready yet.
+pub(crate) fn is_starting() -> bool {
+    STARTING.load(Ordering::Relaxed)
+}
+
 /// Ends the process with `status`, as a shell would see it. A server in the kernel ends the machine.
 pub fn exit(status: u32) -> ! {
     if cfg!(kiln_kernel) {
@@ -65,7 +78,11 @@ pub fn run(main: fn()) -> ! {
         crate::log_line!("the kernel does not take the entries: {error}");
         exit(SOFTWARE_FAILURE);
     }
+    // The program's process says itself when it is ready, in the middle of its `main`.
+    let is_program = !startup().object(InitialObject::Machine).is_none();
+    STARTING.store(!is_program, Ordering::Relaxed);
     main();
+    STARTING.store(false, Ordering::Relaxed);
     if let Err(error) = crate::process().ready() {
         crate::log_line!("the kernel does not take that the server is ready: {error}");
         exit(SOFTWARE_FAILURE);

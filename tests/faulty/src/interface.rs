@@ -80,6 +80,10 @@ pub trait Faulty {
     /// How many naps were begun since the server was started.
     #[method(16, right = READ, idempotent)]
     fn naps(&self) -> Result<u64, Error>;
+
+    /// The status of binding to the server that this one bound to before it was ready.
+    #[method(17, right = READ)]
+    fn bound_at_start(&self) -> Result<u64, Error>;
 }
 
 /// Something that a server made for one client.

@@ -21,6 +21,15 @@ pub fn main() {
         2.. if is_called("faulty_stuck") => failures::fail(Failure::Wait as u32),
         _ => {}
     }
+    for (name, other) in [PAIR, [PAIR[1], PAIR[0]]].map(<(_, _)>::from) {
+        if is_called(name) {
+            // The other may end meanwhile, and begin again.
+            thread::sleep_until(time::monotonic_ns() + DELAY_NS);
+            let bound = bind_server::<dyn Faulty>(other);
+            let status = bound.map_or_else(Error::code, |_| 0);
+            BOUND.store(u64::from(status), Relaxed);
+        }
+    }
     kiln_runtime::log_information!("it begins");
     kiln_runtime::log_warning!("it is going to fail");
     if is_called("faulty_wide") {
@@ -53,6 +62,13 @@ fn work_everywhere() {
 /// For how long such a thread computes at a time, in ns.
 const WORK_NS: u64 = 20_000;
 
+/// Servers that bind to each other before they are ready.
+pub const PAIR: [&str; 2] = ["faulty_left", "faulty_right"];
+
+/// How long they wait before that, in ns.
+const DELAY_NS: u64 = 30_000_000;
+
+static BOUND: AtomicU64 = AtomicU64::new(u64::MAX);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static NAPS: AtomicU64 = AtomicU64::new(0);
 static ITEMS: AtomicU64 = AtomicU64::new(0);
@@ -139,6 +155,10 @@ impl Faulty for Server {
 
     fn naps(&self) -> Result<u64, Error> {
         Ok(NAPS.load(Relaxed))
+    }
+
+    fn bound_at_start(&self) -> Result<u64, Error> {
+        Ok(BOUND.load(Relaxed))
     }
 
     fn nap(&self, milliseconds: u64) -> Result<(), Error> {

@@ -70,7 +70,7 @@ pub fn wait(frame: &mut CallFrame, deadline: u64) {
 /// # Errors
 /// `Exhausted` without memory for its vector state.
 pub fn wait_for_start(frame: &mut CallFrame, target: &'static Process) -> Result<(), Error> {
-    call_later(frame, Until::Ready(target))
+    call_later(frame, Until::Ready(target, target.id()))
 }
 
 /// Stops the caller until then; it makes its call again.

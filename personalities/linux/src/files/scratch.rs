@@ -4,6 +4,7 @@
 //! is whatever was there, and whoever takes one uses only what it put there itself.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use kiln_object::call::MESSAGE_BYTES;
@@ -12,9 +13,7 @@ use spin::Mutex;
 /// Pages that are kept at most.
 const MOST_KEPT: usize = 4;
 
-/// The pages that nobody has.
-static KEPT: Mutex<[Option<Box<[u8; MESSAGE_BYTES]>>; MOST_KEPT]> =
-    Mutex::new([const { None }; MOST_KEPT]);
+static KEPT: Mutex<Vec<Box<[u8; MESSAGE_BYTES]>>> = Mutex::new(Vec::new());
 
 /// A page of old bytes; it goes back when it is dropped.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ impl Scratch {
     /// Takes a page.
     #[must_use]
     pub fn take() -> Self {
-        let kept = KEPT.lock().iter_mut().find_map(Option::take);
+        let kept = KEPT.lock().pop();
         Self(Some(kept.unwrap_or_else(|| Box::new([0; MESSAGE_BYTES]))))
     }
 
@@ -57,8 +56,8 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(page) = self.0.take() {
             let mut kept = KEPT.lock();
-            if let Some(place) = kept.iter_mut().find(|place| place.is_none()) {
-                *place = Some(page);
+            if kept.len() < MOST_KEPT {
+                kept.push(page);
             }
         }
     }

@@ -6,6 +6,7 @@ mod intruders;
 mod pages;
 mod report;
 mod restarts;
+mod starts;
 mod waits;
 
 use kiln_interface::kernel::{Machine as _, Process as _};
@@ -18,7 +19,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 26] = [
+const CHECKS: [(&str, &str, Check); 27] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -68,6 +69,11 @@ const CHECKS: [(&str, &str, Check); 26] = [
         "wait",
         "one that never gets ready keeps nobody waiting",
         waits::never_ready,
+    ),
+    (
+        "start",
+        "two servers that wait for each other's start do not wait for ever",
+        starts::for_each_other,
     ),
     (
         "death",

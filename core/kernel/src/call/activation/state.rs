@@ -26,7 +26,7 @@ pub struct Entry {
 #[derive(Clone, Copy)]
 pub enum Until {
     /// That process, which was called, is ready or has ended for good.
-    Ready(&'static Process),
+    Ready(&'static Process, ProcessId),
     /// There may be room for it in that process.
     Room(Room, &'static Process),
     /// The call for another processor has its answer, which is collected.
@@ -38,7 +38,8 @@ impl Until {
     #[must_use]
     pub fn is_over(self) -> bool {
         match self {
-            Self::Ready(process) => !process.is_changing(),
+            // Another life's start is another wait: who is told of the end makes that call itself.
+            Self::Ready(process, life) => process.id() != life || !process.is_changing(),
             Self::Room(room, _) => room.may_be(),
             Self::Done(call) => call.is_done(),
         }
@@ -48,7 +49,7 @@ impl Until {
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
-            Self::Ready(_) => Reason::Start,
+            Self::Ready(..) => Reason::Start,
             Self::Room(_, _) => Reason::Room,
             Self::Done(_) => Reason::Answer,
         }
@@ -58,7 +59,7 @@ impl Until {
     #[must_use]
     pub fn whom(self) -> ProcessId {
         match self {
-            Self::Ready(process) | Self::Room(_, process) => process.id(),
+            Self::Ready(process, _) | Self::Room(_, process) => process.id(),
             Self::Done(call) => call.target(),
         }
     }
