@@ -105,8 +105,13 @@ pub fn is_well(buffers: Buffers) -> Result<(), Error> {
                 .enumerate()
                 .all(|(place, found)| *found == byte(place + offset as usize))
     });
-    // Another dispatcher may have given the file back by chance: its name is easily guessed.
-    let _ = ask(file, universal::RELEASE, [0; 6], buffers, 0, 0);
+    // Another dispatcher may have given the file back by chance: its name is easily guessed. There may be no
+    // room to give it back just now.
+    while let Err(Error::Busy | Error::Exhausted | Error::TooDeep) =
+        ask(file, universal::RELEASE, [0; 6], buffers, 0, 0)
+    {
+        super::pause();
+    }
     if good? { Ok(()) } else { Err(Error::BadAnswer) }
 }
 
