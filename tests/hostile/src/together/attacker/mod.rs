@@ -152,7 +152,7 @@ impl Attacker {
     }
 
     /// Gives a reference back that was answered to this process, for itself or for somebody else.
-    fn release(&self, reference: RawReference) {
+    fn release(&mut self, reference: RawReference) {
         if !self.ask(reference, universal::RELEASE, [0, 0]) {
             for process in every_process() {
                 self.take_back(reference.process, process, reference.object.raw());
@@ -162,10 +162,21 @@ impl Attacker {
 
     /// Takes back a name of something in `server`, which any reference to something there allows.
     /// Whether it was there.
-    fn take_back(&self, server: ProcessId, from: ProcessId, name: u64) -> bool {
-        let mut own = self.own.iter().map(|own| own.reference);
-        own.find(|own| own.process == server)
-            .is_some_and(|own| self.ask(own, universal::TAKE_BACK, [from.raw(), name]))
+    fn take_back(&mut self, server: ProcessId, from: ProcessId, name: u64) -> bool {
+        loop {
+            let own = self.own.iter().map(|own| own.reference);
+            let Some(own) = own.into_iter().find(|own| own.process == server) else {
+                return false;
+            };
+            if self.ask(own, universal::TAKE_BACK, [from.raw(), name]) {
+                return true;
+            }
+            // Another dispatcher may have given the own one back by chance; a name never means something again.
+            if self.ask(own, universal::HELD, [0, 0]) {
+                return false;
+            }
+            self.collect_targets();
+        }
     }
 
     /// One thing or another.

@@ -8,10 +8,10 @@ use kiln_interface::name_space::NameSpace;
 use kiln_object::call::CallWord;
 use kiln_object::describe::Description;
 use kiln_object::startup::InitialObject;
-use kiln_object::{Interface, ObjectName, ProcessId, RawReference};
+use kiln_object::{Error, Interface, ObjectName, ProcessId, RawReference};
 use kiln_runtime::startup;
 
-use super::super::{known, program_place};
+use super::super::{known, pause, program_place};
 use super::{Attacker, HELD};
 use crate::random::Random;
 use crate::registers::Registers;
@@ -69,7 +69,7 @@ impl Attacker {
         }
         let trees = ["image_root", "memory_fs"];
         for name in trees {
-            if let Ok(reference) = known::bound::<dyn FileTree>(name) {
+            if let Ok(reference) = bound::<dyn FileTree>(name) {
                 let interface = <dyn FileTree as Interface>::DESCRIPTION;
                 self.own.push(Target {
                     reference,
@@ -77,7 +77,7 @@ impl Attacker {
                 });
             }
         }
-        if let Ok(reference) = known::bound::<dyn NameSpace>("name_space") {
+        if let Ok(reference) = bound::<dyn NameSpace>("name_space") {
             let interface = <dyn NameSpace as Interface>::DESCRIPTION;
             self.own.push(Target {
                 reference,
@@ -194,6 +194,16 @@ impl Attacker {
                 },
                 ..own
             },
+        }
+    }
+}
+
+/// A reference to what the server of that name serves, when there is room to ask.
+fn bound<I: Interface + ?Sized>(name: &str) -> Result<RawReference, Error> {
+    loop {
+        match known::bound::<I>(name) {
+            Err(Error::Busy | Error::Exhausted | Error::TooDeep) => pause(),
+            bound => return bound,
         }
     }
 }
