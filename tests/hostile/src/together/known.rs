@@ -19,6 +19,16 @@ fn byte(place: usize) -> u8 {
     b"known bytes\n"[place % 12]
 }
 
+/// Asks until there is room to, however long that takes: for what has to be done.
+pub fn when_there_is_room<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match ask() {
+            Err(Error::Busy | Error::Exhausted | Error::TooDeep) => super::pause(),
+            answer => return answer,
+        }
+    }
+}
+
 /// Asks, with the registers' answer or the error.
 pub fn ask(
     to: RawReference,
@@ -107,11 +117,7 @@ pub fn is_well(buffers: Buffers) -> Result<(), Error> {
     });
     // Another dispatcher may have given the file back by chance: its name is easily guessed. There may be no
     // room to give it back just now.
-    while let Err(Error::Busy | Error::Exhausted | Error::TooDeep) =
-        ask(file, universal::RELEASE, [0; 6], buffers, 0, 0)
-    {
-        super::pause();
-    }
+    let _ = when_there_is_room(|| ask(file, universal::RELEASE, [0; 6], buffers, 0, 0));
     if good? { Ok(()) } else { Err(Error::BadAnswer) }
 }
 

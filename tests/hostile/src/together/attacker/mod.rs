@@ -143,12 +143,7 @@ impl Attacker {
     /// A call that clears up: it must be made, however long that takes. Whether it went well.
     fn ask(&self, to: RawReference, method: u16, [first, second]: [u64; 2]) -> bool {
         let words = [first, second, 0, 0, 0, 0];
-        loop {
-            match known::ask(to, method, words, self.buffers, 0, 0) {
-                Err(Error::Busy | Error::Exhausted | Error::TooDeep) => super::pause(),
-                answer => return answer.is_ok(),
-            }
-        }
+        known::when_there_is_room(|| known::ask(to, method, words, self.buffers, 0, 0)).is_ok()
     }
 
     /// Gives a reference back that was answered to this process, for itself or for somebody else.
@@ -164,8 +159,8 @@ impl Attacker {
     /// Whether it was there.
     fn take_back(&mut self, server: ProcessId, from: ProcessId, name: u64) -> bool {
         loop {
-            let own = self.own.iter().map(|own| own.reference);
-            let Some(own) = own.into_iter().find(|own| own.process == server) else {
+            let mut own = self.own.iter().map(|own| own.reference);
+            let Some(own) = own.find(|own| own.process == server) else {
                 return false;
             };
             if self.ask(own, universal::TAKE_BACK, [from.raw(), name]) {

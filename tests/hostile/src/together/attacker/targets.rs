@@ -11,7 +11,7 @@ use kiln_object::startup::InitialObject;
 use kiln_object::{Error, Interface, ObjectName, ProcessId, RawReference};
 use kiln_runtime::startup;
 
-use super::super::{known, pause, program_place};
+use super::super::{known, program_place};
 use super::{Attacker, HELD};
 use crate::random::Random;
 use crate::registers::Registers;
@@ -200,12 +200,7 @@ impl Attacker {
 
 /// A reference to what the server of that name serves, when there is room to ask.
 fn bound<I: Interface + ?Sized>(name: &str) -> Result<RawReference, Error> {
-    loop {
-        match known::bound::<I>(name) {
-            Err(Error::Busy | Error::Exhausted | Error::TooDeep) => pause(),
-            bound => return bound,
-        }
-    }
+    known::when_there_is_room(|| known::bound::<I>(name))
 }
 
 /// A name one bit or one number from another.
