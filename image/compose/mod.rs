@@ -21,6 +21,10 @@ use crate::{Error, root};
 
 /// Entry of every component but the kernel: the runtime defines it.
 const COMPONENT_ENTRY: &str = "component_entry";
+/// Where a personality that runs programs takes their system calls.
+const REFLECTION_ENTRY: &str = "component_reflected";
+/// Where it takes traps.
+const TRAP_ENTRY: &str = "component_trapped";
 /// The part that every home is linked from: the servers, of which each link keeps some.
 const SERVERS_PART: &str = "servers";
 /// What keeps the runtime of the servers in the kernel.
@@ -93,7 +97,12 @@ impl Ingredients {
         }
         let personality = manifest.personality;
         let name = personality.name;
-        components.push(component(Kind::Personality, name, name)?);
+        let (kind, mut request) = component(Kind::Personality, name, name)?;
+        if personality.runs_a_program {
+            request.reflected = Some(REFLECTION_ENTRY.to_owned());
+            request.trap = Some(TRAP_ENTRY.to_owned());
+        }
+        components.push((kind, request));
         for copy in personality.copies {
             components.push(component(Kind::Server, copy.name, name)?);
         }

@@ -3,7 +3,7 @@
 use crate::elf_object::Definition;
 use crate::plan::{Addresses, Plan};
 use crate::{Class, ComponentReport, naming};
-use kiln_image_format::Permissions;
+use kiln_image_format::{LaterEntries, Permissions};
 use object::LittleEndian;
 use object::elf;
 use object::read::elf::Sym;
@@ -67,6 +67,8 @@ pub struct Linked {
     pub base: u64,
     /// Address of the first instruction; 0 if the request named none.
     pub entry: u64,
+    /// The addresses of the entries that the request names besides.
+    pub later: LaterEntries,
     /// The parts that are not empty, by class.
     pub segments: Vec<Segment>,
     /// The symbols, by rising address.

@@ -11,7 +11,7 @@ use crate::resolve::{Meaning, Resolution};
 use crate::slots::Slots;
 use crate::target::Map;
 use crate::{Error, Request, linked, report};
-use kiln_image_format::{PAGE_BYTES, Permissions};
+use kiln_image_format::{LaterEntries, PAGE_BYTES, Permissions};
 
 /// What a section is placed by: what its pages may be used for, and whether it has bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -145,7 +145,7 @@ pub struct Plan<'a> {
     pub(crate) resolution: Resolution<'a>,
     pub(crate) layout: Layout<'a>,
     slots: Slots,
-    entry: Option<&'a str>,
+    request: &'a Request<'a>,
 }
 
 impl<'a> Plan<'a> {
@@ -164,7 +164,7 @@ impl<'a> Plan<'a> {
             resolution,
             layout,
             slots,
-            entry: request.entry.as_deref(),
+            request,
         })
     }
 
@@ -257,9 +257,10 @@ impl<'a> Plan<'a> {
             }
         }
         segments.retain(|segment| segment.memory_bytes != 0);
-        let entry = self
-            .entry
-            .and_then(|entry| self.address_of(entry, &addresses));
+        let entry = |symbol: &Option<String>| {
+            let address = |symbol: &String| self.address_of(symbol, &addresses);
+            symbol.as_ref().and_then(address).unwrap_or(0)
+        };
         Ok(Linked {
             name: self.name.to_owned(),
             base: segments
@@ -267,7 +268,11 @@ impl<'a> Plan<'a> {
                 .map(|segment| segment.virtual_address)
                 .min()
                 .unwrap_or(0),
-            entry: entry.unwrap_or(0),
+            entry: entry(&self.request.entry),
+            later: LaterEntries {
+                reflected: entry(&self.request.reflected),
+                trap: entry(&self.request.trap),
+            },
             segments,
             symbols: self.symbols(&addresses),
             report: report::component(self),

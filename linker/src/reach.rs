@@ -24,7 +24,7 @@ pub(crate) fn reach<'a>(
         pending: VecDeque::new(),
         seen_objects: 0,
     };
-    for root in request.entry.iter().chain(&request.roots) {
+    for root in request.named() {
         let global = walk.resolution.intern(root.as_bytes());
         walk.want(global, true, None)?;
     }

@@ -26,10 +26,14 @@ pub struct Request<'a> {
     pub name: String,
     /// What to link.
     pub inputs: Vec<Input<'a>>,
-    /// Symbols to keep, besides the entry; an undefined one is an error.
+    /// Symbols to keep, besides the entries; an undefined one is an error.
     pub roots: Vec<String>,
     /// Symbol of the first instruction.
     pub entry: Option<String>,
+    /// Symbol at which the kernel enters after a `syscall` instruction of a foreign program.
+    pub reflected: Option<String>,
+    /// Symbol at which the kernel enters after a trap.
+    pub trap: Option<String>,
     /// Sections, by full name, that start the text, in this order.
     pub first: Vec<String>,
     /// Sections to keep though nothing refers to them: those with such a name, or such a name and a
@@ -52,6 +56,12 @@ impl<'a> Request<'a> {
             entry: entry.map(str::to_owned),
             ..Self::default()
         }
+    }
+
+    /// All symbols that are kept because they are named here.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &String> {
+        let entries = [&self.entry, &self.reflected, &self.trap];
+        entries.into_iter().flatten().chain(&self.roots)
     }
 
     /// Whether [`keep`](Self::keep) names this section.

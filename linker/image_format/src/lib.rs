@@ -24,7 +24,8 @@ pub use permissions::Permissions;
 pub use symbols::encode_symbols;
 pub use symbols::{MAXIMUM_NAME_BYTES, SymbolError, SymbolTable};
 pub use table::{
-    Component, ImageTable, Kind, SegmentRecord, Segments, TABLE_MAGIC, TABLE_VERSION, TableError,
+    Component, ImageTable, Kind, LaterEntries, SegmentRecord, Segments, TABLE_MAGIC, TABLE_VERSION,
+    TableError,
 };
 #[cfg(feature = "encode")]
 pub use table::{ComponentRecord, encode, encoded_bytes};

@@ -1,11 +1,11 @@
 //! The image table: every component of an image, and where its segments lie.
 //!
-//! Layout, version 1, all little-endian and without gaps:
+//! Layout, version 2, all little-endian and without gaps:
 //!
 //! | bytes | what |
 //! | --- | --- |
 //! | 32 | magic `KILNTABL`, version, component count, segment count, name bytes, image bytes (u64) |
-//! | 40 each | components: kind, kind's argument, name offset, name length, first segment, segment count, entry (u64), reserved (u64) |
+//! | 48 each | components: kind, kind's argument, name offset, name length, first segment, segment count, then entry, reflection entry, trap entry (u64 each) |
 //! | 40 each | segments: virtual address, image offset, file bytes, memory bytes (u64 each), permissions, reserved |
 //! | rest | the names, UTF-8 |
 //!
@@ -23,10 +23,10 @@ pub use encode::{ComponentRecord, encode, encoded_bytes};
 pub const TABLE_MAGIC: [u8; 8] = *b"KILNTABL";
 
 /// The version that this crate reads and writes.
-pub const TABLE_VERSION: u32 = 1;
+pub const TABLE_VERSION: u32 = 2;
 
 const HEADER_BYTES: usize = 32;
-const COMPONENT_BYTES: usize = 40;
+const COMPONENT_BYTES: usize = 48;
 const SEGMENT_BYTES: usize = 40;
 
 /// What a component is to the kernel.
@@ -80,6 +80,17 @@ impl Kind {
             Self::Program => (8, 0),
         }
     }
+}
+
+/// Where the kernel enters a component that runs already: addresses, each 0 if it has none.
+///
+/// These need nothing that the component makes first, so they hold from its first instruction on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaterEntries {
+    /// After a `syscall` instruction of a foreign system's program.
+    pub reflected: u64,
+    /// After a trap.
+    pub trap: u64,
 }
 
 /// One range of a component's address space.
@@ -296,12 +307,16 @@ impl<'a> ImageTable<'a> {
             .zip(length)
             .and_then(|(first, length)| slice(self.segments, first, length))
             .ok_or(TableError::SegmentRange)?;
-        let entry = read_u64(record, 24).ok_or(TableError::Truncated)?;
+        let address = |offset| read_u64(record, offset).ok_or(TableError::Truncated);
         Ok(Component {
             index,
             name_bytes,
             kind,
-            entry,
+            entry: address(24)?,
+            later: LaterEntries {
+                reflected: address(32)?,
+                trap: address(40)?,
+            },
             segments: Segments { records: segments },
         })
     }
@@ -318,6 +333,8 @@ pub struct Component<'a> {
     pub kind: Kind,
     /// Virtual address of its first instruction; 0 if it is not run.
     pub entry: u64,
+    /// Where else the kernel enters it.
+    pub later: LaterEntries,
     /// Where its parts lie.
     pub segments: Segments<'a>,
 }

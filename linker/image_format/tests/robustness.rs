@@ -1,8 +1,8 @@
 //! What is written is read back, and no bytes make the readers panic or give ranges outside.
 
 use kiln_image_format::{
-    ComponentRecord, ImageTable, Kind, Location, Permissions, SegmentRecord, SymbolTable,
-    TableError, encode, encode_symbols, encoded_bytes,
+    ComponentRecord, ImageTable, Kind, LaterEntries, Location, Permissions, SegmentRecord,
+    SymbolTable, TableError, encode, encode_symbols, encoded_bytes,
 };
 use proptest::prelude::*;
 
@@ -50,13 +50,17 @@ fn components() -> impl Strategy<Value = Vec<ComponentRecord>> {
     let component = (
         ".{0,12}",
         kinds(),
-        any::<u64>(),
+        any::<[u64; 3]>(),
         prop::collection::vec(segments(), 0..5),
     );
-    let component = component.prop_map(|(name, kind, entry, segments)| ComponentRecord {
+    let component = component.prop_map(|(name, kind, entries, segments)| ComponentRecord {
         name,
         kind,
-        entry,
+        entry: entries[0],
+        later: LaterEntries {
+            reflected: entries[1],
+            trap: entries[2],
+        },
         segments,
     });
     prop::collection::vec(component, 0..6)
@@ -94,6 +98,7 @@ proptest! {
             prop_assert_eq!(read.name(), &written.name);
             prop_assert_eq!(read.kind, written.kind);
             prop_assert_eq!(read.entry, written.entry);
+            prop_assert_eq!(read.later, written.later);
             prop_assert_eq!(read.segments.len(), written.segments.len());
             prop_assert_eq!(read.segments.collect::<Vec<_>>(), &written.segments[..]);
         }
@@ -187,6 +192,7 @@ fn faults_are_told_apart() {
             name: "a".into(),
             kind: Kind::Server,
             entry: 0,
+            later: LaterEntries::default(),
             segments: vec![segment],
         };
         walk(&encode(&[component], 0x3000).expect("encode"))
@@ -223,7 +229,7 @@ fn faults_are_told_apart() {
         }),
         misaligned
     );
-    assert_eq!(walk(b"KILNTABL\x02\0\0\0"), Err(TableError::Version(2)));
+    assert_eq!(walk(b"KILNTABL\x01\0\0\0"), Err(TableError::Version(1)));
     assert_eq!(walk(b"nonsense"), Err(TableError::Magic));
-    assert_eq!(walk(b"KILNTABL\x01\0\0\0"), Err(TableError::Truncated));
+    assert_eq!(walk(b"KILNTABL\x02\0\0\0"), Err(TableError::Truncated));
 }

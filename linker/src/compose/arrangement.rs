@@ -13,8 +13,8 @@ use crate::plan::{Addresses, Plan, Sizes};
 use crate::report::{BlobReport, ImageReport};
 use crate::{Class, Error};
 use kiln_image_format::{
-    ComponentRecord, KERNEL_OFFSET, Kind, LOCATION_SYMBOL, Location, PAGE_BYTES, PHYSICAL_BASE,
-    Permissions, SegmentRecord, VIRTUAL_BASE, encode, encode_symbols, encoded_bytes,
+    ComponentRecord, KERNEL_OFFSET, Kind, LOCATION_SYMBOL, LaterEntries, Location, PAGE_BYTES,
+    PHYSICAL_BASE, Permissions, SegmentRecord, VIRTUAL_BASE, encode, encode_symbols, encoded_bytes,
 };
 use std::borrow::Cow;
 
@@ -54,6 +54,7 @@ impl<'k, 'a> Arrangement<'k, 'a> {
             name: kernel.name.to_owned(),
             kind: Kind::Kernel,
             entry: 0,
+            later: LaterEntries::default(),
             segments: kernel_segments(sizes, None),
         };
         Ok(Self {
@@ -89,11 +90,12 @@ impl<'k, 'a> Arrangement<'k, 'a> {
                 bytes: Cow::Owned(segment.bytes.clone()),
             });
         }
-        let (name, entry) = (linked.name.clone(), linked.entry);
+        let (name, entry, later) = (linked.name.clone(), linked.entry, linked.later);
         self.records.push(ComponentRecord {
             name,
             kind,
             entry,
+            later,
             segments,
         });
         self.components.push(LinkedComponent { kind, linked });
@@ -113,6 +115,7 @@ impl<'k, 'a> Arrangement<'k, 'a> {
             name: name.to_owned(),
             kind,
             entry: 0,
+            later: LaterEntries::default(),
             segments: vec![SegmentRecord {
                 virtual_address: 0,
                 image_offset: offset,
@@ -143,6 +146,7 @@ impl<'k, 'a> Arrangement<'k, 'a> {
             name: program.name.clone(),
             kind: Kind::Program,
             entry: program.entry,
+            later: LaterEntries::default(),
             segments,
         });
         Ok(())

@@ -2,7 +2,8 @@
 
 use crate::Error;
 use kiln_image_format::{
-    ImageTable, Kind, LOCATION_BYTES, LOCATION_IN_HEADER, Location, SegmentRecord, SymbolTable,
+    ImageTable, Kind, LOCATION_BYTES, LOCATION_IN_HEADER, LaterEntries, Location, SegmentRecord,
+    SymbolTable,
 };
 
 /// A component of an image file.
@@ -14,6 +15,8 @@ pub struct InspectedComponent {
     pub kind: Kind,
     /// Address of its first instruction; 0 if it is not run.
     pub entry: u64,
+    /// Where else the kernel enters it.
+    pub later: LaterEntries,
     /// Where its parts lie.
     pub segments: Vec<SegmentRecord>,
 }
@@ -96,6 +99,7 @@ pub fn inspect(image: &[u8]) -> Result<Inspection, Error> {
             name: component.name().to_owned(),
             kind: component.kind,
             entry: component.entry,
+            later: component.later,
             segments: component.segments.collect(),
         });
     }

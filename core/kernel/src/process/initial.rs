@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kiln_image_format::{ImageTable, Kind, Segments};
+use kiln_image_format::{ImageTable, Kind, LaterEntries, Segments};
 use kiln_object::configuration::{Configuration, key};
 use kiln_object::home::Given;
 use kiln_object::layout::{MAIN_STACK_TOP, ROOT_BASE};
@@ -231,6 +231,7 @@ fn create_all(
                 let found = found.ok_or_else(|| Problem::NoComponent(record.name().into()))?;
                 Some(Part {
                     entry: found.entry,
+                    later: found.later,
                     segments: found.segments,
                 })
             }
@@ -315,6 +316,8 @@ impl Image {
         let program = self.program.filter(|_| process.is_program());
         let parts = [Some(part.segments), program];
         load::memory(process, parts, self.physical, self.information)?;
+        let LaterEntries { reflected, trap } = part.later;
+        process.entries.set(0, reflected, trap)?;
         load::configuration(process, self.configuration)?;
         if home.serves_root() {
             load::show(process, ROOT_BASE, self.root)?;
@@ -461,6 +464,8 @@ struct Home {
 struct Part {
     /// Its first instruction.
     entry: u64,
+    /// Where else it is entered, until it says otherwise. Calls it takes only when it says where.
+    later: LaterEntries,
     segments: Segments<'static>,
 }
 

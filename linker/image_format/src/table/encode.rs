@@ -2,7 +2,9 @@
 //!
 //! The size depends only on counts and names, so it is known before the addresses are.
 
-use super::{HEADER_BYTES, Kind, SEGMENT_BYTES, SegmentRecord, TABLE_MAGIC, TABLE_VERSION};
+use super::{
+    HEADER_BYTES, Kind, LaterEntries, SEGMENT_BYTES, SegmentRecord, TABLE_MAGIC, TABLE_VERSION,
+};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,6 +17,8 @@ pub struct ComponentRecord {
     pub kind: Kind,
     /// Virtual address of its first instruction; 0 if it is not run.
     pub entry: u64,
+    /// Where else the kernel enters it.
+    pub later: LaterEntries,
     /// Where its parts lie.
     pub segments: Vec<SegmentRecord>,
 }
@@ -66,8 +70,13 @@ pub fn encode(components: &[ComponentRecord], image_bytes: u64) -> Option<Vec<u8
         ] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
-        bytes.extend_from_slice(&component.entry.to_le_bytes());
-        bytes.extend_from_slice(&0_u64.to_le_bytes());
+        for entry in [
+            component.entry,
+            component.later.reflected,
+            component.later.trap,
+        ] {
+            bytes.extend_from_slice(&entry.to_le_bytes());
+        }
         name_offset = name_offset.checked_add(name_length)?;
         first_segment = first_segment.checked_add(segments)?;
     }

@@ -48,8 +48,12 @@ pub extern "sysv64" fn called() {
 ///
 /// A site that cannot be rewritten is looked up in a table, so that it costs a few instructions
 /// more than a rewritten one and no search.
+///
+/// The image's table names it, so that the kernel knows it from the start.
+// SAFETY: a component has one such entry, so no other definition is linked with this one.
+#[unsafe(no_mangle)]
 #[unsafe(naked)]
-pub extern "sysv64" fn reflected() {
+extern "sysv64" fn component_reflected() {
     naked_asm!(
         "mov gs:[{program_stack}], rsp",
         "mov rsp, gs:[{stack}]",
@@ -202,8 +206,12 @@ pub unsafe extern "sysv64" fn start_program(entry: u64, stack: u64) -> ! {
 }
 
 /// Where the kernel enters after a trap: on the trap stack, `rdi` being the dispatcher page.
+///
+/// The image's table names it, so that the kernel knows it from the start.
+// SAFETY: a component has one such entry, so no other definition is linked with this one.
+#[unsafe(no_mangle)]
 #[unsafe(naked)]
-pub extern "sysv64" fn trapped() {
+extern "sysv64" fn component_trapped() {
     naked_asm!(
         "and rsp, -16",
         "sub rsp, {vector_bytes}",

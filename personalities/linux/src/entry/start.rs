@@ -2,8 +2,10 @@
 
 use core::sync::atomic::Ordering;
 
-use super::{OBSERVED, TRACING, direct};
-use crate::{load, process};
+use kiln_object::layout::MAIN_STACK_TOP;
+
+use super::{OBSERVED, STACK_WORD, TRACING, direct};
+use crate::load;
 
 /// Sets the library up and starts the program.
 fn start() -> ! {
@@ -12,32 +14,9 @@ fn start() -> ! {
     let observed = wanted.traced || kiln_runtime::trace::is_on();
     OBSERVED.store(observed, Ordering::Relaxed);
     direct::initialise(observed);
-    if let Err(error) = set_entries() {
-        kiln_runtime::log_line!("the kernel does not take the library's entries: {error}");
-        process::exit_image(70);
-    }
-    load::run_first_program(wanted)
-}
-
-#[cfg(kiln_freestanding)]
-fn set_entries() -> Result<(), kiln_object::Error> {
-    use kiln_interface::kernel::Process;
-    use kiln_object::layout::MAIN_STACK_TOP;
-
-    use super::{STACK_WORD, gate};
-
     // The main stack is this function's until the program starts, and each system call's afterwards.
     kiln_runtime::dispatcher::word(STACK_WORD).store(MAIN_STACK_TOP, Ordering::Relaxed);
-    kiln_runtime::process().set_entries(
-        0,
-        gate::reflected as *const () as u64,
-        gate::trapped as *const () as u64,
-    )
-}
-
-#[cfg(not(kiln_freestanding))]
-fn set_entries() -> Result<(), kiln_object::Error> {
-    Ok(())
+    load::run_first_program(wanted)
 }
 
 /// Lets the program begin; the library's stack is empty from here on.
@@ -49,7 +28,7 @@ pub fn start_program(entry: u64, stack: u64) -> ! {
         super::gate::start_program(entry, stack)
     }
     #[cfg(not(kiln_freestanding))]
-    process::exit_image(70)
+    crate::process::exit_image(70)
 }
 
 #[cfg(kiln_freestanding)]

@@ -4,7 +4,6 @@
 //! is whatever was there, and whoever takes one uses only what it put there itself.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
 use kiln_object::call::MESSAGE_BYTES;
@@ -13,7 +12,9 @@ use spin::Mutex;
 /// Pages that are kept at most.
 const MOST_KEPT: usize = 4;
 
-static KEPT: Mutex<Vec<Box<[u8; MESSAGE_BYTES]>>> = Mutex::new(Vec::new());
+/// The pages that nobody has.
+static KEPT: Mutex<[Option<Box<[u8; MESSAGE_BYTES]>>; MOST_KEPT]> =
+    Mutex::new([const { None }; MOST_KEPT]);
 
 /// A page of old bytes; it goes back when it is dropped.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Scratch {
     /// Takes a page.
     #[must_use]
     pub fn take() -> Self {
-        let kept = KEPT.lock().pop();
+        let kept = KEPT.lock().iter_mut().find_map(Option::take);
         Self(Some(kept.unwrap_or_else(|| Box::new([0; MESSAGE_BYTES]))))
     }
 
@@ -56,8 +57,8 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if let Some(page) = self.0.take() {
             let mut kept = KEPT.lock();
-            if kept.len() < MOST_KEPT {
-                kept.push(page);
+            if let Some(place) = kept.iter_mut().find(|place| place.is_none()) {
+                *place = Some(page);
             }
         }
     }
