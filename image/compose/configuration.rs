@@ -149,8 +149,7 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
     record(key::PERSONALITY, personality.as_bytes());
     let program = &manifest.program;
     record(key::PROGRAM_PATH, program.path.value.as_bytes());
-    let called = program.called.as_ref().unwrap_or(&program.path.value);
-    record(key::PROGRAM_ARGUMENT, called.as_bytes());
+    record(key::PROGRAM_ARGUMENT, program.name().as_bytes());
     for argument in &program.args {
         record(key::PROGRAM_ARGUMENT, argument.as_bytes());
     }

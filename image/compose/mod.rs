@@ -110,9 +110,9 @@ impl Ingredients {
         let program = personality
             .runs_a_program
             .then(|| program::lay_out(tree, &manifest.program.path.value, &root));
-        let program = program.flatten().map(|program| {
-            program.write_record(&mut configuration);
-            program.input
+        let program = program.flatten().and_then(|program| {
+            program.write_record(&manifest.program, launch, &mut configuration)?;
+            Some(program.input)
         });
         Ok(Self {
             root,

@@ -8,13 +8,17 @@
 use kiln_erofs::Image;
 use kiln_erofs::write::Tree;
 use kiln_linker::{Permissions, ProgramInput, SegmentRecord};
+use kiln_linux_start::laid_out::Pieces;
+use kiln_linux_start::stack::Places;
+use kiln_linux_start::{Content, InitialStack, LaidOut, Strings};
 use kiln_object::configuration::{key, write_record};
 use kiln_object::layout::{PAGE_BYTES, SYSTEM_END, SYSTEM_START, USER_END, USER_START};
-use kiln_object::program::LaidOut;
 use object::LittleEndian as LE;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
-use zerocopy::IntoBytes;
+
+use super::configuration::Launch;
+use crate::manifest;
 
 type Header = elf::FileHeader64<LE>;
 
@@ -23,17 +27,59 @@ type Header = elf::FileHeader64<LE>;
 pub struct Program {
     /// What the kernel maps.
     pub input: ProgramInput,
-    /// What the personality is told.
+    /// What the personality is told, but for what depends on the stack.
     pub told: LaidOut,
+    /// Where its program headers are; zero if they are nowhere.
+    table_address: u64,
+    /// How many program headers there are.
+    table_entries: u64,
 }
 
 impl Program {
-    /// Adds to a configuration what the personality is told.
-    pub fn write_record(&self, configuration: &mut Vec<u8>) {
-        let mut value = self.told.as_bytes().to_vec();
-        value.extend_from_slice(self.input.name.as_bytes());
-        let push = |bytes: &[u8]| configuration.extend_from_slice(bytes);
-        write_record(push, key::PROGRAM_LAID_OUT, &value);
+    /// Adds to a configuration what the personality is told: in front, where it is found at once.
+    /// `None` if what the manifest gives the program is more than fits on a stack.
+    pub fn write_record(
+        &self,
+        program: &manifest::Program,
+        launch: Launch,
+        configuration: &mut Vec<u8>,
+    ) -> Option<()> {
+        let (mut arguments, mut environment) = (Strings::default(), Strings::default());
+        arguments.push(program.name().as_bytes());
+        for argument in &program.args {
+            arguments.push(argument.as_bytes());
+        }
+        for (name, value) in &program.env {
+            environment.push(format!("{name}={value}").as_bytes());
+        }
+        let stack = InitialStack::make(&Content {
+            arguments: &arguments,
+            environment: &environment,
+            file_name: program.path.value.as_bytes(),
+            table_address: self.table_address,
+            table_entries: self.table_entries,
+            interpreter_base: 0,
+            entry: self.told.entry,
+        });
+        let stack = stack.ok()?;
+        let told = LaidOut {
+            traced: launch.strace.into(),
+            places: *stack.places(),
+            ..self.told
+        };
+        let value = told.write(&Pieces {
+            path: self.input.name.as_bytes(),
+            directory: program.directory.as_bytes(),
+            stack: stack.bytes(),
+        });
+        let mut record = Vec::new();
+        write_record(
+            |bytes| record.extend_from_slice(bytes),
+            key::PROGRAM_LAID_OUT,
+            &value,
+        );
+        configuration.splice(..0, record);
+        Some(())
     }
 }
 
@@ -65,13 +111,16 @@ fn place(name: String, bytes: &[u8], offset: u64) -> Option<Program> {
     }
     let headers = header.program_headers(LE, bytes).ok()?;
     let table = header.e_phoff.get(LE);
+    let mut table_address = 0;
     let mut told = LaidOut {
         entry: header.e_entry.get(LE),
-        table_address: 0,
-        table_entries: headers.len() as u64,
         start: 0,
         end: 0,
         clear: 0,
+        traced: 0,
+        path_bytes: 0,
+        directory_bytes: 0,
+        places: Places::default(),
     };
     let mut segments: Vec<SegmentRecord> = Vec::new();
     for header in headers {
@@ -96,8 +145,8 @@ fn place(name: String, bytes: &[u8], offset: u64) -> Option<Program> {
         }
         let inside = table.checked_sub(segment.image_offset);
         let whole = |start: u64| start + size_of_val(headers) as u64 <= segment.file_bytes;
-        if let Some(inside) = inside.filter(|start| told.table_address == 0 && whole(*start)) {
-            told.table_address = segment.virtual_address + inside;
+        if let Some(inside) = inside.filter(|start| table_address == 0 && whole(*start)) {
+            table_address = segment.virtual_address + inside;
         }
         if segments.is_empty() {
             told.start = first_page;
@@ -117,7 +166,12 @@ fn place(name: String, bytes: &[u8], offset: u64) -> Option<Program> {
         entry,
         segments,
     };
-    Some(Program { input, told })
+    Some(Program {
+        input,
+        told,
+        table_address,
+        table_entries: headers.len() as u64,
+    })
 }
 
 /// A segment of a file of `length` bytes; its offset is that in the file.
@@ -178,23 +232,36 @@ mod tests {
     #[test]
     fn a_static_program_has_its_place() {
         let found = placed(&program()).unwrap();
-        let told = LaidOut {
-            entry: 0x40_1010,
-            table_address: 0x40_0040,
-            table_entries: 2,
-            start: 0x40_0000,
-            end: 0x40_6000,
-            clear: 0x40_3110,
-        };
-        assert_eq!(found.told, told);
+        let told = found.told;
+        assert_eq!(told.entry, 0x40_1010);
+        assert_eq!((told.start, told.end), (0x40_0000, 0x40_6000));
+        assert_eq!(told.clear, 0x40_3110);
+        assert_eq!((found.table_address, found.table_entries), (0x40_0040, 2));
         assert_eq!(found.input.segments[0].image_offset, 0x5000);
         assert_eq!(found.input.segments[1].image_offset, 0x7010);
         assert_eq!(found.input.segments[1].permissions, Permissions::ReadWrite);
-        let mut record = Vec::new();
-        found.write_record(&mut record);
-        let read = kiln_object::configuration::Configuration::new(&record);
-        let value = read.value(key::PROGRAM_LAID_OUT).unwrap();
-        assert_eq!(LaidOut::parse(value), Some((told, &b"/p"[..])));
+    }
+
+    #[test]
+    fn the_personality_is_told_with_the_first_record() {
+        let text = "name = \"t\"\n[program]\npath = \"/p\"\ncalled = \"ls\"\nargs = [\"-l\", \"\"]\n[root]\nfrom = []\nwritable = false";
+        let source = manifest::Source::new("t.toml", text);
+        let manifest = manifest::Manifest::parse(source, "".into()).unwrap();
+        let found = placed(&program()).unwrap();
+        let mut configuration = b"what was there".to_vec();
+        let launch = Launch { strace: true };
+        found
+            .write_record(&manifest.program, launch, &mut configuration)
+            .unwrap();
+        assert!(configuration.ends_with(b"what was there"));
+        let read = kiln_object::configuration::Configuration::new(&configuration);
+        let record = read.records().next().unwrap();
+        assert!(record.is(key::PROGRAM_LAID_OUT));
+        let (told, pieces) = LaidOut::parse(record.value).unwrap();
+        assert_eq!((told.entry, told.traced), (0x40_1010, 1));
+        assert_eq!((pieces.path, pieces.directory), (&b"/p"[..], &b"/"[..]));
+        let stack = InitialStack::made(pieces.stack, told.places);
+        assert_eq!(stack.arguments(), b"ls\0-l\0\0");
     }
 
     #[test]

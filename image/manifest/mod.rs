@@ -78,6 +78,14 @@ pub struct Program {
     pub directory: String,
 }
 
+impl Program {
+    /// What the program is told that it was called as.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.called.as_ref().unwrap_or(&self.path.value)
+    }
+}
+
 /// The root file system.
 #[derive(Debug, Clone)]
 pub struct Root {

@@ -42,7 +42,7 @@ pub mod key {
     pub const PROGRAM_ARGUMENT: &str = "program.argument";
     /// `NAME=VALUE`.
     pub const PROGRAM_ENVIRONMENT: &str = "program.environment";
-    /// The program is in its process already: a [`LaidOut`](crate::program::LaidOut).
+    /// The program is in its process already: what the personality that runs it needs to know.
     pub const PROGRAM_LAID_OUT: &str = "program.laid_out";
     /// The working directory.
     pub const PROGRAM_DIRECTORY: &str = "program.directory";
@@ -108,6 +108,12 @@ impl<'a> Configuration<'a> {
         self.records()
             .filter(move |record| record.is(key))
             .map(|record| record.value)
+    }
+
+    /// The first value of `key`.
+    #[must_use]
+    pub fn first(&self, key: &str) -> Option<&'a [u8]> {
+        self.values(key).next()
     }
 
     /// The last value of `key`.

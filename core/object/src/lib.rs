@@ -28,7 +28,6 @@ pub mod near;
 pub mod plain;
 pub mod primitives;
 pub mod process_record;
-pub mod program;
 #[cfg(not(kiln_freestanding))]
 pub mod recorder;
 pub mod startup;

@@ -98,6 +98,8 @@ pub struct Startup {
     pub root_bytes: u64,
     /// Bytes of memory the machine has.
     pub memory_bytes: u64,
+    /// Random numbers of this process alone, fit for a key; only with the program.
+    pub random: [u64; 6],
     /// Grows whenever a peer becomes another incarnation, after the peer's entry has changed.
     pub version: AtomicU64,
     /// Kernel objects given to this process, by [`InitialObject`].
@@ -125,6 +127,7 @@ impl Startup {
             configuration_bytes: 0,
             root_bytes: 0,
             memory_bytes: 0,
+            random: [0; 6],
             version: AtomicU64::new(0),
             objects: [RawReference::NONE; 16],
             servers: [const {

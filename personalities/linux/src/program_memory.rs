@@ -241,11 +241,10 @@ pub fn slices(address: u64, count: i32) -> Result<Slices, Errno> {
         Some(few) => copy_in(address, few.as_mut_bytes())?,
         None => slices.many = read_array(address, count)?,
     }
-    let mut total = 0_i64;
+    let mut room = i64::MAX as u64;
     for slice in &*slices {
-        let length = i64::try_from(slice.length).map_err(|_| Errno::EINVAL)?;
-        total = total.checked_add(length).ok_or(Errno::EINVAL)?;
-        if length > 0 {
+        room = room.checked_sub(slice.length).ok_or(Errno::EINVAL)?;
+        if slice.length > 0 {
             check(slice.address, slice.length)?;
         }
     }

@@ -19,6 +19,7 @@ use kiln_object::startup::{
     ClientEntry, InitialObject, KernelInformation, Peer, ServerEntry, Startup,
 };
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, RawReference, Rights};
+use zerocopy::IntoBytes;
 use zerocopy::byteorder::little_endian::U32;
 
 use super::{Process, load, supervisor};
@@ -338,6 +339,7 @@ impl Image {
             give(startup, process, InitialObject::Console, object::console())?;
             give(startup, process, InitialObject::Machine, object::machine())?;
             give(startup, process, InitialObject::Clock, object::clock())?;
+            crate::random::fill(startup.random.as_mut_bytes());
             CONSOLE_OWNER.store(process.id().raw(), Ordering::Release);
         }
         load::show_startup(process, startup).map(|_| ())

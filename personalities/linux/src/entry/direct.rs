@@ -3,13 +3,22 @@
 //! The flags stay as they are, too: no instruction used here changes them. The table says for each number where the entry jumps; what is not listed here goes the full way.
 //! While system calls are traced everything does.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// Numbers below this are looked up in the table.
 pub const DIRECT_NUMBERS: usize = 512;
 
-/// Where each call goes, by number.
-pub static DIRECT: [AtomicU64; DIRECT_NUMBERS] = [const { AtomicU64::new(0) }; DIRECT_NUMBERS];
+/// Where each call goes, by number. It is ready in the image.
+pub static DIRECT: [AtomicPtr<()>; DIRECT_NUMBERS] = {
+    let mut table = [const { AtomicPtr::new(FULL) }; DIRECT_NUMBERS];
+    let mut index = 0;
+    while index < functions::ALL.len() {
+        let (number, function) = functions::ALL[index];
+        table[number as usize] = AtomicPtr::new(function as *mut ());
+        index += 1;
+    }
+    table
+};
 
 /// Where the call of that number goes.
 #[must_use]
@@ -17,7 +26,8 @@ pub fn target(number: u64) -> u64 {
     usize::try_from(number)
         .ok()
         .and_then(|number| DIRECT.get(number))
-        .map_or_else(full, |target| target.load(Ordering::Relaxed))
+        .map_or(FULL, |target| target.load(Ordering::Relaxed))
+        .addr() as u64
 }
 
 /// Where a call of any number may go, `rax` holding the number.
@@ -26,34 +36,25 @@ pub fn any_target() -> u64 {
     #[cfg(kiln_freestanding)]
     return super::gate::called as *const () as u64;
     #[cfg(not(kiln_freestanding))]
-    return full();
+    return FULL.addr() as u64;
 }
 
-/// Fills the table; `tracing` sends every call the full way.
-pub fn initialise(tracing: bool) {
+/// Sends every call the full way, where somebody sees it.
+pub fn observe_all() {
     for target in &DIRECT {
-        target.store(full(), Ordering::Relaxed);
+        target.store(FULL, Ordering::Relaxed);
     }
-    #[cfg(kiln_freestanding)]
-    if !tracing {
-        for (number, function) in functions::ALL {
-            if let Some(target) = DIRECT.get(number as usize) {
-                target.store(function as *const () as u64, Ordering::Relaxed);
-            }
-        }
-    }
-    #[cfg(not(kiln_freestanding))]
-    let _ = tracing;
 }
 
 #[cfg(kiln_freestanding)]
-fn full() -> u64 {
-    super::gate::full as *const () as u64
-}
+const FULL: *mut () = super::gate::full as *mut ();
 
 #[cfg(not(kiln_freestanding))]
-fn full() -> u64 {
-    0
+const FULL: *mut () = core::ptr::null_mut();
+
+#[cfg(not(kiln_freestanding))]
+mod functions {
+    pub(super) const ALL: [(u32, fn()); 0] = [];
 }
 
 #[cfg(kiln_freestanding)]
@@ -102,8 +103,8 @@ mod tests {
 
     #[test]
     fn numbers_without_a_place_go_the_full_way() {
-        initialise(false);
-        assert_eq!(target(u64::MAX), full());
-        assert_eq!(target(DIRECT_NUMBERS as u64), full());
+        let full = FULL.addr() as u64;
+        assert_eq!(target(u64::MAX), full);
+        assert_eq!(target(DIRECT_NUMBERS as u64), full);
     }
 }

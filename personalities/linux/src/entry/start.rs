@@ -9,14 +9,17 @@ use crate::load;
 
 /// Sets the library up and starts the program.
 fn start() -> ! {
-    let wanted = load::Wanted::read();
-    TRACING.store(wanted.traced, Ordering::Relaxed);
-    let observed = wanted.traced || kiln_runtime::trace::is_on();
+    let first = load::First::read();
+    let traced = first.is_traced();
+    TRACING.store(traced, Ordering::Relaxed);
+    let observed = traced || kiln_runtime::trace::is_on();
     OBSERVED.store(observed, Ordering::Relaxed);
-    direct::initialise(observed);
+    if observed {
+        direct::observe_all();
+    }
     // The main stack is this function's until the program starts, and each system call's afterwards.
     kiln_runtime::dispatcher::word(STACK_WORD).store(MAIN_STACK_TOP, Ordering::Relaxed);
-    load::run_first_program(wanted)
+    first.start()
 }
 
 /// Lets the program begin; the library's stack is empty from here on.

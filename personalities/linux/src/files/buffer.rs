@@ -28,10 +28,16 @@ impl<'a> Destination<'a> {
     #[inline]
     pub fn program(address: u64, length: usize) -> Result<Self, Errno> {
         program_memory::check(address, length as u64)?;
-        Ok(Self {
+        Ok(Self::checked(address, length))
+    }
+
+    /// As [`Self::program`], of memory that somebody found to be the program's already.
+    #[must_use]
+    pub const fn checked(address: u64, length: usize) -> Self {
+        Self {
             place: Place::Program { address, length },
             stored: 0,
-        })
+        }
     }
 
     /// The library's own memory.
@@ -104,10 +110,16 @@ impl<'a> Source<'a> {
     #[inline]
     pub fn program(address: u64, length: usize) -> Result<Self, Errno> {
         program_memory::check(address, length as u64)?;
-        Ok(Self {
+        Ok(Self::checked(address, length))
+    }
+
+    /// As [`Self::program`], of memory that somebody found to be the program's already.
+    #[must_use]
+    pub const fn checked(address: u64, length: usize) -> Self {
+        Self {
             place: From::Program { address, length },
             taken: 0,
-        })
+        }
     }
 
     /// The library's own memory.

@@ -4,6 +4,7 @@
 //! close 0 and open. Nothing here knows what an open file is.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::errno::Errno;
 
@@ -37,6 +38,21 @@ impl<T: Clone> Descriptors<T> {
             limit: SOFT_LIMIT,
             lowest: 0,
         }
+    }
+
+    /// Fills an empty table with the descriptors that a program starts with, which `execve` leaves open.
+    pub fn begin(&mut self, files: [T; 3]) {
+        let entry = |file| {
+            Some(Entry {
+                file,
+                close_on_exec: false,
+            })
+        };
+        self.lowest = files.len();
+        let empty = mem::replace(&mut self.entries, Vec::from(files.map(entry)));
+        debug_assert!(empty.capacity() == 0, "nothing was open before");
+        // There is nothing to free.
+        mem::forget(empty);
     }
 
     /// Says how many descriptors there may be from now on; those there are stay.
@@ -189,6 +205,15 @@ mod tests {
         assert_eq!(table.replace(3, 'g', false), Ok(Some('f')));
         assert_eq!(table.get(-1), Err(Errno::EBADF));
         assert_eq!(table.close_on_exec(1), Ok(false));
+    }
+
+    #[test]
+    fn begins_with_three() {
+        let mut table = Descriptors::new();
+        table.begin(['a', 'b', 'c']);
+        assert_eq!(table.get(2), Ok(&'c'));
+        assert_eq!(table.close_on_exec(0), Ok(false));
+        assert_eq!(table.add('d', 0, false), Ok(3));
     }
 
     #[test]

@@ -267,11 +267,8 @@ pub fn initialise(files: &Files, terminal: &Terminal, directory: &[u8]) -> Resul
     let shared = |whether: bool| shared.as_ref().filter(|_| whether).map(Arc::clone);
     let input = shared(is_in).unwrap_or_else(|| console(Arc::new(ConsoleInput), O_RDONLY, b""));
     let output = shared(is_out).unwrap_or_else(|| console(Arc::new(ConsoleOutput), O_WRONLY, b""));
-    let mut descriptors = files.descriptors.lock();
-    for (descriptor, description) in &[(0, &input), (1, &output), (2, &output)] {
-        descriptors.replace(*descriptor, Arc::clone(description), false)?;
-    }
-    drop(descriptors);
+    let errors = Arc::clone(&output);
+    files.descriptors.lock().begin([input, output, errors]);
     if !directory.is_empty() && directory != b"/" {
         files.change_directory(path::join(b"/", directory)?)?;
     }

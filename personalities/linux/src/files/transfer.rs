@@ -17,13 +17,16 @@ const MOST_BYTES: u64 = 0x7fff_f000;
 /// The program's memory as where to, checked as a whole before the length is cut.
 fn destination(address: u64, bytes: u64) -> Result<Destination<'static>, Errno> {
     program_memory::check(address, bytes)?;
-    Destination::program(address, bytes.min(MOST_BYTES) as usize)
+    Ok(Destination::checked(
+        address,
+        bytes.min(MOST_BYTES) as usize,
+    ))
 }
 
 /// The same as where from.
 fn source(address: u64, bytes: u64) -> Result<Source<'static>, Errno> {
     program_memory::check(address, bytes)?;
-    Source::program(address, bytes.min(MOST_BYTES) as usize)
+    Ok(Source::checked(address, bytes.min(MOST_BYTES) as usize))
 }
 
 fn offset(offset: i64) -> Result<u64, Errno> {
@@ -60,7 +63,7 @@ pub fn pwrite64(call: &Call<'_>) -> Answer {
     Ok(description.write_at(at, &mut from)? as u64)
 }
 
-/// Moves one slice after another until one is not moved whole.
+/// Moves one slice after another, which were checked, until one is not moved whole.
 fn each_slice(
     slices: &[Slice],
     mut step: impl FnMut(u64, usize, u64) -> Result<usize, Errno>,
@@ -98,7 +101,7 @@ fn read_slices(description: &Description, slices: &[Slice], at: Option<u64>) -> 
                 return Ok(0);
             }
         }
-        let mut into = Destination::program(address, length)?;
+        let mut into = Destination::checked(address, length);
         match at {
             Some(at) => description.read_at(at.checked_add(done).ok_or(Errno::EINVAL)?, &mut into),
             None => description.read(&mut into),
@@ -114,7 +117,7 @@ fn write_slices(description: &Description, slices: &[Slice], at: Option<u64>) ->
         if length == 0 {
             return Ok(0);
         }
-        let mut from = Source::program(address, length)?;
+        let mut from = Source::checked(address, length);
         match at {
             Some(at) => description.write_at(at.checked_add(done).ok_or(Errno::EINVAL)?, &mut from),
             None => description.write(&mut from),
@@ -190,7 +193,7 @@ pub fn pwritev2(call: &Call<'_>) -> Answer {
             return Err(Errno::EBADF);
         }
         return each_slice(&slices, |address, length, _| {
-            let mut from = Source::program(address, length)?;
+            let mut from = Source::checked(address, length);
             let written = description.object().write(Position::End, &mut from)?;
             Ok(written.0)
         });

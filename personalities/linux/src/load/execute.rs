@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
 use kiln_interface::kernel::AddressSpace;
+use kiln_linux_start::strings::{STRING_BYTES, Strings};
 use kiln_object::layout::USER_END;
 use linux_raw_sys::general as abi;
 
-use super::strings::{STRING_BYTES, Strings};
-use super::{Prepared, files, open_files};
+use super::{Prepared, Randomness, files, open_files};
 use crate::call::Call;
 use crate::entry::TRACING;
 use crate::entry::start::start_program;
@@ -60,8 +60,9 @@ fn execute(call: &Call<'_>, path: Vec<u8>, first_array: usize) -> Answer {
         // A program always has a name.
         arguments.push(b"");
     }
+    let random = Randomness::draw()?;
     let prepared =
-        Prepared::find(&path, arguments, environment).map_err(|failure| failure.errno())?;
+        Prepared::find(&path, arguments, environment, random).map_err(|failure| failure.errno())?;
     if TRACING.load(Relaxed) {
         strace::write_success(call);
     }

@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
 
 use kiln_interface::kernel::{AddressSpace, MapFlags, Protection, protection_and_flags};
 use kiln_object::Error;
@@ -191,7 +192,7 @@ fn reserve(
             other => return other,
         }
     }
-    let ceiling = *LINUX.memory.ceiling.lock();
+    let ceiling = LINUX.memory.ceiling.load(Relaxed);
     let slack = alignment - PAGE_BYTES;
     let start = space.map_anonymous(ceiling, length + slack, 0, 0)?;
     if slack == 0 {

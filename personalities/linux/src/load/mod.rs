@@ -9,13 +9,14 @@ mod image;
 mod laid_out;
 pub mod plan;
 pub mod script;
-pub mod stack;
 mod start;
-pub mod strings;
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use kiln_linux_start::laid_out::Pieces;
+use kiln_linux_start::{Content, InitialStack, LaidOut, Strings};
 use kiln_object::configuration::key;
 
 pub use execute::{execve, execveat};
@@ -25,12 +26,12 @@ use crate::LINUX;
 use crate::entry::start::start_program;
 use crate::errno::Errno;
 use crate::files::{self, Readable, files as open_files};
+use crate::memory::STACK_NAME;
 use crate::process::exit_image;
 use image::Image;
 use plan::Refusal;
 use script::BadScript;
-use start::{Placed, Randomness, Start};
-use strings::Strings;
+use start::{Placed, Randomness};
 
 /// Why the program cannot be started.
 #[derive(Debug)]
@@ -125,24 +126,21 @@ impl Failure {
     }
 }
 
-/// What the configuration says of the program.
+/// What the configuration says of a program that is to be found and loaded.
 pub struct Wanted {
     path: Option<&'static [u8]>,
-    laid_out: Option<&'static [u8]>,
     directory: &'static [u8],
     arguments: Strings,
     environment: Strings,
-    /// System calls are to be reported.
-    pub traced: bool,
+    traced: bool,
 }
 
 impl Wanted {
     /// Reads the configuration, once from end to end.
-    pub fn read() -> Self {
+    fn read() -> Self {
         let room = kiln_runtime::startup().configuration_bytes as usize;
         let mut wanted = Self {
             path: None,
-            laid_out: None,
             directory: b"/",
             arguments: Strings::with_room(room),
             environment: Strings::with_room(room),
@@ -157,8 +155,6 @@ impl Wanted {
                 wanted.path = Some(record.value);
             } else if record.is(key::PROGRAM_DIRECTORY) {
                 wanted.directory = record.value;
-            } else if record.is(key::PROGRAM_LAID_OUT) {
-                wanted.laid_out = Some(record.value);
             } else if record.is(key::TRACE_SYSTEM_CALLS) {
                 wanted.traced = record.value == b"1";
             }
@@ -167,57 +163,115 @@ impl Wanted {
     }
 }
 
-/// Starts what the configuration names; ends the image if that cannot be.
-pub fn run_first_program(wanted: Wanted) -> ! {
-    let Wanted {
-        path,
-        laid_out,
-        directory,
-        mut arguments,
-        environment,
-        traced: _,
-    } = wanted;
-    LINUX
-        .terminal
-        .initialise(kiln_runtime::startup().command_line());
-    if let Err(errno) = files::initialise(open_files(), &LINUX.terminal, directory) {
-        kiln_runtime::log_line!(
-            "working directory {}: {errno}",
-            String::from_utf8_lossy(directory)
-        );
-        exit_image(126);
-    }
-    let Some(path) = path else {
-        kiln_runtime::log_line!("the image's configuration names no program");
-        exit_image(127);
-    };
-    if arguments.count() == 0 {
-        arguments.push(path);
-    }
-    let loaded = match laid_out {
-        Some(laid_out) => laid_out::complete(laid_out, path, arguments, environment),
-        None => Prepared::find(path, arguments, environment).and_then(Prepared::map),
-    };
-    match loaded {
-        Ok((entry, stack)) => start_program(entry, stack),
-        Err(failure) => {
-            kiln_runtime::log_line!("{}: {}", String::from_utf8_lossy(path), failure.text());
-            exit_image(failure.status())
+/// What the image's configuration says of the first program.
+pub enum First {
+    /// It is in the process already.
+    LaidOut(LaidOut, Pieces<'static>),
+    /// It is to be found and loaded.
+    Wanted(Wanted),
+}
+
+impl First {
+    /// Reads the configuration.
+    #[must_use]
+    pub fn read() -> Self {
+        let laid_out = kiln_runtime::configuration().first(key::PROGRAM_LAID_OUT);
+        match laid_out.and_then(LaidOut::parse) {
+            Some((program, pieces)) => Self::LaidOut(program, pieces),
+            None => Self::Wanted(Wanted::read()),
         }
+    }
+
+    /// Whether system calls are to be reported.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        match self {
+            Self::LaidOut(program, _) => program.traced != 0,
+            Self::Wanted(wanted) => wanted.traced,
+        }
+    }
+
+    fn directory(&self) -> &'static [u8] {
+        match self {
+            Self::LaidOut(_, pieces) => pieces.directory,
+            Self::Wanted(wanted) => wanted.directory,
+        }
+    }
+
+    /// Starts it; ends the image if that cannot be.
+    pub fn start(self) -> ! {
+        let directory = self.directory();
+        LINUX
+            .terminal
+            .initialise(kiln_runtime::startup().command_line());
+        if let Err(errno) = files::initialise(open_files(), &LINUX.terminal, directory) {
+            kiln_runtime::log_line!(
+                "working directory {}: {errno}",
+                String::from_utf8_lossy(directory)
+            );
+            exit_image(126);
+        }
+        let (path, loaded) = match self {
+            Self::LaidOut(program, pieces) => (pieces.path, laid_out::complete(&program, &pieces)),
+            Self::Wanted(wanted) => wanted.load(),
+        };
+        match loaded {
+            Ok((entry, stack)) => start_program(entry, stack),
+            Err(failure) => {
+                kiln_runtime::log_line!("{}: {}", String::from_utf8_lossy(path), failure.text());
+                exit_image(failure.status())
+            }
+        }
+    }
+}
+
+/// Where a program starts, and its stack pointer.
+type Loaded = Result<(u64, u64), Failure>;
+
+impl Wanted {
+    /// Loads the program; answers its path, too. Ends the image if there is none.
+    fn load(self) -> (&'static [u8], Loaded) {
+        let Self {
+            path,
+            mut arguments,
+            environment,
+            ..
+        } = self;
+        let Some(path) = path else {
+            kiln_runtime::log_line!("the image's configuration names no program");
+            exit_image(127);
+        };
+        if arguments.count() == 0 {
+            arguments.push(path);
+        }
+        let random = Randomness::of_first_program();
+        let loaded = Prepared::find(path, arguments, environment, random).and_then(Prepared::map);
+        (path, loaded)
     }
 }
 
 /// A program whose files were opened and looked at; nothing is mapped yet.
 struct Prepared<'a> {
-    start: Start<'a>,
+    /// The path that was asked for.
+    path: &'a [u8],
+    /// The absolute path of the file.
+    executable: Vec<u8>,
+    arguments: Strings,
+    environment: Strings,
+    /// What its layout is drawn from.
+    random: Randomness,
     file: Readable,
     program: Image,
     interpreter: Option<(Readable, Vec<u8>, Image)>,
 }
 
 impl<'a> Prepared<'a> {
-    fn find(path: &'a [u8], mut arguments: Strings, environment: Strings) -> Result<Self, Failure> {
-        let random = Randomness::draw().map_err(Failure::Map)?;
+    fn find(
+        path: &'a [u8],
+        mut arguments: Strings,
+        environment: Strings,
+        random: Randomness,
+    ) -> Result<Self, Failure> {
         let (file, executable, start) = find_program(path, &mut arguments)?;
         let program = Image::prepare(&file, start)?;
         let interpreter = match &program.interpreter {
@@ -233,51 +287,66 @@ impl<'a> Prepared<'a> {
             }
             None => None,
         };
-        let start = Start {
+        let prepared = Self {
             path,
             executable,
             arguments,
             environment,
             random,
-        };
-        start.check()?;
-        Ok(Self {
-            start,
             file,
             program,
             interpreter,
-        })
+        };
+        // Whether it fits on a stack does not depend on where it comes to lie.
+        prepared.stack(0, 0)?;
+        Ok(prepared)
     }
 
-    /// Maps everything in an address space without a program; answers where it starts and its stack
-    /// pointer.
-    fn map(self) -> Result<(u64, u64), Failure> {
-        let random = &self.start.random;
-        let stack_top = random.stack_top();
-        let preferred = random.program();
+    /// The stack of the program moved by `bias`, whose interpreter lies at `interpreter_base`.
+    fn stack(&self, bias: u64, interpreter_base: u64) -> Result<InitialStack, Failure> {
         let plan = &self.program.plan;
-        let bias = self
-            .program
-            .place(&self.file, &self.start.executable, Some(preferred))
-            .map_err(Failure::Map)?;
-        let program_entry = plan.entry.wrapping_add(bias);
-        let mut program = Placed {
-            entry: program_entry,
-            program_entry,
-            interpreter_base: 0,
+        InitialStack::make(&Content {
+            arguments: &self.arguments,
+            environment: &self.environment,
+            file_name: self.path,
             table_address: match plan.table_address {
                 0 => 0,
                 address => address.wrapping_add(bias),
             },
             table_entries: plan.table_entries as u64,
-            end: plan.extent().1.wrapping_add(bias),
-        };
+            interpreter_base,
+            entry: plan.entry.wrapping_add(bias),
+        })
+        .map_err(|_| Failure::Arguments)
+    }
+
+    /// Maps everything in an address space without a program; answers where it starts and its stack
+    /// pointer.
+    fn map(self) -> Loaded {
+        let random = &self.random;
+        let stack_top = random.stack_top();
+        let preferred = random.program();
+        let plan = &self.program.plan;
+        let bias = self
+            .program
+            .place(&self.file, &self.executable, Some(preferred))
+            .map_err(Failure::Map)?;
+        let mut entry = plan.entry.wrapping_add(bias);
+        let mut interpreter_base = 0;
         if let Some((file, path, image)) = &self.interpreter {
             let bias = image.place(file, path, None).map_err(Failure::Map)?;
-            program.interpreter_base = image.plan.extent().0.wrapping_add(bias);
-            program.entry = image.plan.entry.wrapping_add(bias);
+            interpreter_base = image.plan.extent().0.wrapping_add(bias);
+            entry = image.plan.entry.wrapping_add(bias);
         }
-        self.start.finish(stack_top, &program)
+        let stack = self.stack(bias, interpreter_base)?;
+        let placed = Placed {
+            end: plan.extent().1.wrapping_add(bias),
+            executable: Cow::Owned(self.executable),
+            stack,
+        };
+        let (pointer, pages) = placed.finish(stack_top, random)?;
+        LINUX.memory.names.lock().insert(pages, STACK_NAME);
+        Ok((entry, pointer))
     }
 }
 

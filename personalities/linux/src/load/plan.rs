@@ -16,7 +16,7 @@ use kiln_object::layout::{PAGE_BYTES, SYSTEM_END, SYSTEM_START, USER_END, USER_S
 pub const HEADER_BYTES: usize = 64;
 
 /// Bytes of an ELF64 program header.
-pub const PROGRAM_HEADER_BYTES: usize = 56;
+pub use kiln_linux_start::PROGRAM_HEADER_BYTES;
 
 /// Most bytes of program headers (Linux has the same bound).
 const TABLE_BYTES: usize = 64 << 10;

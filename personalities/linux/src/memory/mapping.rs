@@ -4,6 +4,7 @@
 //! there are no longer the ones that were looked at.
 
 use alloc::vec;
+use core::sync::atomic::Ordering::Relaxed;
 
 use kiln_interface::kernel::{AddressSpace, MapFlags, Protection, protection_and_flags};
 use kiln_object::Error;
@@ -148,7 +149,7 @@ fn place(address: u64, length: u64, flags: u32) -> Result<Place, Errno> {
     let ceiling = if flags & abi::MAP_32BIT != 0 {
         LOW
     } else {
-        *LINUX.memory.ceiling.lock()
+        LINUX.memory.ceiling.load(Relaxed)
     };
     // A hint is rounded down and dropped if it cannot be followed.
     let hint = address & !(PAGE_BYTES - 1);
@@ -338,7 +339,7 @@ pub fn mremap(call: &Call<'_>) -> Answer {
     }
     // Room is found by a mapping of nothing, which the move then replaces.
     let start = anonymous(
-        Place::Below(*LINUX.memory.ceiling.lock()),
+        Place::Below(LINUX.memory.ceiling.load(Relaxed)),
         new_length,
         Protection::empty(),
         MapFlags::empty(),

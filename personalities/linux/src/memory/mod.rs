@@ -22,7 +22,7 @@ pub use advice::{
     pkey_mprotect,
 };
 pub use mapping::{fill, mmap, mprotect, mremap, munmap};
-pub use names::Names;
+pub use names::{Names, STACK_NAME};
 pub use program_break::{Break, brk};
 
 use crate::errno::Errno;
@@ -35,7 +35,7 @@ pub struct Memory {
     /// The program break.
     pub program_break: SpinMutex<Break>,
     /// The address below which mappings without a place are put; zero leaves it to the kernel.
-    pub ceiling: SpinMutex<u64>,
+    pub ceiling: AtomicU64,
     /// Lowest address of the program's stack; zero before there is one.
     pub stack_bottom: AtomicU64,
     /// Which file each mapping shows.
@@ -48,7 +48,7 @@ impl Memory {
     pub const fn new() -> Self {
         Self {
             program_break: SpinMutex::new(Break::new()),
-            ceiling: SpinMutex::new(0),
+            ceiling: AtomicU64::new(0),
             stack_bottom: AtomicU64::new(0),
             names: SpinMutex::new(Names::new()),
         }
@@ -284,7 +284,7 @@ pub fn regions() -> Vec<Region> {
     use kiln_interface::kernel::AddressSpace;
 
     let space = kiln_runtime::address_space();
-    let names = crate::LINUX.memory.names.lock();
+    let mut names = crate::LINUX.memory.names.lock();
     let mut regions = Vec::new();
     let mut address = kiln_object::layout::USER_START;
     while let Ok(((start, end), (bits, offset))) = space.region(address) {

@@ -15,11 +15,7 @@ pub const PROCESS: u32 = 1;
 /// The parent: outside, as for the first process of a container.
 pub const PARENT: u32 = 0;
 
-/// The user.
-pub const USER: u32 = 0;
-
-/// The group.
-pub const GROUP: u32 = 0;
+pub use kiln_linux_start::{GROUP, USER};
 
 /// Leaves a user or group number as it is, in the calls that set several.
 const UNCHANGED: u32 = u32::MAX;

@@ -206,7 +206,7 @@ fn target(files: &Files, link: &Link) -> Vec<u8> {
     match link {
         Link::To(target) => target.as_bytes().to_vec(),
         Link::Process => format!("{}", process_number()).into_bytes(),
-        Link::Program => files.program.lock().path.clone(),
+        Link::Program => files.program.lock().path.to_vec(),
         Link::WorkingDirectory => files.working_directory(),
     }
 }

@@ -1,8 +1,9 @@
 //! What the process's own files say about the program that runs.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::load::stack::InitialStack;
+use kiln_linux_start::InitialStack;
 
 /// Longest name of a thread.
 const NAME_BYTES: usize = 15;
@@ -11,7 +12,7 @@ const NAME_BYTES: usize = 15;
 #[derive(Clone, Debug, Default)]
 pub struct Program {
     /// Its absolute path with no link in it.
-    pub path: Vec<u8>,
+    pub path: Cow<'static, [u8]>,
     /// The name that it gave its thread.
     given_name: Option<Vec<u8>>,
     /// The stack that it started with.
@@ -23,7 +24,7 @@ impl Program {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            path: Vec::new(),
+            path: Cow::Borrowed(&[]),
             given_name: None,
             stack: None,
         }
@@ -31,7 +32,7 @@ impl Program {
 
     /// The one of that absolute path which starts with that stack.
     #[must_use]
-    pub const fn started(path: Vec<u8>, stack: InitialStack) -> Self {
+    pub const fn started(path: Cow<'static, [u8]>, stack: InitialStack) -> Self {
         Self {
             path,
             given_name: None,
@@ -55,24 +56,18 @@ impl Program {
     /// The arguments, a NUL after each.
     #[must_use]
     pub fn arguments(&self) -> &[u8] {
-        self.stack.as_ref().map_or(&[], |stack| {
-            stack.part(stack.places.arguments, stack.places.environment)
-        })
+        self.stack.as_ref().map_or(&[], InitialStack::arguments)
     }
 
     /// The environment, a NUL after each entry.
     #[must_use]
     pub fn environment(&self) -> &[u8] {
-        self.stack.as_ref().map_or(&[], |stack| {
-            stack.part(stack.places.environment, stack.places.file_name)
-        })
+        self.stack.as_ref().map_or(&[], InitialStack::environment)
     }
 
     /// The auxiliary vector's bytes, `AT_NULL` included.
     #[must_use]
     pub fn auxiliary(&self) -> &[u8] {
-        self.stack.as_ref().map_or(&[], |stack| {
-            stack.part(stack.places.auxiliary, stack.places.auxiliary_end)
-        })
+        self.stack.as_ref().map_or(&[], InitialStack::auxiliary)
     }
 }

@@ -46,35 +46,36 @@ mod real {
     /// Writes all of `bytes`, waiting for a line that is slower than the program.
     pub fn write(bytes: &[u8]) -> Result<(), Errno> {
         let mut put_aside = 0;
-        let done = bytes
-            .chunks(MESSAGE_BYTES)
-            .try_for_each(|piece| write_piece(piece, &mut put_aside));
-        // Whoever looks for these next still finds them. That there is room concerns nobody any
-        // more and must not end another wait.
-        let others = put_aside & !soft_interrupt::CONSOLE_OUTPUT;
+        let mut rest = bytes;
+        let mut done = Ok(());
+        while !rest.is_empty() && done.is_ok() {
+            let piece = rest.get(..MESSAGE_BYTES).unwrap_or(rest);
+            match kiln_runtime::console().write(piece) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(Error::WouldBlock) => done = wait_for_room(&mut put_aside),
+                Err(error) => done = Err(error.into()),
+            }
+        }
         if put_aside != 0 {
-            take_pending(soft_interrupt::CONSOLE_OUTPUT);
-            kiln_runtime::dispatcher::page()
-                .pending
-                .fetch_or(others, Ordering::AcqRel);
+            put_back(put_aside);
         }
         done
     }
 
-    fn write_piece(piece: &[u8], put_aside: &mut u64) -> Result<(), Errno> {
-        let mut rest = piece;
-        while !rest.is_empty() {
-            match kiln_runtime::console().write(rest) {
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(Error::WouldBlock) => wait_for_room(put_aside)?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    /// Makes what was put aside pending again, so that whoever looks for it next still finds it. That
+    /// there is room concerns nobody any more and must not end another wait.
+    #[cold]
+    fn put_back(put_aside: u64) {
+        take_pending(soft_interrupt::CONSOLE_OUTPUT);
+        kiln_runtime::dispatcher::page().pending.fetch_or(
+            put_aside & !soft_interrupt::CONSOLE_OUTPUT,
+            Ordering::AcqRel,
+        );
     }
 
     /// Waits until the kernel says that the console takes bytes again. What else it says would end
     /// the wait at once and is put aside.
+    #[cold]
     fn wait_for_room(put_aside: &mut u64) -> Result<(), Errno> {
         let told = take_pending(!0);
         *put_aside |= told | soft_interrupt::CONSOLE_OUTPUT;

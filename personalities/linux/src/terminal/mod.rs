@@ -15,6 +15,7 @@ mod stream;
 
 use alloc::vec::Vec;
 
+use kiln_object::call::MESSAGE_BYTES;
 use spin::Mutex;
 
 pub use console::{ConsoleInput, ConsoleOutput, ConsoleTerminal, terminal_attributes};
@@ -31,6 +32,10 @@ use stream::InputStream;
 
 /// The calls of this family: it has none, since terminals are reached by descriptors.
 pub const CALLS: &[SystemCall] = &[];
+
+/// What the program writes, on its way from its memory to the console. It is no part of the terminal,
+/// whose first state is in the image.
+static PIECE: Mutex<[u8; MESSAGE_BYTES]> = Mutex::new([0; MESSAGE_BYTES]);
 
 /// The terminal of this process.
 #[derive(Debug, Default)]
@@ -82,9 +87,6 @@ impl State {
 
     /// Takes in what the device has; answers a signal that was typed.
     fn pump(&mut self) -> Option<Signal> {
-        if device::announced() {
-            self.drained = false;
-        }
         let mut signal = None;
         let mut echo = Vec::new();
         while !self.drained && self.has_room() {
@@ -114,6 +116,15 @@ impl State {
             let _ = device::write(&echo);
         }
         signal
+    }
+
+    /// Writes what the program wrote, as a terminal shows it.
+    #[inline(never)]
+    fn show(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let mut device_bytes = Vec::new();
+        self.output
+            .process(&self.settings, bytes, &mut device_bytes);
+        device::write(&device_bytes)
     }
 
     fn is_readable(&self) -> bool {
@@ -174,7 +185,14 @@ impl Terminal {
 
     /// Takes in what was typed meanwhile, so that a typed signal takes effect.
     pub fn pump(&self) {
-        let signal = self.state.lock().pump();
+        let mut state = self.state.lock();
+        if device::announced() {
+            state.drained = false;
+        } else if state.drained {
+            return;
+        }
+        let signal = state.pump();
+        drop(state);
         if let Some(signal) = signal {
             device::raise(signal as i32);
         }
@@ -227,21 +245,17 @@ impl Terminal {
         if as_terminal && state.input_is_terminal && state.input.output_stopped() {
             return Err(Errno::EAGAIN);
         }
-        let mut piece = Scratch::take();
+        // Nobody has it who does not hold the terminal's lock.
+        let mut piece = PIECE.lock();
         let start = from.taken();
-        let mut device_bytes = Vec::new();
         while from.left() > 0 {
-            let bytes = match from.take(&mut piece) {
+            let bytes = match from.take(&mut *piece) {
                 Ok(bytes) => bytes,
                 Err(_) if from.taken() > start => break,
                 Err(error) => return Err(error),
             };
             if as_terminal {
-                device_bytes.clear();
-                state
-                    .output
-                    .process(&state.settings, bytes, &mut device_bytes);
-                device::write(&device_bytes)?;
+                state.show(bytes)?;
             } else {
                 device::write(bytes)?;
             }

@@ -26,7 +26,7 @@ use crate::table::{Argument, SystemCall};
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Clock ticks per second, as `sysconf(_SC_CLK_TCK)` says.
-pub const TICKS_PER_SECOND: u64 = 100;
+pub use kiln_linux_start::TICKS_PER_SECOND;
 
 /// A `struct timespec`.
 #[derive(
