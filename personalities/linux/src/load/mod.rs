@@ -199,7 +199,7 @@ impl First {
     }
 
     /// Starts it; ends the image if that cannot be.
-    pub fn start(self) -> ! {
+    pub fn start(&self) -> ! {
         let directory = self.directory();
         LINUX
             .terminal
@@ -212,7 +212,7 @@ impl First {
             exit_image(126);
         }
         let (path, loaded) = match self {
-            Self::LaidOut(program, pieces) => (pieces.path, laid_out::complete(&program, &pieces)),
+            Self::LaidOut(program, pieces) => (pieces.path, laid_out::complete(program, pieces)),
             Self::Wanted(wanted) => wanted.load(),
         };
         match loaded {
@@ -230,21 +230,16 @@ type Loaded = Result<(u64, u64), Failure>;
 
 impl Wanted {
     /// Loads the program; answers its path, too. Ends the image if there is none.
-    fn load(self) -> (&'static [u8], Loaded) {
-        let Self {
-            path,
-            mut arguments,
-            environment,
-            ..
-        } = self;
-        let Some(path) = path else {
+    fn load(&self) -> (&'static [u8], Loaded) {
+        let Some(path) = self.path else {
             kiln_runtime::log_line!("the image's configuration names no program");
             exit_image(127);
         };
+        let mut arguments = self.arguments.clone();
         if arguments.count() == 0 {
             arguments.push(path);
         }
-        let random = Randomness::of_first_program();
+        let (environment, random) = (self.environment.clone(), Randomness::of_first_program());
         let loaded = Prepared::find(path, arguments, environment, random).and_then(Prepared::map);
         (path, loaded)
     }

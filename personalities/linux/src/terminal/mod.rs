@@ -154,7 +154,7 @@ impl Terminal {
     /// Learns from the boot command line what is at the other end.
     pub fn initialise(&self, command_line: &[u8]) {
         let mut state = self.state.lock();
-        for word in command_line.split(u8::is_ascii_whitespace) {
+        for word in command_line.split(|byte| *byte <= b' ') {
             if word == b"stdin=pipe" {
                 state.input_is_terminal = false;
             } else if word == b"stdout=pipe" {

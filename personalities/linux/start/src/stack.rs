@@ -195,11 +195,11 @@ impl InitialStack {
     /// A stack that was made elsewhere; `bytes` are [`Self::bytes`] of one that is not settled.
     #[must_use]
     pub fn made(bytes: &[u8], places: Places) -> Self {
-        let mut words = vec![0; bytes.len() / 8];
-        if let Some(place) = words.as_mut_bytes().get_mut(..bytes.len()) {
-            place.copy_from_slice(bytes);
+        let words = bytes.as_chunks().0.iter().copied();
+        Self {
+            words: words.map(u64::from_ne_bytes).collect(),
+            places,
         }
-        Self { words, places }
     }
 
     /// Makes it the stack whose pointer will be `pointer`, a multiple of 16, on a machine that says
