@@ -64,6 +64,12 @@ bitflags! {
     }
 }
 
+/// What is of no use without XSAVE.
+const BY_XSAVE: Features = Features::XSAVEOPT
+    .union(Features::XSAVEC)
+    .union(Features::XINUSE)
+    .union(Features::PKU);
+
 /// A CPUID leaf, zero in all registers if the processor has no such leaf.
 fn leaf(number: u32, sub: u32) -> [u32; 4] {
     let highest = __cpuid(number & 0xffff_0000).eax;
@@ -93,7 +99,7 @@ impl Features {
             }
         }
         if !found.contains(Self::XSAVE) {
-            found.remove(Self::XSAVEOPT | Self::XSAVEC | Self::XINUSE | Self::PKU);
+            found.remove(BY_XSAVE);
             control.remove(Cr4Flags::PROTECTION_KEY_USER);
         }
         (found, control)
@@ -210,26 +216,53 @@ pub(super) fn enable() {
         FEATURES.store(features.bits(), Ordering::Relaxed);
         CONTROL.store(control.bits(), Ordering::Relaxed);
     }
-    let features = features();
-    // SAFETY: each flag's feature is there; paging, SSE and page formats stay as they are, and
-    // nothing of the kernel lies in user pages that SMEP or SMAP would now refuse.
-    unsafe { Cr4::write_raw(CONTROL.load(Ordering::Relaxed)) };
+    write_control();
 
-    if features.contains(Features::XSAVE) {
-        let [low, _, _, high] = leaf(0xd, 0);
-        let components = consistent_components(u64::from(high) << 32 | u64::from(low));
-        // SAFETY: OSXSAVE is on; the components are offered and consistent.
-        unsafe { XCr0::write_raw(components) };
-        let [_, bytes, ..] = leaf(0xd, 0);
-        EXTENDED_STATE.store(components, Ordering::Relaxed);
-        EXTENDED_STATE_BYTES.store(bytes, Ordering::Relaxed);
+    if features().contains(Features::XSAVE) {
+        enable_extended_state();
     } else {
         EXTENDED_STATE.store(0b11, Ordering::Relaxed);
     }
-    if features.contains(Features::RDTSCP) {
+    if features().contains(Features::RDTSCP) {
         // SAFETY: IA32_TSC_AUX exists with RDTSCP; the number is what RDPID hands to programs.
         unsafe { Msr::new(0xc000_0103).write(u64::from(super::PerCpu::here().cpu_number.get())) };
     }
+}
+
+fn write_control() {
+    // SAFETY: each flag's feature is there; paging, SSE and page formats stay as they are, and
+    // nothing of the kernel lies in user pages that SMEP or SMAP would now refuse.
+    unsafe { Cr4::write_raw(CONTROL.load(Ordering::Relaxed)) };
+}
+
+/// Enables the state components that programs may use; XSAVE is on.
+fn enable_extended_state() {
+    let [low, _, _, high] = leaf(0xd, 0);
+    let components = consistent_components(u64::from(high) << 32 | u64::from(low));
+    // SAFETY: OSXSAVE is on; the components are offered and consistent.
+    unsafe { XCr0::write_raw(components) };
+    let [_, bytes, ..] = leaf(0xd, 0);
+    // CPUID goes to the hypervisor if there is one, and coming back it sets XCR0 to what it believes
+    // that to be. One that was never told (QEMU's emulated SVM does not intercept XSETBV) takes
+    // away what was enabled, and XSAVE would lose the vector registers.
+    if XCr0::read_raw() == components {
+        EXTENDED_STATE.store(components, Ordering::Relaxed);
+        EXTENDED_STATE_BYTES.store(bytes, Ordering::Relaxed);
+    } else {
+        do_without_xsave();
+    }
+}
+
+/// Has every processor keep x87 and SSE alone, by FXSAVE.
+#[cold]
+fn do_without_xsave() {
+    let mut features = features();
+    features.remove(Features::XSAVE.union(BY_XSAVE));
+    FEATURES.store(features.bits(), Ordering::Relaxed);
+    let off = Cr4Flags::OSXSAVE.union(Cr4Flags::PROTECTION_KEY_USER);
+    CONTROL.fetch_and(!off.bits(), Ordering::Relaxed);
+    write_control();
+    EXTENDED_STATE.store(0b11, Ordering::Relaxed);
 }
 
 #[cfg(test)]

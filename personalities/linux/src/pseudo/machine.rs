@@ -5,7 +5,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::arch::x86_64::__cpuid;
+use core::arch::x86_64::{__cpuid, CpuidResult};
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
@@ -167,8 +167,8 @@ pub fn processor_range(_files: &Files, text: &mut Vec<u8>) {
     text.push(b'\n');
 }
 
-/// `cpuinfo`
-pub fn processors(_files: &Files, text: &mut Vec<u8>) {
+/// What programs may use, by the answers of CPUID's leaves.
+fn flags(leaf: impl Fn(u32) -> CpuidResult) -> String {
     // Programs look for these; the bits are CPUID's (leaf, register, bit).
     const FLAGS: [(u32, char, u32, &str); 24] = [
         (1, 'd', 0, "fpu"),
@@ -196,20 +196,17 @@ pub fn processors(_files: &Files, text: &mut Vec<u8>) {
         (7, 'b', 5, "avx2"),
         (7, 'b', 8, "bmi2"),
     ];
-    let most = __cpuid(0);
-    let mut vendor = Vec::new();
-    for word in [most.ebx, most.edx, most.ecx] {
-        vendor.extend(word.to_le_bytes());
-    }
-    let signature = __cpuid(1).eax;
-    let family = (signature >> 8 & 15) + (signature >> 20 & 255);
-    let model = (signature >> 4 & 15) | (signature >> 12 & 0xf0);
+    // Of no use where the kernel has not switched XSAVE on, though CPUID has their bits.
+    const BY_XSAVE: [&str; 5] = ["xsave", "avx", "avx2", "fma", "f16c"];
+    const OSXSAVE: u32 = 1 << 27;
+    let highest = leaf(0).eax;
+    let has_xsave = leaf(1).ecx & OSXSAVE != 0;
     let mut flags = String::new();
-    for (leaf, register, bit, name) in FLAGS {
-        if leaf > most.eax {
+    for (number, register, bit, name) in FLAGS {
+        if number > highest || !has_xsave && BY_XSAVE.contains(&name) {
             continue;
         }
-        let found = __cpuid(leaf);
+        let found = leaf(number);
         let word = match register {
             'b' => found.ebx,
             'c' => found.ecx,
@@ -219,6 +216,20 @@ pub fn processors(_files: &Files, text: &mut Vec<u8>) {
             let _ = write!(flags, " {name}");
         }
     }
+    flags
+}
+
+/// `cpuinfo`
+pub fn processors(_files: &Files, text: &mut Vec<u8>) {
+    let most = __cpuid(0);
+    let mut vendor = Vec::new();
+    for word in [most.ebx, most.edx, most.ecx] {
+        vendor.extend(word.to_le_bytes());
+    }
+    let signature = __cpuid(1).eax;
+    let family = (signature >> 8 & 15) + (signature >> 20 & 255);
+    let model = (signature >> 4 & 15) | (signature >> 12 & 0xf0);
+    let flags = flags(__cpuid);
     let vendor = String::from_utf8_lossy(&vendor).into_owned();
     let megahertz = kiln_runtime::kernel_information()
         .multiplier
@@ -285,4 +296,35 @@ pub fn boot_identity(_files: &Files, text: &mut Vec<u8>) {
     static IDENTITY: Once<String> = Once::new();
     put(text, IDENTITY.call_once(identity));
     text.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A processor that has everything, with XSAVE switched on or not.
+    fn with_everything(has_xsave: bool) -> impl Fn(u32) -> CpuidResult {
+        move |leaf| CpuidResult {
+            eax: u32::MAX,
+            ebx: u32::MAX,
+            ecx: match leaf {
+                1 if !has_xsave => !(1 << 27),
+                _ => u32::MAX,
+            },
+            edx: u32::MAX,
+        }
+    }
+
+    #[test]
+    fn vectors_of_256_bits_are_there_only_with_xsave() {
+        let with = flags(with_everything(true));
+        let without = flags(with_everything(false));
+        for name in ["xsave", "avx", "avx2", "fma", "f16c"] {
+            assert!(with.split(' ').any(|flag| flag == name), "{with}");
+            assert!(!without.split(' ').any(|flag| flag == name), "{without}");
+        }
+        for name in ["sse4_2", "bmi2", "aes"] {
+            assert!(without.split(' ').any(|flag| flag == name), "{without}");
+        }
+    }
 }
