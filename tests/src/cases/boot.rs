@@ -25,7 +25,7 @@ fn manifest() -> Result<Written, String> {
 }
 
 /// A copy of the image without the multiboot header, so that QEMU goes by the PVH note.
-fn by_pvh() -> Result<&'static Path, String> {
+pub fn by_pvh() -> Result<&'static Path, String> {
     const MAGIC: [u8; 4] = 0x1bad_b002_u32.to_le_bytes();
     static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let image = IMAGE.get_or_init(|| {
@@ -49,7 +49,7 @@ fn by_pvh() -> Result<&'static Path, String> {
 }
 
 /// A CD image of hello.
-fn disc() -> Result<&'static Path, String> {
+pub fn disc() -> Result<&'static Path, String> {
     static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let image = IMAGE.get_or_init(|| manifest()?.export_iso());
     image.as_deref().map_err(Clone::clone)
@@ -120,14 +120,15 @@ pub fn add(tests: &mut Tests) {
     tests.add("boot::q35::much_memory", || {
         boots(&Machine::new("q35").with("-cpu max -m 6G").kernel(hello()?))
     });
-    for (name, model) in [("grub_bios", "pc"), ("grub_bios_q35", "q35")] {
+    for (name, model, processors) in [
+        ("grub_bios", "pc", 1),
+        ("grub_bios_q35", "q35", 1),
+        ("grub_bios_4_processors", "q35", 4),
+    ] {
         tests.add(format!("boot::{name}"), move || {
             let disc = disc()?.to_string_lossy();
-            boots(
-                &Machine::new(model)
-                    .with("-cpu max -m 128M -boot d")
-                    .option("-cdrom", &disc),
-            )
+            let options = format!("-cpu max -m 128M -boot d -smp {processors}");
+            boots(&Machine::new(model).with(&options).option("-cdrom", &disc))
         });
     }
     for processors in [1, 4] {

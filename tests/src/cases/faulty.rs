@@ -11,7 +11,45 @@ pub fn add(tests: &mut Tests) {
     for cpus in ["1", "2"] {
         let name = format!("faulty::servers_fail_and_are_started_again_{cpus}");
         tests.add(name, move || boot(cpus));
+        let name = format!("faulty::a_post_mortem_has_the_last_events_{cpus}");
+        tests.add(name, move || last_events(cpus));
     }
+}
+
+/// While events are noted, a post-mortem ends with the last ones of the server that died.
+fn last_events(cpus: &str) -> Result<(), String> {
+    let binary = compile::c("hello", Linkage::Static)?;
+    let text = least_manifest("faulty", &binary).replacen("\"linux\"", "\"faulty\"", 1);
+    let manifest = Written::new(&format!("faulty_events_{cpus}"), &text)?;
+    let trace = manifest.path.with_extension("trace.json");
+    let words = ["trace", "--timeout", "120", "--cpus", cpus, "-o"];
+    let words = words.map(AsRef::<std::ffi::OsStr>::as_ref);
+    let place = [trace.as_os_str(), manifest.path.as_os_str()];
+    let log = kiln(words.into_iter().chain(place))?.expect_status(0)?.err;
+    let death = "faulty_server: page fault reading 0x123456789000";
+    let start = log.find(death).ok_or(format!("{death}: not in {log}"))?;
+    let mortem = log.get(start..).unwrap_or_default();
+    let end = mortem.find(" was started again").unwrap_or(mortem.len());
+    let mortem = mortem.get(..end).unwrap_or_default();
+    let events: Vec<(u64, &str)> = mortem.lines().filter_map(event).collect();
+    // It was called, and its access faulted; 16 events at most are shown, in their order.
+    for kind in ["Call", "Fault"] {
+        ensure(events.iter().any(|(_, name)| *name == kind), || {
+            format!("no {kind} among {events:?} in\n{mortem}")
+        })?;
+    }
+    ensure(
+        events.len() <= 16 && events.is_sorted_by_key(|(time, _)| *time),
+        || format!("not the last in their order: {events:?}"),
+    )
+}
+
+/// Time in us and kind of an event in a line of a post-mortem: `... 1234 us, processor 0: Call ...`.
+fn event(line: &str) -> Option<(u64, &str)> {
+    let (before, after) = line.split_once(" us, processor ")?;
+    let time = before.rsplit(' ').next()?.parse().ok()?;
+    let (_, kind) = after.split_once(": ")?;
+    Some((time, kind.split(' ').next()?))
 }
 
 fn boot(cpus: &str) -> Result<(), String> {

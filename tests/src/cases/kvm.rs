@@ -10,12 +10,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use kiln_tests::child::Child;
+use kiln_tests::compile::{self, Linkage};
+use kiln_tests::expect::ensure;
 use kiln_tests::image::Written;
 use kiln_tests::initial_ram::Archive;
 use kiln_tests::machine::{self, Seen};
 use kiln_tests::{linux, places};
 
-use super::boot::hello;
+use super::boot::{by_pvh, disc, hello};
 use crate::Tests;
 
 /// One image in one machine.
@@ -26,10 +28,17 @@ struct Case {
     options: &'static str,
     image: &'static str,
     expected: &'static str,
+    /// Words for the kernel, and what its log has to have then.
+    drill: Option<(&'static str, &'static str)>,
 }
 
 const HELLO: &str = "Hello, world\n";
 const SUM: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  /dev/null\n";
+
+/// What the survivor finds when the server of the image's files ended under it.
+const SURVIVED: &str = "held in the image: EIO\nheld in memory: works\nmapped: works\n\
+    opened anew in the image: works\nopened anew in memory: works\nwritten anew: works\n\
+    read anew: works\nother errors: 0\n";
 
 const CASES: &[Case] = &[
     Case {
@@ -38,6 +47,7 @@ const CASES: &[Case] = &[
         options: "-machine q35 -m 64M -smp 1",
         image: "hello",
         expected: HELLO,
+        drill: None,
     },
     Case {
         name: "hello_2_processors",
@@ -45,6 +55,7 @@ const CASES: &[Case] = &[
         options: "-machine q35 -m 64M -smp 2",
         image: "hello",
         expected: HELLO,
+        drill: None,
     },
     Case {
         name: "hello_microvm",
@@ -52,6 +63,7 @@ const CASES: &[Case] = &[
         options: "-machine microvm -m 32M -smp 1",
         image: "hello",
         expected: HELLO,
+        drill: None,
     },
     Case {
         name: "coreutils_2_processors",
@@ -59,6 +71,50 @@ const CASES: &[Case] = &[
         options: "-machine q35 -m 128M -smp 2",
         image: "coreutils",
         expected: SUM,
+        drill: None,
+    },
+    Case {
+        name: "hello_4_processors",
+        nested_paging: true,
+        options: "-machine q35 -m 64M -smp 4",
+        image: "hello",
+        expected: HELLO,
+        drill: None,
+    },
+    Case {
+        name: "hello_pvh_4_processors",
+        nested_paging: true,
+        options: "-machine q35 -m 64M -smp 4",
+        image: "hello.pvh",
+        expected: HELLO,
+        drill: None,
+    },
+    Case {
+        name: "hello_grub",
+        nested_paging: true,
+        options: "-machine pc -m 128M -smp 2",
+        image: "hello.iso",
+        expected: HELLO,
+        drill: None,
+    },
+    Case {
+        name: "a_server_is_started_again",
+        nested_paging: true,
+        options: "-machine q35 -m 64M -smp 2",
+        image: "survivor",
+        expected: SURVIVED,
+        drill: Some((
+            "end=image_root@memory_fs:100",
+            "image_root was started again",
+        )),
+    },
+    Case {
+        name: "python",
+        nested_paging: true,
+        options: "-machine q35 -m 256M -smp 2",
+        image: "python",
+        expected: "499500 8\n",
+        drill: None,
     },
     Case {
         name: "hello_1_processor_shadow",
@@ -66,6 +122,7 @@ const CASES: &[Case] = &[
         options: "-machine pc -m 64M -smp 1",
         image: "hello",
         expected: HELLO,
+        drill: None,
     },
     Case {
         name: "hello_2_processors_shadow",
@@ -73,6 +130,7 @@ const CASES: &[Case] = &[
         options: "-machine pc -m 64M -smp 2",
         image: "hello",
         expected: HELLO,
+        drill: None,
     },
     Case {
         name: "coreutils_shadow",
@@ -80,6 +138,7 @@ const CASES: &[Case] = &[
         options: "-machine pc -m 128M -smp 1",
         image: "coreutils",
         expected: SUM,
+        drill: None,
     },
 ];
 
@@ -106,6 +165,34 @@ fn coreutils() -> Result<std::path::PathBuf, String> {
         [program]\npath = \"/usr/bin/sha256sum\"\nargs = [\"/dev/null\"]\n\
         [root]\nfrom = [{ packages = [\"coreutils\"] }]\nwritable = true\n";
     Written::new("kvm", text)?.build()
+}
+
+fn python() -> Result<std::path::PathBuf, String> {
+    let text = "name = \"kvm_python\"\npersonality = \"linux\"\ndrivers = [\"serial\", \"debug_console\"]\n\
+        [program]\npath = \"/usr/bin/python3\"\n\
+        args = [\"-c\", \"import json; print(sum(range(1000)), json.loads('[8]')[0])\"]\n\
+        [root]\nfrom = [{ packages = [\"python3\"] }]\nwritable = true\n";
+    Written::new("kvm_python", text)?.build()
+}
+
+fn survivor() -> Result<std::path::PathBuf, String> {
+    let program = compile::c("survivor", Linkage::Static)?;
+    let data = places::made().join("kvm-survivor");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = data.join(name);
+        std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    std::fs::create_dir_all(&data).map_err(|error| error.to_string())?;
+    write("held", b"held here\n")?;
+    write("other", b"other one\n")?;
+    write("mapped", &[b'm'; 65536])?;
+    let text = format!(
+        "name = \"kvm_survivor\"\npersonality = \"linux\"\ndrivers = [\"serial\", \"debug_console\"]\n\
+         [program]\npath = \"/survivor\"\nargs = [\"100\"]\n\
+         [root]\nfrom = [{{ binary = {program:?}, to = \"/survivor\" }},\n\
+         {{ directory = {data:?}, to = \"/data\" }}]\nwritable = true\n"
+    );
+    Written::new("kvm_survivor", &text)?.build()
 }
 
 /// The initial file system: a shell, modules, QEMU with its libraries and firmware, images.
@@ -153,14 +240,21 @@ fn initial_ram(kernel: &linux::Kernel) -> Result<Vec<u8>, String> {
         }
     }
     archive.host_file(hello()?, "images/hello")?;
+    archive.host_file(by_pvh()?, "images/hello.pvh")?;
+    archive.host_file(disc()?, "images/hello.iso")?;
     archive.host_file(&coreutils()?, "images/coreutils")?;
+    archive.host_file(&survivor()?, "images/survivor")?;
+    archive.host_file(&python()?, "images/python")?;
     let cases: String = CASES
         .iter()
         .map(|case| {
             let paging = u8::from(case.nested_paging);
             format!(
-                "{}|{paging}|{}|/images/{}\n",
-                case.name, case.options, case.image
+                "{}|{paging}|{}|{}|/images/{}\n",
+                case.name,
+                case.options,
+                case.drill.map_or("", |(words, _)| words),
+                case.image
             )
         })
         .collect();
@@ -245,7 +339,13 @@ fn check(case: &Case) -> Result<(), String> {
     let seen = seen
         .get(case.name)
         .ok_or_else(|| format!("no word of {}", case.name))?;
-    seen.expect(case.expected, 0)
+    seen.expect(case.expected, 0)?;
+    match case.drill {
+        None => Ok(()),
+        Some((_, said)) => ensure(seen.messages.contains(said), || {
+            format!("no {said:?} in {}", seen.messages)
+        }),
+    }
 }
 
 /// Adds the tests.
