@@ -6,6 +6,7 @@
 
 pub mod child;
 pub mod compile;
+pub mod debugger;
 pub mod expect;
 pub mod image;
 pub mod initial_ram;

@@ -6,6 +6,7 @@ mod busybox;
 mod c_programs;
 mod debian;
 mod endings;
+mod entropy;
 mod events;
 mod faulty;
 mod homes;
@@ -15,6 +16,7 @@ mod interruption;
 mod kvm;
 mod memory;
 mod native;
+mod panic;
 mod processors;
 mod streams;
 mod survival;
@@ -28,6 +30,7 @@ pub fn add(tests: &mut Tests) {
     boot::add(tests);
     c_programs::add(tests);
     endings::add(tests);
+    entropy::add(tests);
     events::add(tests);
     interruption::add(tests);
     streams::add(tests);
@@ -43,6 +46,7 @@ pub fn add(tests: &mut Tests) {
     homes::add(tests);
     hostile::add(tests);
     native::add(tests);
+    panic::add(tests);
     tool::add(tests);
     kvm::add(tests);
 }
