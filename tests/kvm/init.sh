@@ -43,5 +43,7 @@ while IFS='|' read -r name npt options words image; do
     echo
     echo "@@status $name $status"
 done </cases
-echo "@@done"
+# How long it believes that it took.
+read -r seconds rest </proc/uptime
+echo "@@done ${seconds%.*}"
 $b poweroff -f

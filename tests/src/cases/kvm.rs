@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kiln_tests::child::Child;
 use kiln_tests::compile::{self, Linkage};
@@ -273,8 +273,24 @@ fn which(program: &str) -> Result<String, String> {
     Ok(path.trim().to_owned())
 }
 
-/// Boots the Linux with KVM once, and gives what came out of each case.
+/// What came out of each case, once.
 fn run_all() -> Result<BTreeMap<String, Seen>, String> {
+    const TRIES: u32 = 3;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let start = Instant::now();
+        let (seen, seconds) = run_once()?;
+        // On a busy host Linux can take the emulated processor for much slower than it is when it compares it
+        // with the timer of old: its clock is then so fast that a minute for each case is over at once.
+        if tries == TRIES || seconds <= 2 * start.elapsed().as_secs() {
+            return Ok(seen);
+        }
+    }
+}
+
+/// Boots the Linux with KVM; what came out of each case, and how many seconds that Linux counted.
+fn run_once() -> Result<(BTreeMap<String, Seen>, u64), String> {
     let kernel = linux::kernel()?;
     let file = places::made().join(format!("kvm-{}.cpio", std::process::id()));
     std::fs::write(&file, initial_ram(&kernel)?).map_err(|error| error.to_string())?;
@@ -297,12 +313,17 @@ fn run_all() -> Result<BTreeMap<String, Seen>, String> {
     let _ = std::fs::remove_file(&file);
     let said = output?.text().replace('\r', "");
     let mut all: BTreeMap<String, Seen> = BTreeMap::new();
+    let mut seconds = 0;
     for section in said.split("\n@@").skip(1) {
         let (head, body) = section.split_once('\n').unwrap_or((section, ""));
         let mut words = head.split_whitespace();
         let (Some(kind), Some(name)) = (words.next(), words.next()) else {
             continue;
         };
+        if kind == "done" {
+            seconds = name.parse().unwrap_or(0);
+            continue;
+        }
         let seen = all.entry(name.to_owned()).or_insert_with(|| Seen {
             console: Vec::new(),
             messages: String::new(),
@@ -330,7 +351,7 @@ fn run_all() -> Result<BTreeMap<String, Seen>, String> {
             last.join("\n")
         ));
     }
-    Ok(all)
+    Ok((all, seconds))
 }
 
 fn check(case: &Case) -> Result<(), String> {
