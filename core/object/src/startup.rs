@@ -98,6 +98,8 @@ pub struct Startup {
     pub root_bytes: u64,
     /// Bytes of memory the machine has.
     pub memory_bytes: u64,
+    /// Bytes of the command line.
+    pub command_line_bytes: u64,
     /// Random numbers of this process alone, fit for a key; only with the program.
     pub random: [u64; 6],
     /// Grows whenever a peer becomes another incarnation, after the peer's entry has changed.
@@ -110,7 +112,7 @@ pub struct Startup {
     pub hosted: [[u8; 24]; 16],
     /// Processes that may bind to servers in this one.
     pub clients: [ClientEntry; 16],
-    /// The command line that the boot loader passed, zero-padded.
+    /// The command line that the boot loader passed.
     pub command_line: [u8; 512],
 }
 
@@ -127,6 +129,7 @@ impl Startup {
             configuration_bytes: 0,
             root_bytes: 0,
             memory_bytes: 0,
+            command_line_bytes: 0,
             random: [0; 6],
             version: AtomicU64::new(0),
             objects: [RawReference::NONE; 16],
@@ -233,7 +236,8 @@ impl Startup {
     /// The boot loader's command line.
     #[must_use]
     pub fn command_line(&self) -> &[u8] {
-        trim(&self.command_line)
+        let length = self.command_line_bytes as usize;
+        self.command_line.get(..length).unwrap_or_default()
     }
 }
 

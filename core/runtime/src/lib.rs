@@ -45,7 +45,9 @@ pub use kernel_objects::{
 };
 pub use rebinding::Lasting;
 pub use root_image::root_image;
-pub use spin_lock::{RawSpinLock, SpinMutex, SpinMutexGuard};
+pub use spin_lock::{
+    PlainMutex, PlainMutexGuard, RawPlainLock, RawSpinLock, SpinMutex, SpinMutexGuard,
+};
 pub use start_information::{configuration, kernel_information, startup};
 pub use transport::Far;
 #[cfg(not(kiln_kernel))]

@@ -60,13 +60,60 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
     }
 }
 
+/// The same for code that is never stopped for a soft interrupt, which need not be kept off: a lock
+/// held by a thread that the processor was taken from would stop others of its dispatcher for ever.
+pub type PlainMutex<T> = lock_api::Mutex<RawPlainLock, T>;
+
+/// What [`PlainMutex::lock`](lock_api::Mutex::lock) gives.
+pub type PlainMutexGuard<'a, T> = lock_api::MutexGuard<'a, RawPlainLock, T>;
+
+/// The lock itself.
+#[derive(Debug)]
+pub struct RawPlainLock(AtomicBool);
+
+// SAFETY: as for `RawSpinLock`.
+unsafe impl lock_api::RawMutex for RawPlainLock {
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "it is the trait's way to make a lock"
+    )]
+    const INIT: Self = Self(AtomicBool::new(false));
+
+    type GuardMarker = lock_api::GuardNoSend;
+
+    #[inline]
+    fn lock(&self) {
+        while self.0.swap(true, Acquire) {
+            while self.0.load(Relaxed) {
+                core::hint::spin_loop();
+            }
+        }
+    }
+
+    #[inline]
+    fn try_lock(&self) -> bool {
+        !self.0.swap(true, Acquire)
+    }
+
+    #[inline]
+    unsafe fn unlock(&self) {
+        self.0.store(false, Release);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::SpinMutex;
+    use super::lock_api::{Mutex, RawMutex};
+    use super::{RawPlainLock, RawSpinLock};
 
     #[test]
     fn sections_exclude_each_other() {
-        let counter = SpinMutex::new(0u64);
+        exclude_each_other::<RawSpinLock>();
+        exclude_each_other::<RawPlainLock>();
+    }
+
+    fn exclude_each_other<L: RawMutex + Sync>() {
+        let counter = Mutex::<L, _>::new(0u64);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {

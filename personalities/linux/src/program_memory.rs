@@ -222,33 +222,49 @@ impl Deref for Slices {
     }
 }
 
-/// The entries of an I/O vector of `count` entries, as `readv` and its kin take it.
-///
-/// # Errors
-/// `EINVAL` if `count` is negative or above [`VECTOR_ENTRIES`], or the lengths exceed `ssize_t`;
-/// `EFAULT` if the vector cannot be read or an entry lies outside the program's memory.
-pub fn slices(address: u64, count: i32) -> Result<Slices, Errno> {
-    let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
-    if count > VECTOR_ENTRIES {
-        return Err(Errno::EINVAL);
-    }
-    let mut slices = Slices {
-        few: FromZeros::new_zeroed(),
-        many: Vec::new(),
-        count,
-    };
-    match slices.few.get_mut(..count) {
-        Some(few) => copy_in(address, few.as_mut_bytes())?,
-        None => slices.many = read_array(address, count)?,
-    }
-    let mut room = i64::MAX as u64;
-    for slice in &*slices {
-        room = room.checked_sub(slice.length).ok_or(Errno::EINVAL)?;
-        if slice.length > 0 {
-            check(slice.address, slice.length)?;
+impl Slices {
+    /// Room for the entries of an I/O vector.
+    #[inline]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            few: FromZeros::new_zeroed(),
+            many: Vec::new(),
+            count: 0,
         }
     }
-    Ok(slices)
+
+    /// Reads the I/O vector of `count` entries at `address`, as `readv` and its kin take it; answers
+    /// the entries.
+    ///
+    /// # Errors
+    /// `EINVAL` if `count` is negative or above [`VECTOR_ENTRIES`], or the lengths exceed `ssize_t`;
+    /// `EFAULT` if the vector cannot be read or an entry lies outside the program's memory.
+    pub fn read(&mut self, address: u64, count: i32) -> Result<&[Slice], Errno> {
+        let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
+        if count > VECTOR_ENTRIES {
+            return Err(Errno::EINVAL);
+        }
+        self.count = count;
+        match self.few.get_mut(..count) {
+            Some(few) => copy_in(address, few.as_mut_bytes())?,
+            None => self.many = read_array(address, count)?,
+        }
+        let mut room = i64::MAX as u64;
+        for slice in &**self {
+            room = room.checked_sub(slice.length).ok_or(Errno::EINVAL)?;
+            if slice.length > 0 {
+                check(slice.address, slice.length)?;
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl Default for Slices {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]

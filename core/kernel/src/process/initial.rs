@@ -355,6 +355,7 @@ impl Image {
         let place = startup.command_line.get_mut(..length);
         if let Some((to, from)) = place.zip(self.command_line.get(..length)) {
             to.copy_from_slice(from);
+            startup.command_line_bytes = length as u64;
         }
         for (to, name) in startup.hosted.iter_mut().zip(home.record.hosted) {
             *to = *name;

@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use kiln_runtime::{PlainMutex as Mutex, PlainMutexGuard as MutexGuard};
 use linux_raw_sys::general::{
     O_ACCMODE, O_APPEND, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY,
 };
-use spin::{Mutex, MutexGuard};
 
 use super::buffer::{Destination, Source};
 use super::object::{Object, Position};

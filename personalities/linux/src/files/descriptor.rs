@@ -49,7 +49,9 @@ impl<T: Clone> Descriptors<T> {
             })
         };
         self.lowest = files.len();
-        let empty = mem::replace(&mut self.entries, Vec::from(files.map(entry)));
+        let [input, output, errors] = files;
+        let entries = [entry(input), entry(output), entry(errors)];
+        let empty = mem::replace(&mut self.entries, Vec::from(entries));
         debug_assert!(empty.capacity() == 0, "nothing was open before");
         // There is nothing to free.
         mem::forget(empty);

@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 use core::any::Any;
 
 use kiln_interface::file::Attributes;
+use kiln_runtime::PlainMutex as Mutex;
 use linux_raw_sys::general::{
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLHUP,
     EPOLLONESHOT, O_RDWR,
 };
-use spin::Mutex;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::description::Description;

@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use kiln_interface::file::Attributes;
+use kiln_runtime::PlainMutex as Mutex;
 use linux_raw_sys::general::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, O_NONBLOCK, O_RDWR};
-use spin::Mutex;
 
 use super::buffer::{Destination, Source};
 use super::description::Description;

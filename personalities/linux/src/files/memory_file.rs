@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use kiln_interface::file::{Attributes, kind};
-use spin::Mutex;
+use kiln_runtime::PlainMutex as Mutex;
 
 use super::buffer::{Destination, Source};
 use super::kept_file::KeptFile;

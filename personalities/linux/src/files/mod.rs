@@ -51,8 +51,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kiln_interface::file::kind;
 use kiln_interface::kernel::FileCache;
 use kiln_object::Reference;
+use kiln_runtime::PlainMutex as Mutex;
 use linux_raw_sys::general::{AT_FDCWD, O_LARGEFILE, O_RDONLY, O_RDWR, O_WRONLY};
-use spin::{Mutex, Once};
+use spin::Once;
 
 pub use calls::CALLS;
 pub use waiting::pause;
@@ -256,17 +257,19 @@ pub fn files() -> &'static Files {
 /// # Errors
 /// Why the directory cannot be entered.
 pub fn initialise(files: &Files, terminal: &Terminal, directory: &[u8]) -> Result<(), Errno> {
-    let (is_in, is_out) = (terminal.input_is_terminal(), terminal.output_is_terminal());
+    let (is_in, is_out) = terminal.sides();
     let shared = (is_in || is_out).then(|| {
         console(
             Arc::new(ConsoleTerminal),
             O_RDWR | O_LARGEFILE,
-            b"/dev/console",
+            b"/dev/console".to_vec(),
         )
     });
     let shared = |whether: bool| shared.as_ref().filter(|_| whether).map(Arc::clone);
-    let input = shared(is_in).unwrap_or_else(|| console(Arc::new(ConsoleInput), O_RDONLY, b""));
-    let output = shared(is_out).unwrap_or_else(|| console(Arc::new(ConsoleOutput), O_WRONLY, b""));
+    let input =
+        shared(is_in).unwrap_or_else(|| console(Arc::new(ConsoleInput), O_RDONLY, Vec::new()));
+    let output =
+        shared(is_out).unwrap_or_else(|| console(Arc::new(ConsoleOutput), O_WRONLY, Vec::new()));
     let errors = Arc::clone(&output);
     files.descriptors.lock().begin([input, output, errors]);
     if !directory.is_empty() && directory != b"/" {
@@ -277,8 +280,8 @@ pub fn initialise(files: &Files, terminal: &Terminal, directory: &[u8]) -> Resul
 
 /// A side of the console, open.
 #[inline(never)]
-fn console(side: Arc<dyn Object>, flags: u32, path: &[u8]) -> Arc<Description> {
-    Arc::new(Description::new(side, flags, path.to_vec()))
+fn console(side: Arc<dyn Object>, flags: u32, path: Vec<u8>) -> Arc<Description> {
+    Arc::new(Description::new(side, flags, path))
 }
 
 /// Tells the program that it wrote where nobody reads.

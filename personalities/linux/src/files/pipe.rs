@@ -11,9 +11,9 @@ use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_interface::file::{Attributes, kind};
+use kiln_runtime::PlainMutex as Mutex;
 use linux_raw_sys::general::{O_CLOEXEC, O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
 use linux_raw_sys::ioctl::FIONREAD;
-use spin::Mutex;
 
 use super::buffer::{Destination, Source};
 use super::description::Description;

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use core::ops::{Deref, DerefMut};
 
 use kiln_object::call::MESSAGE_BYTES;
-use spin::Mutex;
+use kiln_runtime::PlainMutex as Mutex;
 
 /// Pages that are kept at most.
 const MOST_KEPT: usize = 4;

@@ -10,7 +10,7 @@ use core::mem::size_of;
 use kiln_interface::file::{Attributes, DirectoryEntry, File, Opened, change, kind};
 use kiln_object::call::MESSAGE_BYTES;
 use kiln_object::{Caller, Error};
-use spin::Mutex;
+use kiln_runtime::PlainMutex as Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::buffer::{Destination, Source};

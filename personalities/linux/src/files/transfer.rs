@@ -9,7 +9,7 @@ use super::object::Position;
 use super::scratch::Scratch;
 use crate::call::Call;
 use crate::errno::{Answer, Errno};
-use crate::program_memory::{self, Slice};
+use crate::program_memory::{self, Slice, Slices};
 
 /// Most bytes that one call moves (`MAX_RW_COUNT`).
 const MOST_BYTES: u64 = 0x7fff_f000;
@@ -128,31 +128,35 @@ fn write_slices(description: &Description, slices: &[Slice], at: Option<u64>) ->
 /// readv(2)
 pub fn readv(call: &Call<'_>) -> Answer {
     let description = files().description(call.descriptor(0))?;
-    let slices = program_memory::slices(call.pointer(1), call.integer(2))?;
-    read_slices(&description, &slices, None)
+    let mut slices = Slices::new();
+    let slices = slices.read(call.pointer(1), call.integer(2))?;
+    read_slices(&description, slices, None)
 }
 
 /// writev(2)
 pub fn writev(call: &Call<'_>) -> Answer {
     let description = files().description(call.descriptor(0))?;
-    let slices = program_memory::slices(call.pointer(1), call.integer(2))?;
-    write_slices(&description, &slices, None)
+    let mut slices = Slices::new();
+    let slices = slices.read(call.pointer(1), call.integer(2))?;
+    write_slices(&description, slices, None)
 }
 
 /// preadv(2)
 pub fn preadv(call: &Call<'_>) -> Answer {
     let at = offset(call.offset(3))?;
     let description = files().description(call.descriptor(0))?;
-    let slices = program_memory::slices(call.pointer(1), call.integer(2))?;
-    read_slices(&description, &slices, Some(at))
+    let mut slices = Slices::new();
+    let slices = slices.read(call.pointer(1), call.integer(2))?;
+    read_slices(&description, slices, Some(at))
 }
 
 /// pwritev(2)
 pub fn pwritev(call: &Call<'_>) -> Answer {
     let at = offset(call.offset(3))?;
     let description = files().description(call.descriptor(0))?;
-    let slices = program_memory::slices(call.pointer(1), call.integer(2))?;
-    write_slices(&description, &slices, Some(at))
+    let mut slices = Slices::new();
+    let slices = slices.read(call.pointer(1), call.integer(2))?;
+    write_slices(&description, slices, Some(at))
 }
 
 /// The offset of the second forms: -1 is the position.
@@ -177,8 +181,9 @@ pub fn preadv2(call: &Call<'_>) -> Answer {
     let at = offset_or_position(call.offset(3))?;
     check_flags(call.unsigned(5))?;
     let description = files().description(call.descriptor(0))?;
-    let slices = program_memory::slices(call.pointer(1), call.integer(2))?;
-    read_slices(&description, &slices, at)
+    let mut slices = Slices::new();
+    let slices = slices.read(call.pointer(1), call.integer(2))?;
+    read_slices(&description, slices, at)
 }
 
 /// pwritev2(2)
@@ -187,18 +192,19 @@ pub fn pwritev2(call: &Call<'_>) -> Answer {
     let flags = call.unsigned(5);
     check_flags(flags)?;
     let description = files().description(call.descriptor(0))?;
-    let slices = program_memory::slices(call.pointer(1), call.integer(2))?;
+    let mut slices = Slices::new();
+    let slices = slices.read(call.pointer(1), call.integer(2))?;
     if flags & RWF_APPEND != 0 && description.object().is_seekable() {
         if !description.may_write() {
             return Err(Errno::EBADF);
         }
-        return each_slice(&slices, |address, length, _| {
+        return each_slice(slices, |address, length, _| {
             let mut from = Source::checked(address, length);
             let written = description.object().write(Position::End, &mut from)?;
             Ok(written.0)
         });
     }
-    write_slices(&description, &slices, at)
+    write_slices(&description, slices, at)
 }
 
 /// Moves up to `most` bytes from one file to another.

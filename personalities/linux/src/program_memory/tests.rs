@@ -107,3 +107,8 @@ fn only_the_loops_have_fixups() {
     assert_eq!(fixup(0), None);
     assert_eq!(fixup(only_the_loops_have_fixups as *const () as u64), None);
 }
+
+/// What `readv` makes of a vector.
+fn slices(address: u64, count: i32) -> Result<Vec<Slice>, Errno> {
+    Slices::new().read(address, count).map(<[Slice]>::to_vec)
+}

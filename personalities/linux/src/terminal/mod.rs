@@ -16,7 +16,7 @@ mod stream;
 use alloc::vec::Vec;
 
 use kiln_object::call::MESSAGE_BYTES;
-use spin::Mutex;
+use kiln_runtime::PlainMutex as Mutex;
 
 pub use console::{ConsoleInput, ConsoleOutput, ConsoleTerminal, terminal_attributes};
 
@@ -165,16 +165,17 @@ impl Terminal {
         }
     }
 
+    /// Whether standard input and standard output are terminals.
+    #[must_use]
+    pub fn sides(&self) -> (bool, bool) {
+        let state = self.state.lock();
+        (state.input_is_terminal, state.output_is_terminal)
+    }
+
     /// Whether standard input is a terminal.
     #[must_use]
     pub fn input_is_terminal(&self) -> bool {
         self.state.lock().input_is_terminal
-    }
-
-    /// Whether standard output is a terminal.
-    #[must_use]
-    pub fn output_is_terminal(&self) -> bool {
-        self.state.lock().output_is_terminal
     }
 
     /// As [`Self::pump`], after the announcement of input was taken from the dispatcher's page.

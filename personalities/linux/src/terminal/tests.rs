@@ -60,7 +60,7 @@ fn control_c_reaches_the_program() {
 fn streams_pass_bytes_unchanged() {
     let terminal = Terminal::new();
     terminal.initialise(b"quiet stdin=pipe stdout=pipe columns=132 rows=x");
-    assert!(!terminal.input_is_terminal() && !terminal.output_is_terminal());
+    assert_eq!(terminal.sides(), (false, false));
     assert_eq!(terminal.state.lock().window.columns, 132);
     assert_eq!(terminal.state.lock().window.rows, 24);
     kind(b"\x03\r\x10\x10");

@@ -95,17 +95,17 @@ impl Machine {
 #[repr(C)]
 pub struct Places {
     /// The auxiliary vector; a multiple of 8.
-    pub auxiliary: u64,
+    pub auxiliary: u32,
     /// The end of its entries.
-    pub auxiliary_end: u64,
+    pub auxiliary_end: u32,
     /// The random bytes; a multiple of 16.
-    pub random: u64,
+    pub random: u32,
     /// The argument strings, which end where those of the environment start.
-    pub arguments: u64,
+    pub arguments: u32,
     /// The environment's strings, which end where the file name starts.
-    pub environment: u64,
+    pub environment: u32,
     /// The file name.
-    pub file_name: u64,
+    pub file_name: u32,
 }
 
 /// A stack ready to be copied to where it is to lie.
@@ -162,12 +162,12 @@ impl InitialStack {
         let mut stack = Self {
             words: vec![0; end / 8],
             places: Places {
-                auxiliary: before as u64 * 8,
-                auxiliary_end: words as u64 * 8,
-                random: random as u64,
-                arguments: arguments_at as u64,
-                environment: environment_at as u64,
-                file_name: file_name as u64,
+                auxiliary: before as u32 * 8,
+                auxiliary_end: words as u32 * 8,
+                random: random as u32,
+                arguments: arguments_at as u32,
+                environment: environment_at as u32,
+                file_name: file_name as u32,
             },
         };
         let addresses = [
@@ -205,7 +205,7 @@ impl InitialStack {
     /// Makes it the stack whose pointer will be `pointer`, a multiple of 16, on a machine that says
     /// this of itself; `random` is for `AT_RANDOM`. To be done once.
     pub fn settle(&mut self, pointer: u64, random: [u64; 2], machine: &Machine) {
-        let place = |offset: u64| offset as usize / 8;
+        let place = |offset: u32| offset as usize / 8;
         let auxiliary = place(self.places.auxiliary);
         // Pointers to arguments and environment; a terminator stays zero.
         for word in self.words.get_mut(1..auxiliary).unwrap_or_default() {
@@ -215,12 +215,12 @@ impl InitialStack {
         }
         let vector = self.words.get_mut(auxiliary..).unwrap_or_default();
         if let Some(vector) = vector.first_chunk_mut::<UNSETTLED_WORDS>() {
-            let entries = vector.as_chunks_mut::<2>().0;
-            let (addresses, rest) = entries.split_at_mut(ADDRESS_ENTRIES);
-            for [_, address] in addresses {
-                *address += pointer;
-            }
-            rest.copy_from_slice(&machine.entries());
+            // Three times the same is shorter than a loop that runs only here.
+            let [_, random_at, _, file_name, _, platform, rest @ ..] = vector;
+            *random_at += pointer;
+            *file_name += pointer;
+            *platform += pointer;
+            rest.copy_from_slice(machine.entries().as_flattened());
         }
         let key = self.words.get_mut(place(self.places.random)..);
         if let Some(key) = key.and_then(<[u64]>::first_chunk_mut) {
@@ -258,7 +258,7 @@ impl InitialStack {
         self.part(self.places.auxiliary, self.places.auxiliary_end)
     }
 
-    fn part(&self, start: u64, end: u64) -> &[u8] {
+    fn part(&self, start: u32, end: u32) -> &[u8] {
         let range = start as usize..end as usize;
         self.bytes().get(range).unwrap_or_default()
     }
