@@ -23,27 +23,48 @@ pub struct Trap {
     pub rip: u64,
 }
 
-/// The stack pointer to go back with; 0 while nothing is attempted.
-static ATTEMPT: AtomicU64 = AtomicU64::new(0);
-static VECTOR: AtomicU64 = AtomicU64::new(0);
-static ADDRESS: AtomicU64 = AtomicU64::new(0);
-static CAUSE: AtomicU64 = AtomicU64::new(0);
-static RIP: AtomicU64 = AtomicU64::new(0);
+/// What one dispatcher attempts, and what came of it.
+struct Attempt {
+    /// The stack pointer to go back with; 0 while nothing is attempted.
+    stack: AtomicU64,
+    vector: AtomicU64,
+    address: AtomicU64,
+    cause: AtomicU64,
+    rip: AtomicU64,
+}
+
+/// Of each processor's dispatcher.
+static ATTEMPTS: [Attempt; 64] = [const {
+    Attempt {
+        stack: AtomicU64::new(0),
+        vector: AtomicU64::new(0),
+        address: AtomicU64::new(0),
+        cause: AtomicU64::new(0),
+        rip: AtomicU64::new(0),
+    }
+}; 64];
+
+/// That of the running dispatcher, whose page is `page`.
+fn own(page: &DispatcherPage) -> &'static Attempt {
+    let cpu = page.cpu.load(Ordering::Relaxed) as usize;
+    &ATTEMPTS[cpu.min(ATTEMPTS.len() - 1)]
+}
 
 /// Runs `code` with `argument`; answers its result, or the exception that it raised.
 pub fn attempt(code: unsafe extern "sysv64" fn(u64) -> u64, argument: u64) -> Result<u64, Trap> {
     let mut trapped = 0;
+    let own = own(kiln_runtime::dispatcher::page());
     // SAFETY: an exception comes back here with the registers that the convention keeps.
-    let answer = unsafe { run(code, argument, &mut trapped) };
-    ATTEMPT.store(0, Ordering::Relaxed);
+    let answer = unsafe { run(code, argument, &mut trapped, own.stack.as_ptr()) };
+    own.stack.store(0, Ordering::Relaxed);
     if trapped == 0 {
         return Ok(answer);
     }
     Err(Trap {
-        vector: VECTOR.load(Ordering::Relaxed),
-        address: ADDRESS.load(Ordering::Relaxed),
-        cause: CAUSE.load(Ordering::Relaxed),
-        rip: RIP.load(Ordering::Relaxed),
+        vector: own.vector.load(Ordering::Relaxed),
+        address: own.address.load(Ordering::Relaxed),
+        cause: own.cause.load(Ordering::Relaxed),
+        rip: own.rip.load(Ordering::Relaxed),
     })
 }
 
@@ -56,17 +77,20 @@ extern "sysv64" fn trapped(page: &DispatcherPage) {
         page.pending.fetch_and(CALL_DONE | RETRY, Ordering::Relaxed);
         return;
     }
-    let stack = ATTEMPT.load(Ordering::Relaxed);
+    let own = own(page);
+    let stack = own.stack.load(Ordering::Relaxed);
     let registers = &trap.registers;
     let (vector, rip) = (
         trap.vector.load(Ordering::Relaxed),
         registers.rip.load(Ordering::Relaxed),
     );
     if stack != 0 {
-        VECTOR.store(vector, Ordering::Relaxed);
-        ADDRESS.store(trap.address.load(Ordering::Relaxed), Ordering::Relaxed);
-        CAUSE.store(trap.cause.load(Ordering::Relaxed), Ordering::Relaxed);
-        RIP.store(rip, Ordering::Relaxed);
+        own.vector.store(vector, Ordering::Relaxed);
+        own.address
+            .store(trap.address.load(Ordering::Relaxed), Ordering::Relaxed);
+        own.cause
+            .store(trap.cause.load(Ordering::Relaxed), Ordering::Relaxed);
+        own.rip.store(rip, Ordering::Relaxed);
         registers.rip.store(back_address(), Ordering::Relaxed);
         registers.rsp.store(stack, Ordering::Relaxed);
         registers.rflags.store(0x202, Ordering::Relaxed);
@@ -87,6 +111,7 @@ unsafe fn run(
     _code: unsafe extern "sysv64" fn(u64) -> u64,
     _argument: u64,
     _trapped: &mut u64,
+    _stack: *mut u64,
 ) -> u64 {
     0
 }
@@ -111,8 +136,6 @@ pub use freestanding::entry_address;
 #[cfg(kiln_freestanding)]
 mod freestanding {
     use kiln_object::call::Operation;
-
-    use super::ATTEMPT;
 
     /// Where the kernel enters for traps.
     pub fn entry_address() -> u64 {
@@ -146,6 +169,7 @@ mod freestanding {
         code: unsafe extern "sysv64" fn(u64) -> u64,
         argument: u64,
         trapped: &mut u64,
+        stack: *mut u64,
     ) -> u64 {
         core::arch::naked_asm!(
             "push rbx",
@@ -155,7 +179,7 @@ mod freestanding {
             "push r14",
             "push r15",
             "push rdx",
-            "mov [rip + {attempt}], rsp",
+            "mov [rcx], rsp",
             "mov rax, rdi",
             "mov rdi, rsi",
             "call rax",
@@ -173,7 +197,6 @@ mod freestanding {
             "pop rbp",
             "pop rbx",
             "ret",
-            attempt = sym ATTEMPT,
         );
     }
 }

@@ -60,6 +60,15 @@ pub enum Command {
     Progress = 18,
     /// How many references this process pays for, at each server and in the kernel.
     Held = 19,
+    /// Counts of the answers in the row in word 0, from the column in word 1 (see `together::tally`).
+    Tally = 20,
+    /// A name that this process was given, in word 0: perhaps of a file (see `together::offered`).
+    Offer = 21,
+    /// Make a file of the bytes in word 1 for the caller, whose pages come as word 0 says (see
+    /// `together::pager`); answers his name for it.
+    File = 22,
+    /// Compute without end.
+    Spin = 23,
 }
 
 /// Word of a register mark of this server; its clients use others.
@@ -97,7 +106,13 @@ pub fn main() {
         if end != 0 && time::monotonic_ns() >= end {
             kiln_runtime::entry::exit(3);
         }
-        let deadline = if end == 0 { u64::MAX } else { end };
+        let deadline = if crate::together::is_wanted() && crate::together::pager::bring() {
+            time::monotonic_ns() + 1_000_000
+        } else if end == 0 {
+            u64::MAX
+        } else {
+            end
+        };
         let _ = process().wait(deadline);
         dispatcher::page().pending.store(0, Ordering::Relaxed);
     }
@@ -153,6 +168,8 @@ fn run(word: CallWord, caller: u64, words: [u64; CALL_WORDS], is_program: bool) 
                 Command::Begin,
                 Command::Progress,
                 Command::Held,
+                Command::Tally,
+                Command::Offer,
             ]
             .as_slice(),
             true,
@@ -240,6 +257,20 @@ fn run(word: CallWord, caller: u64, words: [u64; CALL_WORDS], is_program: bool) 
         _ if method == Command::Begin as u16 => crate::together::begin(caller, words[0], words[1]),
         _ if method == Command::Progress as u16 => crate::together::progress(words[0], words[1]),
         _ if method == Command::Held as u16 => crate::together::held_by_this(caller),
+        _ if method == Command::Tally as u16 => {
+            Ok((crate::together::tally::words(words[0], words[1]), 0))
+        }
+        _ if method == Command::Offer as u16 => {
+            crate::together::offered(words[0]);
+            none
+        }
+        _ if method == Command::File as u16 => {
+            let name = crate::together::pager::make_for(caller, words[0], words[1])?;
+            Ok(([name, 0, 0, 0], 0))
+        }
+        _ if method == Command::Spin as u16 => loop {
+            core::hint::spin_loop();
+        },
         _ if method == Command::Fill as u16 => {
             fill(words[0], words[1]);
             none

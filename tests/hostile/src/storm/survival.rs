@@ -52,8 +52,8 @@ pub fn is_harmless(
         return method != 1 && method != 2;
     }
     if own(InitialObject::Console) || own(InitialObject::Log) {
-        // A little of it is enough.
-        return registers.r12 % 4096 == 1;
+        // A little of it is enough; nothing comes from the console.
+        return own(InitialObject::Console) && method == 2 || registers.r12 % 4096 == 1;
     }
     if own(InitialObject::AddressSpace) {
         return memory_is_harmless(method, registers);
@@ -62,7 +62,7 @@ pub fn is_harmless(
 }
 
 /// Populates no large mapping.
-fn take_little(method: u16, registers: &mut Registers) {
+pub fn take_little(method: u16, registers: &mut Registers) {
     const POPULATE: u64 = MapFlags::POPULATE.bits() as u64;
     const MUCH: u64 = 1 << 20;
     if method == 1 && registers.r8 > MUCH {

@@ -78,7 +78,8 @@ pub fn bound<I: Interface + ?Sized>(name: &str) -> Result<RawReference, Error> {
     })
 }
 
-fn method<I: Interface + ?Sized>(name: &str) -> u16 {
+/// The number of the method of that name.
+pub fn method<I: Interface + ?Sized>(name: &str) -> u16 {
     let found = I::DESCRIPTION.methods.iter().find(|one| one.name == name);
     found.map_or(0, |one| one.number)
 }

@@ -11,7 +11,9 @@
 mod attacker;
 mod buffers;
 pub mod known;
+pub mod pager;
 mod shapes;
+pub mod tally;
 
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +34,7 @@ use crate::report::{attack, failed, line};
 use crate::server::{self, Answer, Command};
 use crate::storm::files;
 use attacker::Attacker;
+pub use attacker::{is_given_away, offered};
 
 /// Calls of all, and of one dispatcher between two checks, if nothing is said.
 const CALLS: u64 = 200_000;
@@ -117,6 +120,7 @@ pub fn main() {
     if !is_attacker() {
         // Whoever calls its next incarnation waits until that is ready.
         server::serve_calls();
+        pager::prepare();
         let _ = process().ready();
         server::main();
         return;
@@ -213,6 +217,7 @@ fn wait_for(last: u64) -> u64 {
 /// Lets others run for a moment.
 fn pause() {
     dispatcher::page().pending.store(0, Ordering::SeqCst);
+    pager::bring();
     let _ = process().wait(time::monotonic_ns() + LOOK_NS);
 }
 
@@ -357,6 +362,27 @@ fn seed() -> u64 {
     setting("seed").unwrap_or(1)
 }
 
+/// Ends the victim, with all that others did to it.
+fn end_victim() {
+    if let Some(victim) = startup().server("attack_victim") {
+        let _ = known::when_there_is_room(|| known::ask_word(victim, Command::Exit as u16, 0));
+    }
+}
+
+/// Says what was called and what the answers were, by all processes.
+fn say_answers(others: &[ProcessId]) {
+    let ask = |row, column| {
+        let own = core::iter::once(tally::words(row, column));
+        own.chain(
+            others
+                .iter()
+                .map(|one| command(*one, Command::Tally, [row, column, 0, 0, 0, 0])),
+        )
+        .collect()
+    };
+    tally::lines(ask, |text| line(format_args!("\nanswers of {text}")));
+}
+
 /// The program: goes through the batches, and checks.
 fn lead(own: &mut Attacker) {
     let (seed, calls) = (seed(), setting("calls").unwrap_or(CALLS));
@@ -372,7 +398,7 @@ fn lead(own: &mut Attacker) {
         "\nseed {seed}: {calls} calls of {} processes on {cpus} processors, {length} in a batch",
         others.len() + 1
     ));
-    let mut settled = 0;
+    let (mut settled, mut least) = (0, u64::MAX);
     let mut references = Vec::new();
     for batch in first.. {
         attack("calls of several processes");
@@ -400,6 +426,9 @@ fn lead(own: &mut Attacker) {
             answered += good;
         }
         attack("after calls of several processes");
+        if is_given_away(batch) {
+            end_victim();
+        }
         files::remove_all();
         crate::attacks::still_well();
         let free = memory::free();
@@ -413,6 +442,9 @@ fn lead(own: &mut Attacker) {
                 free >> 10
             ));
         }
+        if batch >= first + SETTLING {
+            least = least.min(free);
+        }
         let is_over = made >= calls;
         if is_over || batch.is_multiple_of(shown) {
             line(format_args!(
@@ -422,6 +454,17 @@ fn lead(own: &mut Attacker) {
             ));
         }
         if is_over {
+            say_answers(&others);
+            line(format_args!(
+                "\nreferences of each process to kernel, name space, image root and memory files, at the \
+                 first check and at the last: {references:?}"
+            ));
+            line(format_args!(
+                "\nfree memory: {} KiB after {SETTLING} batches, {} KiB at the least, {} KiB at the end",
+                settled >> 10,
+                least >> 10,
+                free >> 10
+            ));
             line(format_args!(
                 "\n{made} calls, seed {seed}, {cpus} processors: ok"
             ));

@@ -1,13 +1,31 @@
 //! Arguments of the kind that a method's description asks for: new methods need nothing here.
 
-use kiln_interface::file::Attributes;
+use kiln_interface::file::{Attributes, open};
 use kiln_object::call::CALL_WORDS;
 use kiln_object::describe::{ArgumentDescription, MethodDescription, Travel};
+use kiln_object::layout::PAGE_BYTES;
 use kiln_object::{ObjectName, ProcessId, RawReference, Rights};
 use kiln_runtime::time;
 
+use crate::memory::ARENA;
 use crate::random::Random;
 use crate::storm::choices::{self, PATHS, address, size};
+
+/// Ways to open a file that are of use; the first change nothing.
+const OPENINGS: [u64; 8] = [
+    open::READ as u64,
+    (open::READ | open::DIRECTORY) as u64,
+    (open::PATH | open::NO_FOLLOW) as u64,
+    (open::READ | open::WRITE) as u64,
+    (open::READ | open::WRITE | open::CREATE) as u64,
+    (open::READ | open::WRITE | open::CREATE) as u64,
+    (open::READ | open::WRITE | open::TRUNCATE) as u64,
+    (open::READ | open::WRITE | open::NAMELESS) as u64,
+];
+const LOOKING: usize = 3;
+
+/// Paths of few components, so that calls meet each other's files.
+const SIMPLE: [&[u8]; 8] = [b"a", b"b", b"c", b"d", b"a/b", b"b/a", b"a/a/c", b"known"];
 
 /// Words, and the lengths of bytes in and out.
 #[derive(Debug, Default)]
@@ -47,7 +65,7 @@ pub fn shape(
     let mut inputs = 0;
     for argument in method.arguments {
         match argument.travel {
-            Travel::Words => word(random, argument, held, process, &mut shape),
+            Travel::Words => word(random, method.name, argument, held, process, &mut shape),
             Travel::Handed(_) => {
                 shape.push(held.process.raw());
                 shape.push(held.object.raw());
@@ -88,6 +106,7 @@ pub fn shape(
 
 fn word(
     random: &mut Random,
+    method: &str,
     argument: &ArgumentDescription,
     held: RawReference,
     process: ProcessId,
@@ -101,8 +120,16 @@ fn word(
     let value = match (argument.name, argument.kind) {
         (_, "ProcessId") => process.raw(),
         (_, "bool") => random.below(2),
+        ("address" | "new_address", _) if random.one_in(2) => ARENA + random.below(8) * PAGE_BYTES,
         ("address" | "new_address" | "entry" | "stack", _) => address(random),
-        ("length" | "new_length", _) => size(random),
+        ("length" | "new_length", _) => match random.below(2) {
+            0 => (1 + random.below(3)) * PAGE_BYTES,
+            _ => size(random),
+        },
+        // Mostly one of the first pages, of which some were asked for.
+        ("offset", _) if matches!(method, "supply" | "fail") && !random.one_in(4) => {
+            random.below(4) * PAGE_BYTES
+        }
         ("offset" | "cookie", _) => match random.below(8) {
             0..4 => random.below(1 << 15),
             4..6 => random.below(16) << 12,
@@ -112,7 +139,7 @@ fn word(
         ("deadline", _) => time::monotonic_ns().wrapping_add(random.below(100_000)) - 50_000,
         ("protection", _) => random.choose(&protection),
         ("protection_and_flags", _) => {
-            random.choose(&[0, 1, 2, 8, 9, 10]) << 32 | random.choose(&protection)
+            random.choose(&[0, 1, 2, 4, 5, 6, 8, 9, 12, 13]) << 32 | random.choose(&protection)
         }
         // None, an object of this process, one that it does not have, one of somebody else.
         ("pager", _) => match random.below(4) {
@@ -125,6 +152,8 @@ fn word(
             0 => random.word() & 0xffff_ffff,
             _ => u64::from((Rights::READ | Rights::MAP | Rights::WRITE).bits()),
         },
+        ("flags", _) if method.starts_with("open") && !random.one_in(4) => random.choose(&OPENINGS),
+        ("flags", _) if method == "rename" && !random.one_in(4) => random.below(4),
         ("flags", _) => match random.below(4) {
             0 => random.choose(&[0, 1, 2, 8, 9, 10]),
             1 => random.choose(&[0, 1, 32, 64, 128]),
@@ -148,7 +177,11 @@ fn word(
 fn bytes(random: &mut Random, argument: &ArgumentDescription, room: &mut [u8]) -> usize {
     if matches!(argument.name, "path" | "from" | "to" | "target" | "name") {
         let mut path = [0; 64];
-        let chosen = random.choose(&PATHS);
+        let chosen = if random.one_in(3) {
+            random.choose(&PATHS)
+        } else {
+            random.choose(&SIMPLE)
+        };
         let mut length = chosen.len();
         path[..length].copy_from_slice(chosen);
         // A name near one that is valid.

@@ -25,6 +25,9 @@ pub(super) fn outside(random: &mut Random) -> u64 {
         KERNEL_INFORMATION_BASE,
         ROOT_BASE,
     ];
+    if random.one_in(3) {
+        return super::pages::window(random);
+    }
     if random.one_in(8) {
         return random.choose(&read_only) + random.below(PAGE_BYTES / 2);
     }

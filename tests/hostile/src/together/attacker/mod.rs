@@ -1,46 +1,37 @@
 //! One dispatcher that makes random calls while others do.
 
 mod bounds;
+mod calls;
+mod pages;
 mod targets;
+mod victim;
 
 use core::sync::atomic::Ordering;
 
 use alloc::vec::Vec;
 use kiln_interface::kernel::Process as _;
 use kiln_object::call::{CallWord, FIRST_UNIVERSAL_METHOD, Operation, ReturnWord, universal};
-use kiln_object::{Error, ObjectName, ProcessId, RawReference, Rights};
+use kiln_object::{Error, ObjectName, ProcessId, RawReference};
 use kiln_runtime::{dispatcher, process, startup, time};
 
-use super::buffers::{Buffers, Wrong, is_foreign, own_mark};
+use super::buffers::{Buffers, Wrong, is_foreign};
 use super::known::finish;
-use super::{ANSWERED, MADE, Phase, STATES, attackers, known, seed, shapes};
+use super::tally::{self, Row};
+use super::{ANSWERED, MADE, Phase, STATES, known, pager, seed};
 use crate::random::Random;
 use crate::registers::Registers;
 use crate::report;
 use crate::server::Command;
-use crate::storm::choices;
-use bounds::{is_harmless, outside};
-use targets::{Target, every_process, makes_reference, some_process};
+pub use pages::offered;
+use targets::{Target, every_process};
+pub use victim::is_given_away;
 
 /// How often in a row there may be no room to read the known file.
 const PATIENCE: u64 = 100;
 
 /// References that are kept to be used again, and that were given to others.
 const HELD: usize = 48;
-const GIVEN: usize = 16;
-
-/// The methods that every object has, and some that none has.
-const UNIVERSAL: [u16; 9] = [
-    universal::BIND,
-    universal::GRANT,
-    universal::RELEASE,
-    universal::TAKE_BACK,
-    universal::ACCEPT,
-    universal::COUNTS,
-    universal::HELD,
-    universal::HELD + 1,
-    u16::MAX,
-];
+const GIVEN: usize = 40;
 
 /// A dispatcher's state.
 pub struct Attacker {
@@ -51,6 +42,8 @@ pub struct Attacker {
     held: Vec<Target>,
     /// In which process a name was given, to whom, and the name.
     given: Vec<(ProcessId, ProcessId, u64)>,
+    /// Files of others that were mapped last: where, and how many pages.
+    mapped: Vec<(u64, u64)>,
     batch: u64,
     call: u64,
     answered: u64,
@@ -68,6 +61,7 @@ impl Attacker {
             own: Vec::with_capacity(32),
             held: Vec::with_capacity(HELD + 1),
             given: Vec::with_capacity(GIVEN + 1),
+            mapped: Vec::with_capacity(8),
             batch: 0,
             call: 0,
             answered: 0,
@@ -92,6 +86,7 @@ impl Attacker {
             object: ObjectName::BOOTSTRAP,
         };
         let _ = known::ask(own, Command::Nest as u16, [0; 6], self.buffers, 0, 0);
+        pager::prepare();
     }
 
     fn fail(&self, what: core::fmt::Arguments<'_>) -> ! {
@@ -119,6 +114,7 @@ impl Attacker {
         self.random = Random::new(mixed.word());
         self.batch = batch;
         self.call = 0;
+        self.mapped.clear();
         self.show(Phase::Preparing);
         self.collect_targets();
         while self.call < calls {
@@ -138,6 +134,7 @@ impl Attacker {
         for held in core::mem::take(&mut self.held) {
             self.release(held.reference);
         }
+        pager::leave_all(self.cpu);
     }
 
     /// A call that clears up: it must be made, however long that takes. Whether it went well.
@@ -176,6 +173,7 @@ impl Attacker {
 
     /// One thing or another.
     fn step(&mut self) {
+        pager::bring();
         match self.random.below(512) {
             0 => {
                 match known::is_well(self.buffers) {
@@ -213,143 +211,13 @@ impl Attacker {
                 self.call += 1;
             }
             7..10 => self.provoke(),
+            10..42 => self.do_with_pages(),
             _ => self.attack(),
         }
     }
 
-    /// Has the victim do something, of which it may die.
-    fn provoke(&mut self) {
-        let Some(victim) = startup().server("attack_victim") else {
-            return;
-        };
-        let commands = [
-            Command::Show,
-            Command::Show,
-            Command::Boast,
-            Command::Nest,
-            Command::ReturnTwice,
-            Command::Call,
-        ];
-        let deadly = [
-            Command::Exit,
-            Command::Trap,
-            Command::Overflow,
-            Command::Unmap,
-            Command::Spoil,
-        ];
-        let command = if self.random.one_in(64) {
-            self.random.choose(&deadly)
-        } else {
-            self.random.choose(&commands)
-        };
-        let target = choices::process(&mut self.random);
-        let name = choices::name(&mut self.random);
-        let method = self.random.below(8);
-        // It must not wait, nor call the others in this way.
-        let words = if target.index() <= 3 && target != ProcessId::KERNEL {
-            [target.raw(), name.raw(), method, 0, 0, 0]
-        } else {
-            [victim.process.raw(), name.raw(), 1, 0, 0, 0]
-        };
-        let word = CallWord::new(command as u16, 0, self.random.choose(&[0, 4096]));
-        let mark = own_mark(self.random.word());
-        let mut registers = Registers::call(victim.process, victim.object, word, mark);
-        registers.set_words(words);
-        registers.r14 = self.buffers.input();
-        registers.r15 = self.buffers.output();
-        self.cross(Operation::Call as u16, registers);
-    }
-
-    /// A random call.
-    fn attack(&mut self) {
-        let target = self.target();
-        let random = &mut self.random;
-        let reference = target.reference;
-        let held = match self.held.len() {
-            0 => RawReference::NONE,
-            count => self.held[random.below(count as u64) as usize].reference,
-        };
-        let mark = own_mark(random.word());
-        let methods = target.interface.methods;
-        let operation = match random.below(200) {
-            0 => choices::operation(random),
-            1 => Operation::Send as u16,
-            2 => Operation::Collect as u16,
-            _ => Operation::Call as u16,
-        };
-        let mut registers;
-        let mut method;
-        if random.one_in(4) || methods.is_empty() {
-            method = match random.below(4) {
-                0 => random.choose(&UNIVERSAL),
-                1 => random.below(32) as u16,
-                _ => choices::method(random),
-            };
-            let word = CallWord::new(method, choices::length(random), choices::length(random));
-            registers = Registers::call(reference.process, reference.object, word, mark);
-            registers.set_words([(); 6].map(|()| choices::word(random, held)));
-        } else {
-            let chosen = &methods[random.below(methods.len() as u64) as usize];
-            method = chosen.number;
-            let owner = match random.below(4) {
-                0 => some_process(random),
-                _ => startup().process,
-            };
-            let shape = shapes::shape(random, chosen, held, owner, self.buffers.input_bytes());
-            let word = CallWord::new(method, shape.input as u16, shape.output as u16);
-            registers = Registers::call(reference.process, reference.object, word, mark);
-            registers.set_words(shape.words());
-            // Now and then one is a little wrong.
-            if random.one_in(16) {
-                registers.rax ^= 1 << random.below(48);
-                method = registers.rax as u16;
-            }
-        }
-        registers.r14 = match random.below(8) {
-            0 => outside(random),
-            _ => self.buffers.input(),
-        };
-        registers.r15 = match random.below(4) {
-            // An answer that does not arrive leaves a reference which nobody can give back.
-            0 if !makes_reference(method) => outside(random),
-            _ => self.buffers.output(),
-        };
-        registers.rax = registers.rax & !(0xffff << 48) | u64::from(operation) << 48;
-        if method == universal::GRANT && operation == Operation::Call as u16 {
-            self.grant(reference, registers);
-            return;
-        }
-        if !is_harmless(operation, reference, method, &mut registers) {
-            return;
-        }
-        self.cross(operation, registers);
-    }
-
-    /// Gives a name, which is kept in mind: to this process, or to another that attacks.
-    fn grant(&mut self, object: RawReference, mut registers: Registers) {
-        let all: Vec<_> = attackers().collect();
-        let to = self.random.choose(&all);
-        let is_own = to == startup().process;
-        registers.rdx = to.raw();
-        // Nobody may find by chance a name that rules a process.
-        let is_kept = object.process == ProcessId::KERNEL;
-        let rights = match (is_kept, is_own) {
-            (true, _) | (_, false) => Rights::READ | Rights::LOOKUP,
-            (false, true) => Rights::ALL,
-        };
-        registers.r8 &= u64::from(rights.bits());
-        if self.given.len() >= GIVEN {
-            self.collect_targets();
-            let (server, to, name) = self.given.swap_remove(0);
-            self.take_back(server, to, name);
-        }
-        if let Some([name, ..]) = self.cross(Operation::Call as u16, registers) {
-            self.given.push((object.process, to, name));
-        }
-    }
-
     /// Makes the call, and looks at what came back; answers the words if it went well.
-    fn cross(&mut self, operation: u16, mut registers: Registers) -> Option<[u64; 4]> {
+    fn cross(&mut self, operation: u16, mut registers: Registers, row: Row) -> Option<[u64; 4]> {
         let before = registers;
         let to = RawReference {
             process: ProcessId::from_raw(before.rdi),
@@ -370,6 +238,7 @@ impl Attacker {
         }
         if ReturnWord(registers.rax).is_unfinished() {
             // There was no room, and all registers are as they came; or another thread's call is not over.
+            tally::count(row, None);
             return None;
         }
         if let Some(name) = registers.unexpected(&before) {
@@ -381,6 +250,7 @@ impl Attacker {
             self.fail(format_args!("another process's mark in {registers:x?}"));
         }
         let answer = registers.answer();
+        tally::count(row, Some(answer.status()));
         if answer.output() > word.output() && operation == Operation::Call as u16 {
             self.fail(format_args!("{before:x?} became {registers:x?}"));
         }

@@ -52,6 +52,8 @@ const INITIAL: [(InitialObject, &Description); 8] = [
 pub(super) struct Target {
     pub(super) reference: RawReference,
     pub(super) interface: &'static Description,
+    /// Whether the object was given as one of these, and is no guess.
+    pub(super) is_exact: bool,
 }
 
 impl Attacker {
@@ -64,6 +66,7 @@ impl Attacker {
                 self.own.push(Target {
                     reference,
                     interface,
+                    is_exact: true,
                 });
             }
         }
@@ -74,6 +77,7 @@ impl Attacker {
                 self.own.push(Target {
                     reference,
                     interface,
+                    is_exact: true,
                 });
             }
         }
@@ -82,6 +86,7 @@ impl Attacker {
             self.own.push(Target {
                 reference,
                 interface,
+                is_exact: true,
             });
         }
     }
@@ -128,13 +133,47 @@ impl Attacker {
         } else {
             <dyn File as Interface>::DESCRIPTION
         };
-        self.held.push(Target {
+        self.hold(Target {
             reference,
             interface,
+            is_exact: true,
         });
+    }
+
+    /// Keeps a reference, in place of another if there are many.
+    pub(super) fn hold(&mut self, target: Target) {
+        self.held.push(target);
         if self.held.len() > HELD {
-            let oldest = self.held.swap_remove(0);
+            let most = self.most_held();
+            let oldest = self
+                .held
+                .iter()
+                .position(|held| held.interface.hash == most);
+            let oldest = self.held.remove(oldest.unwrap_or_default());
             self.release(oldest.reference);
+        }
+    }
+
+    /// The interface of which most objects are held.
+    fn most_held(&self) -> u64 {
+        let count = |hash| {
+            let all = self.held.iter();
+            all.filter(|held| held.interface.hash == hash).count()
+        };
+        let all = self.held.iter().map(|held| held.interface.hash);
+        all.max_by_key(|hash| count(*hash)).unwrap_or_default()
+    }
+
+    /// One of those held that have the interface.
+    pub(super) fn held_of(&mut self, interface: &Description) -> Option<RawReference> {
+        let held = self.held.iter();
+        let fit = held.filter(|held| held.interface.hash == interface.hash);
+        match fit.clone().count() {
+            0 => None,
+            count => fit
+                .clone()
+                .nth(self.random.below(count as u64) as usize)
+                .map(|held| held.reference),
         }
     }
 
@@ -157,23 +196,31 @@ impl Attacker {
     /// Which object is called: mostly one that is there.
     pub(super) fn target(&mut self) -> Target {
         let random = &mut self.random;
-        let own = random.choose(&self.own);
+        // Memory has the most that can go wrong.
+        let own = match self.own.first() {
+            Some(memory) if random.one_in(4) => *memory,
+            _ => random.choose(&self.own),
+        };
         let reference = own.reference;
         let held = match self.held.len() {
             0 => own,
-            count => self.held[random.below(count as u64) as usize],
+            // Files that servers keep are fewer than what the kernel makes.
+            count => (0..3)
+                .map(|_| self.held[random.below(count as u64) as usize])
+                .find(|held| held.interface.hash == <dyn File as Interface>::HASH)
+                .unwrap_or_else(|| self.held[random.below(count as u64) as usize]),
         };
-        match random.below(32) {
-            0..14 => own,
-            14..26 => held,
-            26 => Target {
+        let mut target = match random.below(32) {
+            0..13 => return own,
+            13..27 => return held,
+            27 => Target {
                 reference: RawReference {
                     process: some_process(random),
                     object: choices::name(random),
                 },
                 ..own
             },
-            27 | 28 => Target {
+            28 => Target {
                 reference: RawReference {
                     object: near(random, held.reference.object),
                     ..held.reference
@@ -194,7 +241,9 @@ impl Attacker {
                 },
                 ..own
             },
-        }
+        };
+        target.is_exact = false;
+        target
     }
 }
 
