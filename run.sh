@@ -42,7 +42,9 @@ usage() {
 ./run.sh test boot              images booted in QEMU
 ./run.sh test kvm               images booted under Linux's KVM, on a processor that QEMU emulates
 ./run.sh test NAME...           the booted tests whose names contain a NAME; `test --list` prints all names
-./run.sh attack [CALLS [SEED]]  several processes attack images at once, on 1, 2 and 4 processors
+./run.sh attack [CALLS [SEED]]  several processes attack images at once, on 1, 2 and 4 processors: CALLS in all
+    --json                      what came of it as one JSON object
+    --image NAME --from BATCH   one image alone, from that batch on
 ./run.sh bench [NAME...]        the figures, beside Linux's from the same QEMU
     --json                      one JSON object per line
     --save                      keep the figures as the baseline (bench/baseline.json)
@@ -227,9 +229,8 @@ run_tests() {
 
 attack() {
   require "${build_needs[@]}" "${run_needs[@]}"
-  export KILN_ATTACK_CALLS=${1:-1000000} KILN_ATTACK_SEED=${2:-1}
-  booted_tests hostile::several
-  finish
+  build --quiet || return 1
+  cargo run --release --quiet --package kiln-tests --bin kiln-attack -- "$@"
 }
 
 bench() {

@@ -4,6 +4,7 @@
 //! its own process handle only. What is made lies under the target directory.
 #![forbid(unsafe_code)]
 
+pub mod attack;
 pub mod child;
 pub mod compile;
 pub mod debugger;

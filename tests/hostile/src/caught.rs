@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_object::dispatcher::soft_interrupt::{CALL_DONE, RETRY};
-use kiln_object::dispatcher::{DispatcherPage, SOFT_INTERRUPT_VECTOR};
+use kiln_object::dispatcher::{DispatcherPage, PARKED_FAULT_VECTOR, SOFT_INTERRUPT_VECTOR};
 use kiln_object::startup::InitialObject;
 use kiln_runtime::startup;
 
@@ -79,6 +79,14 @@ extern "sysv64" fn trapped(page: &DispatcherPage) {
     }
     let own = own(page);
     let stack = own.stack.load(Ordering::Relaxed);
+    if stack != 0 && trap.vector.load(Ordering::Relaxed) == PARKED_FAULT_VECTOR {
+        // Nobody else runs here meanwhile; what was stopped is tried again.
+        let bit = 1 << (trap.error.load(Ordering::Relaxed) & 63);
+        while page.faults_done.fetch_and(!bit, Ordering::AcqRel) & bit == 0 {
+            crate::together::pause();
+        }
+        return;
+    }
     let registers = &trap.registers;
     let (vector, rip) = (
         trap.vector.load(Ordering::Relaxed),

@@ -215,7 +215,7 @@ fn wait_for(last: u64) -> u64 {
 }
 
 /// Lets others run for a moment.
-fn pause() {
+pub fn pause() {
     dispatcher::page().pending.store(0, Ordering::SeqCst);
     pager::bring();
     let _ = process().wait(time::monotonic_ns() + LOOK_NS);
@@ -398,7 +398,7 @@ fn lead(own: &mut Attacker) {
         "\nseed {seed}: {calls} calls of {} processes on {cpus} processors, {length} in a batch",
         others.len() + 1
     ));
-    let (mut settled, mut least) = (0, u64::MAX);
+    let (mut settled, mut least) = (0, 0);
     let mut references = Vec::new();
     for batch in first.. {
         attack("calls of several processes");
@@ -442,9 +442,11 @@ fn lead(own: &mut Attacker) {
                 free >> 10
             ));
         }
-        if batch >= first + SETTLING {
-            least = least.min(free);
-        }
+        least = if batch < first + SETTLING {
+            free
+        } else {
+            least.min(free)
+        };
         let is_over = made >= calls;
         if is_over || batch.is_multiple_of(shown) {
             line(format_args!(

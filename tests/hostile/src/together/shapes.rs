@@ -152,7 +152,10 @@ fn word(
             0 => random.word() & 0xffff_ffff,
             _ => u64::from((Rights::READ | Rights::MAP | Rights::WRITE).bits()),
         },
-        ("flags", _) if method.starts_with("open") && !random.one_in(4) => random.choose(&OPENINGS),
+        ("flags", _) if method == "open" && !random.one_in(8) => {
+            random.choose(&OPENINGS[..LOOKING])
+        }
+        ("flags", _) if method == "open_writable" && !random.one_in(8) => random.choose(&OPENINGS),
         ("flags", _) if method == "rename" && !random.one_in(4) => random.below(4),
         ("flags", _) => match random.below(4) {
             0 => random.choose(&[0, 1, 2, 8, 9, 10]),

@@ -254,7 +254,14 @@ impl Attacker {
             (load, Row::PAGE_READ)
         };
         self.call += 1;
-        match attempt(code, address) {
+        // One that can be stopped is told that a page will come; else the kernel has it wait.
+        let page = kiln_runtime::dispatcher::page();
+        let was = page.preemptible.load(Ordering::Relaxed);
+        page.preemptible
+            .store(self.random.below(2), Ordering::Relaxed);
+        let found = attempt(code, address);
+        page.preemptible.store(was, Ordering::Relaxed);
+        match found {
             Ok(word) if is_foreign(word) => {
                 self.fail(format_args!(
                     "another process's mark {word:#x} is in the page at {address:#x}"
