@@ -3,7 +3,7 @@
 //! The kernel enters the trap entry; if an attempt is being made, the context it saved is sent back
 //! to where the attempt began. Any other exception is one that nobody wanted.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kiln_object::dispatcher::soft_interrupt::{CALL_DONE, RETRY};
 use kiln_object::dispatcher::{DispatcherPage, PARKED_FAULT_VECTOR, SOFT_INTERRUPT_VECTOR};
@@ -44,16 +44,28 @@ static ATTEMPTS: [Attempt; 64] = [const {
     }
 }; 64];
 
-/// That of the running dispatcher, whose page is `page`.
-fn own(page: &DispatcherPage) -> &'static Attempt {
-    let cpu = page.cpu.load(Ordering::Relaxed) as usize;
-    &ATTEMPTS[cpu.min(ATTEMPTS.len() - 1)]
+/// Whether the process has a dispatcher on each processor.
+static ARE_MANY: AtomicBool = AtomicBool::new(false);
+
+/// Keeps attempts of the process's dispatchers apart from now on. None of them leads the segment bases astray.
+pub fn keep_apart() {
+    ARE_MANY.store(true, Ordering::Relaxed);
+}
+
+/// That of the dispatcher whose page `page` tells.
+fn own(page: impl Fn() -> &'static DispatcherPage) -> &'static Attempt {
+    let place = if ARE_MANY.load(Ordering::Relaxed) {
+        page().cpu.load(Ordering::Relaxed) as usize
+    } else {
+        0
+    };
+    &ATTEMPTS[place.min(ATTEMPTS.len() - 1)]
 }
 
 /// Runs `code` with `argument`; answers its result, or the exception that it raised.
 pub fn attempt(code: unsafe extern "sysv64" fn(u64) -> u64, argument: u64) -> Result<u64, Trap> {
     let mut trapped = 0;
-    let own = own(kiln_runtime::dispatcher::page());
+    let own = own(kiln_runtime::dispatcher::page);
     // SAFETY: an exception comes back here with the registers that the convention keeps.
     let answer = unsafe { run(code, argument, &mut trapped, own.stack.as_ptr()) };
     own.stack.store(0, Ordering::Relaxed);
@@ -70,14 +82,14 @@ pub fn attempt(code: unsafe extern "sysv64" fn(u64) -> u64, argument: u64) -> Re
 
 /// Looks at a trap: sends an attempt back, or ends the process.
 #[cfg_attr(not(kiln_freestanding), allow(dead_code))]
-extern "sysv64" fn trapped(page: &DispatcherPage) {
+extern "sysv64" fn trapped(page: &'static DispatcherPage) {
     let trap = &page.trap;
     if trap.vector.load(Ordering::Relaxed) == SOFT_INTERRUPT_VECTOR {
         // The runtime's own calls wait for these, and it sees to them when it next looks.
         page.pending.fetch_and(CALL_DONE | RETRY, Ordering::Relaxed);
         return;
     }
-    let own = own(page);
+    let own = own(|| page);
     let stack = own.stack.load(Ordering::Relaxed);
     if stack != 0 && trap.vector.load(Ordering::Relaxed) == PARKED_FAULT_VECTOR {
         // Nobody else runs here meanwhile; what was stopped is tried again.

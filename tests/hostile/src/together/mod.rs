@@ -117,6 +117,7 @@ fn victim_place() -> u32 {
 
 /// The life of a process of such an image.
 pub fn main() {
+    crate::caught::keep_apart();
     if !is_attacker() {
         // Whoever calls its next incarnation waits until that is ready.
         server::serve_calls();
