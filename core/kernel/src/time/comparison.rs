@@ -7,8 +7,8 @@
 
 /// Readings in which the timer does not step before it is taken to stand still.
 const PATIENCE: u32 = 50_000;
-/// The bounds of both ends are to be this many times shorter than the comparison.
-const PRECISION: u64 = 256;
+/// How many times shorter than a comparison the bounds of both its ends are to be, if it decides.
+pub(super) const PRECISE: u64 = 256;
 /// Multiples of the wished length after which the best so far has to do.
 const LONGEST: u64 = 12;
 /// A start whose bound is this many times that of a later step is given up for that.
@@ -58,16 +58,17 @@ impl dyn Pair + '_ {
         None
     }
 
-    /// How far clock and timer each went in the same time, the timer at least `goal`. `None` if
-    /// the timer stands still or the clock does.
-    pub(super) fn compare(&mut self, goal: u64) -> Option<(u64, u64)> {
+    /// How far clock and timer each went in the same time, the timer at least `goal`, and so far that
+    /// the bounds of both ends are `wanted` times shorter. `None` if the timer stands still or the clock
+    /// does.
+    pub(super) fn compare(&mut self, goal: u64, wanted: u64) -> Option<(u64, u64)> {
         let start = self.step()?;
-        self.finish(start, goal)
+        self.finish(start, goal, wanted)
     }
 
     /// As [`compare`](Self::compare), from `start` on, however long ago that was.
     #[inline(never)]
-    pub(super) fn finish(&mut self, mut start: Step, goal: u64) -> Option<(u64, u64)> {
+    pub(super) fn finish(&mut self, mut start: Step, goal: u64, wanted: u64) -> Option<(u64, u64)> {
         let (mut best, mut best_precision) = (Step::default(), 0);
         loop {
             let end = self.step()?;
@@ -83,7 +84,7 @@ impl dyn Pair + '_ {
             if precision >= best_precision {
                 (best, best_precision) = (end, precision);
             }
-            if precision >= PRECISION || length >= goal.saturating_mul(LONGEST) {
+            if precision >= wanted || length >= goal.saturating_mul(LONGEST) {
                 break;
             }
         }
@@ -129,7 +130,7 @@ mod tests {
         fn measure(&self) -> u64 {
             let mut pair = self;
             let pair: &mut dyn Pair = &mut pair;
-            let (clock, timer) = pair.compare(1_193).unwrap();
+            let (clock, timer) = pair.compare(1_193, PRECISE).unwrap();
             clock * 1_193_182 / timer
         }
     }
@@ -193,7 +194,7 @@ mod tests {
     fn a_counter_that_stands_still_gives_no_result() {
         for (clock, timer) in [((0, 0), (7, 0)), ((0, 1), (7, 0)), ((5, 0), (0, 1))] {
             let still: &mut dyn Pair = &mut Paces { clock, timer };
-            assert_eq!(still.compare(10), None);
+            assert_eq!(still.compare(10, PRECISE), None);
         }
     }
 }

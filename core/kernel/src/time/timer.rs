@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use x86_64::registers::model_specific::Msr;
 
-use super::comparison::Pair;
+use super::comparison::{PRECISE, Pair};
 use crate::interrupt::{InterruptFrame, local_apic, table};
 use crate::processor::{Features, PerCpu, features};
 
@@ -101,7 +101,7 @@ impl Pair for ByTheClock {
 fn measure() -> u64 {
     local_apic::set_timer_count(u32::MAX);
     let pair: &mut dyn Pair = &mut ByTheClock;
-    let compared = pair.compare(MEASURED_NS);
+    let compared = pair.compare(MEASURED_NS, PRECISE);
     local_apic::set_timer_count(0);
     let (counts, ns) = compared.unwrap_or((1, 1));
     rate(counts, ns).max(1)
