@@ -11,43 +11,54 @@ use spin::Mutex;
 
 use crate::processor::{Features, features};
 
-static GENERATOR: Mutex<Option<KeyStream>> = Mutex::new(None);
+static GENERATOR: Mutex<Generator> = Mutex::new(Generator {
+    stream: KeyStream::new(),
+    is_keyed: false,
+});
+
+struct Generator {
+    stream: KeyStream,
+    is_keyed: bool,
+}
 
 /// Mixes `bytes` into the key, from a device for instance.
 pub fn add_entropy(bytes: &[u8]) {
     let mut generator = GENERATOR.lock();
-    let mut seed = next_seed(&mut generator);
+    let mut seed = generator.next_seed();
     for (index, byte) in bytes.iter().enumerate() {
         if let Some(place) = seed.get_mut(index % 32) {
             *place ^= *byte;
         }
     }
-    *generator = Some(KeyStream::new(seed));
+    generator.stream.set_key(&seed);
 }
 
 /// Fills `bytes`.
 pub fn fill(bytes: &mut [u8]) {
     let mut generator = GENERATOR.lock();
-    let seed = next_seed(&mut generator);
-    let mut fresh = KeyStream::new(seed);
-    fresh.fill(bytes);
-    *generator = Some(fresh);
+    let seed = generator.next_seed();
+    generator.stream.set_key(&seed);
+    generator.stream.fill(bytes);
 }
 
-fn next_seed(generator: &mut Option<KeyStream>) -> [u8; 32] {
-    let mut seed = [0; 32];
-    if let Some(generator) = generator {
-        generator.fill(&mut seed);
-        return seed;
+impl Generator {
+    /// The key that comes next, of the last one's stream; the first one of the machine.
+    fn next_seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        if self.is_keyed {
+            self.stream.fill(&mut seed);
+            return seed;
+        }
+        self.is_keyed = true;
+        for chunk in seed.as_chunks_mut::<8>().0 {
+            // SAFETY: RDTSC is allowed in the kernel.
+            let ticks = unsafe { core::arch::x86_64::_rdtsc() };
+            let word =
+                hardware_word().unwrap_or(0) ^ ticks.rotate_left(32) ^ crate::time::wall_clock_ns();
+            *chunk = word.to_le_bytes();
+        }
+        seed
     }
-    for chunk in seed.chunks_exact_mut(8) {
-        // SAFETY: RDTSC is allowed in the kernel.
-        let ticks = unsafe { core::arch::x86_64::_rdtsc() };
-        let word =
-            hardware_word().unwrap_or(0) ^ ticks.rotate_left(32) ^ crate::time::wall_clock_ns();
-        chunk.copy_from_slice(&word.to_le_bytes());
-    }
-    seed
 }
 
 fn hardware_word() -> Option<u64> {

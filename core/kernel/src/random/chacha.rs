@@ -3,6 +3,10 @@
 //! Its rounds are loops: it is asked for some bytes when the machine starts, and rarely later, so it
 //! is to be short. No branch and no address depends on the key.
 
+use core::hint::black_box;
+
+use crate::rolled::{one_pass, rolled};
+
 /// Bytes of a block.
 const BLOCK_BYTES: usize = 64;
 
@@ -21,72 +25,80 @@ const QUARTERS: [[u8; 4]; 8] = [
     [3, 4, 9, 14],
 ];
 
+/// The word of a block's input at which the key starts, and the number of the block after it.
+const KEY: usize = 4;
+const NUMBER: usize = 12;
+
 /// The stream of one key, from its start.
 pub(super) struct KeyStream {
-    key: [u32; 8],
-    /// The number of the next block.
-    counter: u64,
-    block: [u8; BLOCK_BYTES],
-    /// Bytes of `block` that were given out.
+    /// What the next block is made of (section 2.3). The upper half of the block's number takes the
+    /// place of the nonce's first word.
+    input: [u32; 16],
+    /// The block's words, out of which those bytes have been shifted that were given out.
+    block: [u32; 16],
+    /// Bytes of the block that were given out.
     used: usize,
 }
 
 impl KeyStream {
-    /// The stream of `key`.
-    pub(super) fn new(key: [u8; 32]) -> Self {
-        let mut words = [0; 8];
-        for (word, bytes) in words.iter_mut().zip(key.as_chunks::<4>().0) {
-            *word = u32::from_le_bytes(*bytes);
-        }
+    /// The stream of a key of zeroes.
+    pub(super) const fn new() -> Self {
+        let [a, b, c, d] = CONSTANTS;
         Self {
-            key: words,
-            counter: 0,
-            block: [0; BLOCK_BYTES],
+            input: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            block: [0; 16],
             used: BLOCK_BYTES,
         }
     }
 
+    /// Becomes the stream of `key`.
+    pub(super) fn set_key(&mut self, key: &[u8; 32]) {
+        let words = self.input.iter_mut().skip(KEY);
+        for (word, bytes) in words.zip(key.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        (self.input[NUMBER], self.input[NUMBER + 1]) = (0, 0);
+        self.used = BLOCK_BYTES;
+    }
+
     /// Fills `bytes` with what comes next; the same is never given out twice.
+    #[inline(never)]
     pub(super) fn fill(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
-            if self.used == BLOCK_BYTES {
+            if self.used >= BLOCK_BYTES {
                 self.next_block();
             }
-            let next = self.block.get_mut(self.used).map(core::mem::take);
-            *byte = next.unwrap_or_default();
+            let word = &mut self.block[self.used / 4 & 15];
+            *byte = *word as u8;
+            *word >>= 8;
             self.used += 1;
         }
     }
 
-    #[inline(never)]
     fn next_block(&mut self) {
-        let mut start = [0; 16];
-        let (constants, rest) = start.split_at_mut(4);
-        constants.copy_from_slice(&CONSTANTS);
-        let (key, counter) = rest.split_at_mut(8);
-        key.copy_from_slice(&self.key);
-        // The upper half of the counter takes the place of the nonce's first word.
-        if let [low, high, ..] = counter {
-            (*low, *high) = (self.counter as u32, (self.counter >> 32) as u32);
-        }
-        self.counter += 1;
-        let mut state = start;
+        self.block = self.input;
         for _ in 0..10 {
-            for places in QUARTERS {
-                quarter_round(&mut state, places.map(|place| usize::from(place & 15)));
+            for places in rolled(&QUARTERS) {
+                quarter_round(&mut self.block, places);
             }
         }
-        let words = state.iter().zip(start);
-        for (bytes, (word, start)) in self.block.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            *bytes = word.wrapping_add(start).to_le_bytes();
+        // One copy of the code for all words.
+        for place in 0..black_box(16) {
+            one_pass();
+            let word = &mut self.block[place & 15];
+            *word = word.wrapping_add(self.input[place & 15]);
         }
+        let (low, carried) = self.input[NUMBER].overflowing_add(1);
+        self.input[NUMBER] = low;
+        self.input[NUMBER + 1] = self.input[NUMBER + 1].wrapping_add(u32::from(carried));
         self.used = 0;
     }
 }
 
 /// Section 2.1.
 #[inline(never)]
-fn quarter_round(state: &mut [u32; 16], [a, b, c, d]: [usize; 4]) {
+fn quarter_round(state: &mut [u32; 16], places: &[u8; 4]) {
+    let [a, b, c, d] = places.map(|place| usize::from(place & 15));
     for (first, second, third, turn) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
         state[first] = state[first].wrapping_add(state[second]);
         state[third] = (state[third] ^ state[first]).rotate_left(turn);
@@ -100,7 +112,9 @@ mod tests {
 
     fn stream(key: [u8; 32], bytes: usize) -> Vec<u8> {
         let mut out = std::vec![0; bytes];
-        KeyStream::new(key).fill(&mut out);
+        let mut stream = KeyStream::new();
+        stream.set_key(&key);
+        stream.fill(&mut out);
         out
     }
 
@@ -117,7 +131,7 @@ mod tests {
     fn a_quarter_round_is_that_of_the_specification() {
         let mut state = [0; 16];
         state[..4].copy_from_slice(&[0x1111_1111, 0x0102_0304, 0x9b8d_6f43, 0x0123_4567]);
-        quarter_round(&mut state, [0, 1, 2, 3]);
+        quarter_round(&mut state, &[0, 1, 2, 3]);
         assert_eq!(
             state[..4],
             [0xea2a_92f4, 0xcb1c_f8ce, 0x4581_472e, 0x5881_c4bb]
@@ -135,7 +149,8 @@ mod tests {
         );
         assert_eq!(stream([0; 32], 128), expected);
         // Taken in pieces it is the same.
-        let mut pieces = KeyStream::new([0; 32]);
+        let mut pieces = KeyStream::new();
+        pieces.set_key(&[0; 32]);
         let mut taken = [0; 128];
         for piece in taken.chunks_mut(37) {
             pieces.fill(piece);
