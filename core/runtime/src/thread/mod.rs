@@ -62,7 +62,7 @@ pub(crate) use stop::stop;
 #[cfg_attr(any(not(kiln_freestanding), kiln_kernel), allow(unused_imports))]
 pub(crate) use fault::{end_alone, ends_alone, fail_alone, who_ends_alone};
 
-use kiln_object::layout::{CALL_SLOT_BASE, DISPATCHER_BASE, MAIN_STACK_TOP};
+use kiln_object::layout::{CALL_SLOT_BASE, CALL_SLOT_END, MAIN_STACK_TOP};
 
 use crate::dispatcher::{CURRENT_THREAD, disable, enable, load_word};
 
@@ -291,7 +291,7 @@ pub fn run_others_forever() -> ! {
 
 /// Whether this runs on the stack of a served call.
 fn is_served_call() -> bool {
-    let slots = CALL_SLOT_BASE..DISPATCHER_BASE;
+    let slots = CALL_SLOT_BASE..CALL_SLOT_END;
     cfg!(kiln_freestanding) && slots.contains(&(stack_pointer() as u64))
 }
 
@@ -300,7 +300,7 @@ const SERVED_BIT: u32 = 36;
 
 const _: () = {
     assert!(CALL_SLOT_BASE >> SERVED_BIT & 1 == 1);
-    assert!(CALL_SLOT_BASE >> SERVED_BIT == (DISPATCHER_BASE - 1) >> SERVED_BIT);
+    assert!(CALL_SLOT_BASE >> SERVED_BIT == (CALL_SLOT_END - 1) >> SERVED_BIT);
     assert!((MAIN_STACK_TOP - 1) >> SERVED_BIT & 1 == 0);
 };
 
