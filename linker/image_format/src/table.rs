@@ -118,7 +118,7 @@ impl SegmentRecord {
         )
     }
 
-    fn read(bytes: &[u8]) -> Option<Result<Self, TableError>> {
+    fn read(bytes: &[u8; SEGMENT_BYTES]) -> Option<Result<Self, TableError>> {
         let Some(permissions) = Permissions::from_bits(read_u32(bytes, 32)?) else {
             return Some(Err(TableError::Permissions));
         };
@@ -199,8 +199,8 @@ impl core::error::Error for TableError {}
 /// A checked image table.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageTable<'a> {
-    components: &'a [u8],
-    segments: &'a [u8],
+    components: &'a [[u8; COMPONENT_BYTES]],
+    segments: &'a [[u8; SEGMENT_BYTES]],
     names: &'a [u8],
     image_bytes: u64,
 }
@@ -212,7 +212,7 @@ impl<'a> ImageTable<'a> {
     /// The first fault found; nothing of a faulty table can be used.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TableError> {
         let table = Self::open(bytes)?;
-        for record in table.segments.chunks_exact(SEGMENT_BYTES) {
+        for record in table.segments {
             SegmentRecord::read(record)
                 .ok_or(TableError::Truncated)??
                 .check(table.image_bytes)?;
@@ -233,12 +233,14 @@ impl<'a> ImageTable<'a> {
         if !bytes.starts_with(&TABLE_MAGIC) {
             return Err(TableError::Magic);
         }
-        let word = |offset| read_u32(bytes, offset).ok_or(TableError::Truncated);
-        let version = word(8)?;
+        let version = read_u32(bytes, 8).ok_or(TableError::Truncated)?;
         if version != TABLE_VERSION {
             return Err(TableError::Version(version));
         }
-        let image_bytes = read_u64(bytes, 24).ok_or(TableError::Truncated)?;
+        // Arrays, so that what lies in them is not checked word by word.
+        let head: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(TableError::Truncated)?;
+        let word = |offset| read_u32(head, offset).ok_or(TableError::Truncated);
+        let image_bytes = read_u64(head, 24).ok_or(TableError::Truncated)?;
         let mut offset = HEADER_BYTES;
         let mut part = |count: u32, size: usize| {
             let length = (count as usize).checked_mul(size)?;
@@ -247,8 +249,14 @@ impl<'a> ImageTable<'a> {
             Some(taken)
         };
         Ok(Self {
-            components: part(word(12)?, COMPONENT_BYTES).ok_or(TableError::Truncated)?,
-            segments: part(word(16)?, SEGMENT_BYTES).ok_or(TableError::Truncated)?,
+            components: part(word(12)?, COMPONENT_BYTES)
+                .ok_or(TableError::Truncated)?
+                .as_chunks()
+                .0,
+            segments: part(word(16)?, SEGMENT_BYTES)
+                .ok_or(TableError::Truncated)?
+                .as_chunks()
+                .0,
             names: part(word(20)?, 1).ok_or(TableError::Truncated)?,
             image_bytes,
         })
@@ -256,7 +264,7 @@ impl<'a> ImageTable<'a> {
 
     /// Number of components.
     pub fn len(&self) -> usize {
-        self.components.len() / COMPONENT_BYTES
+        self.components.len()
     }
 
     /// Whether there is no component.
@@ -293,19 +301,15 @@ impl<'a> ImageTable<'a> {
 
     #[inline(never)]
     fn read_component(&self, index: usize) -> Result<Component<'a>, TableError> {
-        let start = index
-            .checked_mul(COMPONENT_BYTES)
-            .ok_or(TableError::Truncated)?;
-        let record = slice(self.components, start, COMPONENT_BYTES).ok_or(TableError::Truncated)?;
+        let record = self.components.get(index).ok_or(TableError::Truncated)?;
         let word = |offset| read_u32(record, offset).ok_or(TableError::Truncated);
         let kind = Kind::from_words(word(0)?, word(4)?).ok_or(TableError::UnknownKind(word(0)?))?;
         let name_bytes =
             slice(self.names, word(8)? as usize, word(12)? as usize).ok_or(TableError::Name)?;
-        let first = (word(16)? as usize).checked_mul(SEGMENT_BYTES);
-        let length = (word(20)? as usize).checked_mul(SEGMENT_BYTES);
+        let first = word(16)? as usize;
         let segments = first
-            .zip(length)
-            .and_then(|(first, length)| slice(self.segments, first, length))
+            .checked_add(word(20)? as usize)
+            .and_then(|end| self.segments.get(first..end))
             .ok_or(TableError::SegmentRange)?;
         let address = |offset| read_u64(record, offset).ok_or(TableError::Truncated);
         Ok(Component {
@@ -349,13 +353,13 @@ impl<'a> Component<'a> {
 /// The segments of a component, in the order of their addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Segments<'a> {
-    records: &'a [u8],
+    records: &'a [[u8; SEGMENT_BYTES]],
 }
 
 impl Segments<'_> {
     /// Number of segments.
     pub fn len(&self) -> usize {
-        self.records.len() / SEGMENT_BYTES
+        self.records.len()
     }
 
     /// Whether there is none.
@@ -368,7 +372,7 @@ impl Iterator for Segments<'_> {
     type Item = SegmentRecord;
 
     fn next(&mut self) -> Option<SegmentRecord> {
-        let (record, rest) = self.records.split_at_checked(SEGMENT_BYTES)?;
+        let (record, rest) = self.records.split_first()?;
         self.records = rest;
         SegmentRecord::read(record)?.ok()
     }

@@ -70,6 +70,9 @@ pub(crate) fn enter_boot_processor() {
 
 /// Starts all other processors; returns at once.
 pub(crate) fn start_others() {
+    if machine().processors().len() < 2 {
+        return;
+    }
     let own = local_apic::identifier();
     let others = || {
         machine()
@@ -78,9 +81,6 @@ pub(crate) fn start_others() {
             .copied()
             .filter(move |other| *other != own)
     };
-    if others().next().is_none() {
-        return;
-    }
     let Some(page) = trampoline_page() else {
         crate::error!("no memory below 1 MiB: one processor only");
         return;
