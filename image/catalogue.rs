@@ -91,6 +91,8 @@ pub struct Copy {
     pub start_limit: Option<u64>,
     /// What the program's process may do with it; nothing if none.
     pub granted: Option<Rights>,
+    /// The only processor that it runs on, if there is one.
+    pub pinned_to: Option<u32>,
     /// Other copies that it may read and write, and servers with which it may do what the program may.
     pub uses: &'static [&'static str],
 }
@@ -105,6 +107,7 @@ const fn faulty(name: &'static str, restart: Option<(u32, u64)>) -> Copy {
         answer_limit: Some(400),
         start_limit: Some(2000),
         granted: Some(FILES),
+        pinned_to: None,
         uses: &[],
     }
 }
@@ -119,6 +122,7 @@ const fn attacker(name: &'static str) -> Copy {
         answer_limit: None,
         start_limit: None,
         granted: None,
+        pinned_to: None,
         uses: &["name_space", "image_root", "memory_fs", "attack_victim"],
     }
 }
@@ -133,7 +137,19 @@ const fn hoarder(name: &'static str) -> Copy {
         answer_limit: None,
         start_limit: None,
         granted: Some(Rights::READ),
+        pinned_to: None,
         uses: &["load"],
+    }
+}
+
+/// One of two servers that call each other, both on the first processor.
+const fn circling(name: &'static str, uses: &'static [&'static str]) -> Copy {
+    Copy {
+        restart: None,
+        answer_limit: Some(200),
+        pinned_to: Some(0),
+        uses,
+        ..hoarder(name)
     }
 }
 
@@ -234,6 +250,7 @@ pub static PERSONALITIES: &[Personality] = &[
             answer_limit: None,
             start_limit: None,
             granted: Some(Rights::READ),
+            pinned_to: None,
             uses: &[],
         }],
     },
@@ -252,6 +269,7 @@ pub static PERSONALITIES: &[Personality] = &[
             answer_limit: None,
             start_limit: None,
             granted: None,
+            pinned_to: None,
             uses: &[],
         }],
     },
@@ -271,6 +289,7 @@ pub static PERSONALITIES: &[Personality] = &[
                 answer_limit: Some(100),
                 start_limit: Some(10_000),
                 granted: Some(Rights::READ),
+                pinned_to: None,
                 uses: &[],
             },
             attacker("attack_second"),
@@ -336,6 +355,7 @@ pub static PERSONALITIES: &[Personality] = &[
             answer_limit: None,
             start_limit: None,
             granted: Some(Rights::READ),
+            pinned_to: None,
             uses: &[],
         }],
     },
@@ -346,7 +366,16 @@ pub static PERSONALITIES: &[Personality] = &[
         folder: "tests/processors",
         runs_a_program: false,
         needs_servers: true,
-        copies: &[hoarder("hoarder_one"), hoarder("hoarder_two")],
+        copies: &[
+            hoarder("hoarder_one"),
+            Copy {
+                uses: &["load", "hoarder_one"],
+                ..hoarder("hoarder_two")
+            },
+            // Each calls the other.
+            circling("circle_one", &["circle_two"]),
+            circling("circle_two", &["circle_one"]),
+        ],
     },
     // In place of a program, the example's server is asked.
     Personality {

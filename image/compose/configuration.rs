@@ -121,6 +121,13 @@ pub fn configuration(manifest: &Manifest, launch: Launch) -> Vec<u8> {
         }
         placed.push(process);
     }
+    for copy in manifest.personality.copies {
+        if let Some(cpu) = copy.pinned_to {
+            record(key::CPU, format!("{}\0{cpu}", copy.name).as_bytes());
+            record(key::PINNED, copy.name.as_bytes());
+            placed.push(copy.name.to_owned());
+        }
+    }
     for process in &mut processes {
         process.placed = placed.contains(&process.name);
     }

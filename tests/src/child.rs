@@ -105,7 +105,16 @@ impl Child {
     ///
     /// # Errors
     /// It could not be started, or was not done in time.
-    pub fn run(mut self) -> Result<Output, String> {
+    pub fn run(self) -> Result<Output, String> {
+        self.run_and_measure().map(|(output, _)| output)
+    }
+
+    /// Runs it to its end; answers also how much processor time it used, without its own children, to
+    /// within 20 ms.
+    ///
+    /// # Errors
+    /// As [`Child::run`].
+    pub fn run_and_measure(mut self) -> Result<(Output, Duration), String> {
         let name = self.command.get_program().to_string_lossy().into_owned();
         let failed = |error: std::io::Error| format!("cannot start {name}: {error}");
         self.command.stdin(Stdio::piped());
@@ -133,7 +142,10 @@ impl Child {
         let err = collect(err);
         let deadline = Instant::now() + self.limit;
         let mut pause = Duration::from_micros(500);
+        let mut used = Duration::ZERO;
         let status = loop {
+            // Also of one that has ended, until its status is asked for.
+            used = processor_time(child.id()).unwrap_or(used);
             match child.try_wait() {
                 Ok(Some(status)) => break Some(status),
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(pause),
@@ -159,8 +171,23 @@ impl Child {
             .code()
             .or(status.signal().map(|signal| 128 + signal))
             .unwrap_or(-1);
-        Ok(Output { status, out, err })
+        Ok((Output { status, out, err }, used))
     }
+}
+
+/// The processor time that a process of the host has used.
+fn processor_time(process: u32) -> Option<Duration> {
+    /// The unit of the file, whatever the kernel's own is.
+    const TICKS_PER_SECOND: u64 = 100;
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Its name may have anything in it; behind it come the state and then numbers.
+    let (_, numbers) = text.rsplit_once(')')?;
+    let mut numbers = numbers.split_whitespace().skip(11);
+    let mut ticks = || numbers.next()?.parse::<u64>().ok();
+    let (user, system) = (ticks()?, ticks()?);
+    Some(Duration::from_millis(
+        (user + system) * 1000 / TICKS_PER_SECOND,
+    ))
 }
 
 fn collect(mut from: PipeReader) -> std::thread::JoinHandle<Vec<u8>> {

@@ -26,6 +26,8 @@ pub struct Seen {
     pub messages: String,
     /// QEMU's exit status.
     pub status: i32,
+    /// Processor time of the host that QEMU used.
+    pub used: Duration,
     /// What QEMU said.
     pub complaints: String,
 }
@@ -94,15 +96,16 @@ impl Machine {
                 "isa-debugcon,iobase=0xe9,chardev=messages",
             ])
             .limit(self.limit)
-            .run();
+            .run_and_measure();
         let messages = std::fs::read(&file).unwrap_or_default();
         let _ = std::fs::remove_file(&file);
         let messages = String::from_utf8_lossy(&messages).into_owned();
-        let output = ran.map_err(|error| format!("{error}\nmessages:\n{messages}"))?;
+        let (output, used) = ran.map_err(|error| format!("{error}\nmessages:\n{messages}"))?;
         Ok(Seen {
             console: output.out,
             messages,
             status: output.status,
+            used,
             complaints: output.err,
         })
     }

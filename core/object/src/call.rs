@@ -27,6 +27,7 @@ pub const PENDING: u16 = 0xfffe;
 /// In the second case the caller's dispatcher is noted there, and
 /// [`RETRY`](crate::dispatcher::soft_interrupt::RETRY) will be raised when there may be room; all
 /// registers but `rax` are as they came, so that the call can be made again: see [`ReturnWord::call`].
+/// For how long that makes sense is in [`DispatcherPage::room_limit`](crate::dispatcher::DispatcherPage::room_limit).
 pub const UNFINISHED: u16 = 0xcb06;
 
 /// Tag of a word with which the kernel says that the call did not begin, as the process that was to be
@@ -101,6 +102,10 @@ pub enum Operation {
     Collect = 0xcb05,
 }
 
+/// In a [`CallWord`]: whoever makes the call while it serves another does not wait for room, but is
+/// answered with `Busy` at once. No callee sees it.
+const AT_ONCE: u64 = 1 << 47;
+
 /// `rax` of a call: tag, lengths of both byte strings, method number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallWord(pub u64);
@@ -129,6 +134,25 @@ impl CallWord {
     #[must_use]
     pub const fn collect(output: u16) -> Self {
         Self((Operation::Collect as u64) << 48 | (output as u64) << 16)
+    }
+
+    /// The same for a caller that does not want to wait for room where it has no thread to park: while it
+    /// serves a call.
+    #[must_use]
+    pub const fn at_once(self) -> Self {
+        Self(self.0 | AT_ONCE)
+    }
+
+    /// Whether it is such a one.
+    #[must_use]
+    pub const fn is_at_once(self) -> bool {
+        self.0 & AT_ONCE != 0
+    }
+
+    /// The same as the callee sees it.
+    #[must_use]
+    pub const fn plain(self) -> Self {
+        Self(self.0 & !AT_ONCE)
     }
 
     /// The tag, to be compared with [`Operation`].
@@ -182,6 +206,7 @@ impl ReturnWord {
     /// The word of the kernel for a call or a message that found no room.
     #[must_use]
     pub const fn no_room(call: CallWord) -> u64 {
+        let call = call.plain();
         let one_way = (call.tag() == Operation::Send as u16) as u64;
         (UNFINISHED as u64) << 48
             | one_way << 47
@@ -233,6 +258,17 @@ impl ReturnWord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_does_not_wait_makes_the_same_call() {
+        for call in [CallWord::new(0xff05, 4096, 64), CallWord::one_way(7)] {
+            let at_once = call.at_once();
+            assert!(at_once.is_at_once() && !call.is_at_once());
+            assert_eq!((at_once.tag(), at_once.plain()), (call.tag(), call));
+            let answer = ReturnWord(ReturnWord::no_room(at_once));
+            assert_eq!(answer.call(call.output() as u16), call);
+        }
+    }
 
     #[test]
     fn what_found_no_room_can_be_tried_again() {

@@ -138,6 +138,9 @@ pub struct DispatcherPage {
     /// Not zero: the dispatcher waits as a whole for the next page that is to be brought. The kernel
     /// clears it.
     pub waits_whole: AtomicU64,
+    /// How long whoever last found no room may wait for it, in ns; zero for ever. The kernel writes it
+    /// before it answers that, and reads it never.
+    pub room_limit: AtomicU64,
 }
 
 /// The process's own ring of events. The kernel fills this in once and reads it never.
@@ -171,6 +174,7 @@ impl Default for DispatcherPage {
             trace: UserTrace::default(),
             faults_done: AtomicU64::default(),
             waits_whole: AtomicU64::default(),
+            room_limit: AtomicU64::default(),
         }
     }
 }

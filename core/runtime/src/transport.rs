@@ -4,10 +4,12 @@
 //! length longer than the buffer it was for is no answer.
 
 #[cfg(not(kiln_kernel))]
-use core::ptr::{null, null_mut};
-
+use core::ops::ControlFlow::{Break, Continue};
 #[cfg(not(kiln_kernel))]
-use kiln_interface::kernel::Process as _;
+use core::ptr::{null, null_mut};
+#[cfg(not(kiln_kernel))]
+use core::sync::atomic::Ordering::Relaxed;
+
 use kiln_object::Error;
 use kiln_object::call::ReturnWord;
 #[cfg(not(kiln_kernel))]
@@ -17,8 +19,12 @@ use kiln_object::dispatcher::soft_interrupt::{CALL_DONE, RETRY};
 #[cfg(not(kiln_kernel))]
 use kiln_object::{ObjectName, ProcessId, RawReference, Reply, Transport};
 
+#[cfg(not(kiln_kernel))]
+use crate::time::monotonic_ns;
+
 /// Calls whatever process a reference names, through the kernel. A call or a message that finds no
-/// room where it goes (see [`TryFar`]) waits until there is some: the thread parks, and others run.
+/// room where it goes (see [`TryFar`]) waits until there is some: the thread parks, and others run. It
+/// waits no longer than the process there may take for an answer; then it gets `TimedOut`.
 ///
 /// For servers that live in the kernel itself, `kernel_home` has the same.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +94,7 @@ macro_rules! transport {
                     return Err(Error::TooLarge.into());
                 }
                 let word = CallWord::new(method, input.len() as u16, output.len() as u16);
+                let word = if $waits { word } else { without_waiting(word) };
                 let (input, room) = (input.as_ptr(), output.len());
                 let crossed = cross(word, reference, words, input, output.as_mut_ptr());
                 let crossed = crossed.answered($waits, room)?;
@@ -123,6 +130,7 @@ macro_rules! transport {
                 words: [u64; CALL_WORDS],
             ) -> Result<[u64; RETURN_WORDS], Error> {
                 let word = CallWord::new(method, 0, 0);
+                let word = if $waits { word } else { without_waiting(word) };
                 let crossed = cross_with_words(word, reference, words);
                 Ok(crossed.answered($waits, 0)?.words())
             }
@@ -135,12 +143,25 @@ macro_rules! transport {
                 words: [u64; CALL_WORDS],
             ) -> Result<(), Error> {
                 let word = CallWord::one_way(method);
+                let word = if $waits { word } else { word.at_once() };
                 let crossed = cross_with_words(word, reference, words);
                 crossed.answered($waits, 0)?;
                 Ok(())
             }
         }
     };
+}
+
+/// The word for a call that is not to wait for room. A thread is never made to: only where there is none
+/// must the kernel know, which such a word reaches on a longer way.
+#[cfg(not(kiln_kernel))]
+#[inline(always)]
+fn without_waiting(word: CallWord) -> CallWord {
+    if crate::thread::may_be_served_call() {
+        word.at_once()
+    } else {
+        word
+    }
 }
 
 #[cfg(not(kiln_kernel))]
@@ -350,17 +371,33 @@ extern "sysv64" fn settle(crossed: &mut Crossed, waits: u32, output: u32) {
     }
 }
 
-/// Makes a call again whenever there may be room.
+/// Makes a call again whenever there may be room, for as long as the kernel says that it makes sense.
 #[cfg(not(kiln_kernel))]
 fn try_until_there_is_room(first: &Crossed, output: u16) -> Crossed {
+    let mut until = u64::MAX;
     let attempt = || {
         let crossed = first.again(first.answer().call(output));
-        (!crossed.found_no_room()).then_some(crossed)
+        if !crossed.found_no_room() {
+            return Break(crossed);
+        }
+        // The thread stays on the dispatcher that was told, and no other runs there.
+        match crate::dispatcher::page().room_limit.load(Relaxed) {
+            // Who waits for a start meanwhile waits for another life: that has its own time.
+            0 => until = u64::MAX,
+            limit => {
+                let now = monotonic_ns();
+                until = until.min(now.saturating_add(limit));
+                if until <= now {
+                    return Break(Crossed::failed(Error::TimedOut));
+                }
+            }
+        }
+        Continue(until)
     };
     // The kernel notes for what, and where there is none.
     let _span = crate::trace_span!("waits for room", first.rdi);
     // The kernel itself stops a call that is served, which has no thread to park.
-    crate::thread::park_until(RETRY, attempt).unwrap_or_else(|| Crossed::failed(Error::Busy))
+    crate::thread::park_and_try(RETRY, attempt).unwrap_or_else(|| Crossed::failed(Error::Busy))
 }
 
 /// Waits for the answer of a call that another processor serves.
@@ -375,15 +412,8 @@ fn collect(pending: &Crossed, output: u16) -> Crossed {
         (!crossed.answer().is_unfinished()).then_some(crossed)
     };
     let _span = crate::trace_span!("waits for an answer", pending.rdx);
-    // A call that is served has no thread to park: it waits as a whole.
-    crate::thread::park_until(CALL_DONE, attempt).unwrap_or_else(|| {
-        loop {
-            if let Some(crossed) = attempt() {
-                return crossed;
-            }
-            let _ = crate::process().wait(u64::MAX);
-        }
-    })
+    // The kernel itself stops a call that is served, which has no thread to park.
+    crate::thread::park_until(CALL_DONE, attempt).unwrap_or_else(|| Crossed::failed(Error::Busy))
 }
 
 /// The crossing itself, with the instruction that makes it.

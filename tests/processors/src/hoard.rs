@@ -40,6 +40,10 @@ pub trait Hoarder {
     /// as a status.
     #[method(3, right = READ)]
     fn through(&self) -> Result<(u64, u64), Error>;
+
+    /// Calls the server `load` while it serves this, which waits for so many nanoseconds.
+    #[method(4, right = READ)]
+    fn rest_in_load(&self, time: u64) -> Result<(), Error>;
 }
 
 static BELL: Semaphore = Semaphore::new(0);
@@ -63,6 +67,10 @@ impl Hoarder for Server {
         let answer = load.and_then(|load| LoadStub::new(load, Far).cpu());
         let status = answer.map_or_else(Error::code, |_| 0);
         Ok((u64::from(crate::team::here()), u64::from(status)))
+    }
+
+    fn rest_in_load(&self, time: u64) -> Result<(), Error> {
+        LoadStub::new(bind_server::<dyn Load>("load")?, Far).rest(time)
     }
 }
 

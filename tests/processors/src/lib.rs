@@ -14,12 +14,19 @@
 extern crate alloc;
 
 mod calls;
+mod circle;
 mod crowd;
+mod deaf;
 mod domains;
 mod full;
 mod hoard;
+mod idle;
 mod mapping;
+mod messages;
+mod partner;
 mod remote;
+mod room;
+mod rubbish;
 mod scale;
 mod team;
 mod touch;
@@ -33,6 +40,7 @@ kiln_runtime::component!(main);
 
 fn main() {
     if startup().object(InitialObject::Machine).is_none() {
+        partner::serve();
         hoard::main();
         return;
     }
@@ -61,6 +69,12 @@ fn main() {
         "measure" => remote::measure(),
         "full" => full::run(),
         "hoard" => hoard::run(rounds),
+        "messages" => messages::run(rounds),
+        "deaf" => deaf::run(rounds),
+        "circle" => circle::run(rounds),
+        "rubbish" => rubbish::run(rounds),
+        "idle" => idle::run(rounds, argument(3).unwrap_or("")),
+        "room" => room::run(rounds),
         "crowd" => crowd::run(rounds),
         "scale" => scale::run(),
         _ => report::failed(format_args!("there is no test {name}")),

@@ -255,6 +255,47 @@ fn waits() -> Result<(), String> {
     Ok(())
 }
 
+/// A process spoils its own ring all the time: what the kernel noted of it and of others is whole, and nobody
+/// takes the rubbish for more than it is.
+fn rubbish() -> Result<(), String> {
+    const CALLS: usize = 100;
+    let args = ["rubbish", &CALLS.to_string()];
+    let text = super::processors::native_text(&args, "", "", "", 1, "microvm");
+    let manifest = Written::new("events-rubbish", &text)?;
+    let path = places::made().join("events-rubbish.trace.json");
+    let place = path.to_string_lossy();
+    let words = ["trace", "-o", &place, "--timeout", "60"].into_iter();
+    let output = kiln(words.chain([&*manifest.path.to_string_lossy()]))?;
+    ensure(
+        output.status == 0 && output.text().trim_end().ends_with(": ok"),
+        || format!("status {}: {}{}", output.status, output.text(), output.err),
+    )?;
+    let trace = Trace::read(&path)?;
+    trace.check()?;
+    let (client, server) = (
+        trace.process("processors ()")?,
+        trace.process("name_space")?,
+    );
+    for process in [client, server] {
+        let calls = trace.events.iter().filter(|event| {
+            event["pid"] == *process
+                && event["cat"] == "call"
+                && event["name"] == "name_space.version"
+                && event["args"]["status"] == "ok"
+        });
+        let count = calls.count();
+        ensure(count == CALLS, || {
+            format!("{count} calls instead of {CALLS} of {process}")
+        })?;
+    }
+    // The live picture reads the same rings.
+    let words = ["top", "--once", "--json", "--timeout", "60"].into_iter();
+    let output = kiln(words.chain([&*manifest.path.to_string_lossy()]))?.expect_status(0)?;
+    let text = output.text();
+    let picture: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+    ensure(picture["processes"].is_array(), || text.clone())
+}
+
 /// The picture that `kiln top --once --json` shows of a program that computes.
 fn top() -> Result<(), String> {
     // Its loader looks for libraries: servers are started by the first call to them.
@@ -363,6 +404,7 @@ pub fn add(tests: &mut Tests) {
     tests.add("trace::chosen_events", chosen);
     tests.add("trace::stopped_machine", stopped);
     tests.add("trace::waits_and_calls_to_other_processors", waits);
+    tests.add("trace::rubbish_of_one_process", rubbish);
     tests.add("top::busy_program", top);
     tests.add("top::methods", top_of_methods);
     tests.add("top::short_run", top_of_a_short_run);

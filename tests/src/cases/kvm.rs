@@ -327,6 +327,7 @@ fn run_once() -> Result<(BTreeMap<String, Seen>, u64), String> {
         let seen = all.entry(name.to_owned()).or_insert_with(|| Seen {
             console: Vec::new(),
             messages: String::new(),
+            used: Duration::ZERO,
             status: -1,
             complaints: String::new(),
         });

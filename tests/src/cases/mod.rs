@@ -11,6 +11,7 @@ mod events;
 mod faulty;
 mod homes;
 mod hostile;
+mod idle;
 mod image_contents;
 mod interruption;
 mod kvm;
@@ -47,6 +48,7 @@ pub fn add(tests: &mut Tests) {
     hostile::add(tests);
     native::add(tests);
     panic::add(tests);
+    idle::add(tests);
     tool::add(tests);
     kvm::add(tests);
 }

@@ -28,6 +28,25 @@ struct Image<'a> {
     said: &'a str,
 }
 
+/// The text of a manifest of that component: see [`Image`].
+pub fn native_text(
+    args: &[&str],
+    program: &str,
+    load: &str,
+    tables: &str,
+    cpus: u32,
+    model: &str,
+) -> String {
+    format!(
+        "name = \"processors\"\npersonality = \"processors\"\n\
+         drivers = [\"serial\", \"debug_console\"]\n\
+         [program]\npath = \"/\"\nargs = {args:?}\n{program}\n\
+         [root]\nfrom = []\nwritable = false\n\
+         [servers]\nname_space = {{}}\nimage_root = {{}}\nload = {{ {load} }}\n\
+         [machine]\nmemory = \"64M\"\ncpus = {cpus}\nmodel = \"{model}\"\n{tables}"
+    )
+}
+
 impl Image<'_> {
     fn boot(&self, name: &str, model: &str, how: &str) -> Result<(), String> {
         let Image {
@@ -38,14 +57,7 @@ impl Image<'_> {
             cpus,
             said,
         } = self;
-        let text = format!(
-            "name = \"processors\"\npersonality = \"processors\"\n\
-             drivers = [\"serial\", \"debug_console\"]\n\
-             [program]\npath = \"/\"\nargs = {args:?}\n{program}\n\
-             [root]\nfrom = []\nwritable = false\n\
-             [servers]\nname_space = {{}}\nimage_root = {{}}\nload = {{ {load} }}\n\
-             [machine]\nmemory = \"64M\"\ncpus = {cpus}\nmodel = \"{model}\"\n{tables}"
-        );
+        let text = native_text(args, program, load, tables, *cpus, model);
         let image = Written::new(name, &text)?.build()?;
         let seen = Machine::new(model)
             .with(&format!("-m 64M -smp {cpus} {how}"))
@@ -221,6 +233,72 @@ pub fn add(tests: &mut Tests) {
                 program: "cpu = 0",
                 load: "cpu = 1, pinned = true, answer-limit = \"50ms\"",
                 cpus: 4,
+                ..Image::default()
+            },
+        ),
+        (
+            "a_thread_that_waits_for_room_too_long_is_answered",
+            Image {
+                args: &["room", "100"],
+                program: "cpu = 0",
+                load: "cpu = 1, pinned = true, answer-limit = \"100ms\"",
+                cpus: 2,
+                ..Image::default()
+            },
+        ),
+        (
+            "messages_from_2_processors",
+            Image {
+                args: &["messages", "300"],
+                cpus: 2,
+                ..Image::default()
+            },
+        ),
+        (
+            "messages_from_3_processors",
+            Image {
+                args: &["messages", "300"],
+                cpus: 3,
+                ..Image::default()
+            },
+        ),
+        (
+            "messages_from_8_processors",
+            Image {
+                args: &["messages", "200"],
+                cpus: 8,
+                ..Image::default()
+            },
+        ),
+        (
+            "who_never_takes_its_messages_costs_nobody_1",
+            Image {
+                args: &["deaf", "10"],
+                cpus: 1,
+                ..Image::default()
+            },
+        ),
+        (
+            "who_never_takes_its_messages_costs_nobody_4",
+            Image {
+                args: &["deaf", "10"],
+                cpus: 4,
+                ..Image::default()
+            },
+        ),
+        (
+            "a_circle_of_servers_without_room_4",
+            Image {
+                args: &["circle", "2"],
+                cpus: 4,
+                ..Image::default()
+            },
+        ),
+        (
+            "a_circle_of_servers_without_room_8",
+            Image {
+                args: &["circle", "2"],
+                cpus: 8,
                 ..Image::default()
             },
         ),

@@ -99,6 +99,7 @@ fn try_call(frame: &mut CallFrame, word: CallWord) -> Result<(), Error> {
     });
     set_current(callee);
     let base = callee.slot_address(slot);
+    frame.rax = word.0;
     frame.rdi = caller.process().id().raw();
     frame.rip = entry;
     frame.rsp = base + CALL_SLOT_STACK_TOP;
@@ -116,7 +117,8 @@ fn wait_for_slot(
     callee: &'static Dispatcher,
 ) -> Result<(), Error> {
     let waiters = callee.waiters();
-    let noticed = waiters.note_caller(caller, activation, callee.process())?;
+    let word = CallWord(frame.rax);
+    let noticed = waiters.note_caller(caller, activation, callee.process(), word)?;
     schedule::watch_returns_from(callee);
     waiters::wait(frame, noticed, callee.process(), Reason::Room)
 }
@@ -138,7 +140,8 @@ fn wait_for(
         Ok(())
     } else if target.is_starting() && !target.is_program() {
         let waiters = target.dispatcher(PerCpu::number())?.waiters();
-        let noticed = waiters.note_caller(caller, activation, target)?;
+        let word = CallWord(frame.rax);
+        let noticed = waiters.note_caller(caller, activation, target, word)?;
         if target.is_starting() && target.entries.call() == 0 {
             return waiters::wait(frame, noticed, target, Reason::Start);
         }

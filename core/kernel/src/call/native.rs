@@ -17,7 +17,7 @@ const RESUMABLE_FLAGS: u64 = 0x0024_0cd5;
 /// Every native operation; called by the entry code with interrupts off.
 pub(super) extern "sysv64" fn native(frame: &mut CallFrame) {
     frame.rflags = USER_FLAGS;
-    let word = CallWord(frame.rax);
+    let word = CallWord(frame.rax).plain();
     if word.tag() == Operation::Call as u16 {
         if frame.rdi == ProcessId::KERNEL.raw() {
             kernel_object::call(frame, word);

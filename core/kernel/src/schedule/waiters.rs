@@ -5,6 +5,8 @@
 //! and processors, not threads, so there is always room for one more, one that has ended costs
 //! nothing, and some are woken for nothing.
 
+use core::sync::atomic::Ordering;
+
 use kiln_object::Error;
 use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::RETRY;
@@ -54,8 +56,8 @@ impl Room {
 /// How somebody waits.
 #[derive(Clone, Copy)]
 pub enum Noticed {
-    /// Its runtime parks the thread until `RETRY`.
-    Told,
+    /// Its runtime parks the thread until `RETRY`, of this dispatcher.
+    Told(&'static Dispatcher),
     /// Its activation is stopped: it serves a call, and has no thread to park.
     Stopped(Room),
 }
@@ -85,19 +87,20 @@ impl Waiters {
         self.note(|noted| noted.stopped |= bit)
     }
 
-    /// Notes `caller`, which runs and finds no room for what goes to `target`. Afterwards it is to look
-    /// once more, and if there still is none to [`wait`].
+    /// Notes `caller`, which runs and finds no room for its call `word`, which goes to `target`. Afterwards it
+    /// is to look once more, and if there still is none to [`wait`].
     ///
     /// # Errors
-    /// `Busy` if the target cannot make room before this call is over.
+    /// `Busy` if the target cannot make room before this call is over, or the caller does not wait for it.
     pub fn note_caller(
         &'static self,
         caller: &'static Dispatcher,
         activation: &Activation,
         target: &Process,
+        word: CallWord,
     ) -> Result<Noticed, Error> {
         if activation.depth() != 0 {
-            if activation.is_in(target, caller) {
+            if word.is_at_once() || activation.is_in(target, caller) {
                 return Err(Error::Busy);
             }
             return Ok(Noticed::Stopped(self.note_stopped()));
@@ -109,7 +112,7 @@ impl Waiters {
             }
             noted.told |= 1 << caller.cpu();
         });
-        Ok(Noticed::Told)
+        Ok(Noticed::Told(caller))
     }
 
     /// Tells all who are noted that there may be room. What made it was stored before, in the one order
@@ -153,8 +156,14 @@ pub fn wait(
     reason: Reason,
 ) -> Result<(), Error> {
     match noticed {
-        Noticed::Told => {
+        Noticed::Told(caller) => {
             crate::event!(Park, reason as u32, target.id().raw());
+            // A start has a limit of its own.
+            let limit = match reason {
+                Reason::Room => target.answer_limit(),
+                _ => 0,
+            };
+            caller.page().room_limit.store(limit, Ordering::Relaxed);
             frame.rax = ReturnWord::no_room(CallWord(frame.rax));
             Ok(())
         }

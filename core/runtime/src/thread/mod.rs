@@ -51,6 +51,7 @@ pub use mutex::{Mutex, MutexGuard, RawMutex};
 use object::Thread;
 pub use once::Once;
 pub(crate) use preemption::look_at_pending;
+pub(crate) use preemption::park_and_try;
 pub use preemption::{on_soft_interrupt, park_until};
 pub use rw_lock::{RawRwLock, RwLock};
 use scheduler::{Action, Scheduler};
@@ -306,7 +307,7 @@ const _: () = {
 
 /// Whether [`is_served_call`] has to be asked.
 #[inline(always)]
-fn may_be_served_call() -> bool {
+pub(crate) fn may_be_served_call() -> bool {
     cfg!(kiln_freestanding) && stack_pointer() as u64 & 1 << SERVED_BIT != 0
 }
 

@@ -4,6 +4,7 @@
 //! waited, and when the kernel stops a thread for them ([`stopped`]). None of it happens while such a
 //! section runs, nor on another stack than a thread's.
 
+use core::ops::ControlFlow::{self, Break, Continue};
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -53,7 +54,7 @@ pub(super) fn ask_here() {
 
 /// Sees to what is pending; answers whether the running thread has to give way. Soft interrupts are off.
 pub(super) fn take_soft_interrupts(scheduler: &'static Scheduler) -> bool {
-    let wanted = if is_allowed() { !0 } else { ALWAYS };
+    let wanted = wanted();
     let bits = page().pending.fetch_and(!wanted, AcqRel) & wanted;
     scheduler.empty_inbox();
     if bits & TIMER != 0 {
@@ -111,6 +112,18 @@ fn tell(scheduler: &'static Scheduler, bits: u64) {
 /// tries again, until `attempt` gives something. It tries once more before it waits, so that what came
 /// before is not missed. `None` where there is no thread to park: in a call that is served.
 pub fn park_until<R>(bits: u64, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    park_and_try(bits, || match attempt() {
+        Some(found) => Break(found),
+        None => Continue(u64::MAX),
+    })
+}
+
+/// As [`park_until`]; while `attempt` gives nothing it says at which monotonic time (ns) it is to be tried
+/// again if nothing has become pending by then. Without memory for an alarm that time is not kept.
+pub(crate) fn park_and_try<R>(
+    bits: u64,
+    mut attempt: impl FnMut() -> ControlFlow<R, u64>,
+) -> Option<R> {
     if super::is_served_call() {
         return None;
     }
@@ -121,18 +134,49 @@ pub fn park_until<R>(bits: u64, mut attempt: impl FnMut() -> Option<R>) -> Optio
         thread.wait_bits.store(bits, Relaxed);
         scheduler.waiting.lock().push(thread);
         // The thread stays here so long, and in the list of this dispatcher until it is told.
-        let found = attempt();
-        if found.is_some() {
-            scheduler.waiting.lock().remove(thread);
-            thread.wait_bits.store(0, Relaxed);
-            dispatcher::enable();
-            return found;
-        }
+        let until = match attempt() {
+            Continue(until) => until,
+            Break(found) => {
+                forget(scheduler, thread);
+                dispatcher::enable();
+                return Some(found);
+            }
+        };
         dispatcher::enable();
-        while thread.wait_bits.load(Acquire) != 0 {
-            super::block();
+        if until == u64::MAX {
+            while thread.wait_bits.load(Acquire) != 0 {
+                super::block();
+            }
+        } else {
+            block_until_told(scheduler, thread, until);
         }
     }
+}
+
+/// Takes `thread`, which runs, off the list of those that wait for soft interrupts, if it is still there.
+/// Soft interrupts are off.
+fn forget(scheduler: &Scheduler, thread: &Thread) {
+    let mut waiting = scheduler.waiting.lock();
+    if thread.wait_bits.load(Relaxed) != 0 {
+        waiting.remove(thread);
+        thread.wait_bits.store(0, Relaxed);
+    }
+}
+
+/// Blocks the running thread until it is told of a soft interrupt, or the monotonic time `until` (ns).
+#[cold]
+fn block_until_told(scheduler: &Scheduler, thread: &'static Thread, until: u64) {
+    thread.expired.store(false, Relaxed);
+    let alarm = super::alarm::wake_at(until, thread);
+    while thread.wait_bits.load(Acquire) != 0 && !thread.expired.load(Relaxed) {
+        super::block();
+    }
+    if let Ok(alarm) = alarm {
+        super::cancel(alarm);
+    }
+    dispatcher::disable();
+    forget(scheduler, thread);
+    dispatcher::enable();
 }
 
 /// What is pending when a section without soft interrupts ends; cold, as that is rare.
@@ -151,8 +195,12 @@ pub(crate) extern "sysv64" fn look_at_pending() {
 }
 
 fn is_pending() -> bool {
-    let wanted = if is_allowed() { !0 } else { ALWAYS };
-    page().pending.load(Acquire) & wanted != 0
+    page().pending.load(Acquire) & wanted() != 0
+}
+
+/// The soft interrupts that the scheduler of this dispatcher sees to.
+fn wanted() -> u64 {
+    if is_allowed() { !0 } else { ALWAYS }
 }
 
 /// Sees to what is pending; others run if the thread has to give way. Soft interrupts are off, and off
@@ -218,14 +266,26 @@ fn pages_came(scheduler: &'static Scheduler) {
 
 #[cfg(kiln_freestanding)]
 mod kernel {
-    use super::{Relaxed, page};
+    use super::{AcqRel, Relaxed, Release, page, wanted};
     use kiln_interface::kernel::Process as _;
 
     /// Waits for a soft interrupt, or for the monotonic time `deadline` (ns).
     pub fn wait(deadline: u64) {
         page().has_work.store(0, Relaxed);
-        let _ = crate::process().wait(deadline);
+        if page().pending.load(Relaxed) == 0 {
+            let _ = crate::process().wait(deadline);
+        } else {
+            wait_with_others_pending(deadline);
+        }
         page().has_work.store(1, Relaxed);
+    }
+
+    /// What somebody else is to see to must not end the wait: it is put aside so long.
+    #[cold]
+    fn wait_with_others_pending(deadline: u64) {
+        let others = page().pending.fetch_and(wanted(), AcqRel) & !wanted();
+        let _ = crate::process().wait(deadline);
+        page().pending.fetch_or(others, Release);
     }
 
     /// Has the dispatcher on `cpu` look at what it was given, whether it waits or runs something.

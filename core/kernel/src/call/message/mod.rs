@@ -54,9 +54,10 @@ fn not_now(
     };
     let activation = current_activation().ok_or(Error::BadMethod)?;
     let dispatcher = receiver.dispatcher(cpu)?;
-    let noticed = dispatcher
-        .waiters()
-        .note_caller(sender, activation, receiver)?;
+    let noticed =
+        dispatcher
+            .waiters()
+            .note_caller(sender, activation, receiver, CallWord(frame.rax))?;
     match dispatcher.send_again(message) {
         Err(Error::Busy) if receiver.lives_as(target) => {
             waiters::wait(frame, noticed, receiver, Reason::Room)?;

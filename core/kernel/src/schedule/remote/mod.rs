@@ -49,7 +49,10 @@ pub fn post(
     let (number, place) = match places.find(own) {
         Some(found) => found,
         None => {
-            let noticed = places.waiters.note_caller(caller, activation, target)?;
+            let noticed =
+                places
+                    .waiters
+                    .note_caller(caller, activation, target, CallWord(frame.rax))?;
             match places.find(own) {
                 Some(found) => found,
                 None => return waiters::wait(frame, noticed, target, Reason::Room),
@@ -90,9 +93,9 @@ pub fn post(
     }
     place.ask(question);
     if cpu::post(cpu, Message::Call(place)).is_err() {
-        let noticed = cpu::waiters(cpu)
-            .ok_or(Error::Busy)
-            .and_then(|waiters| waiters.note_caller(caller, activation, target));
+        let noticed = cpu::waiters(cpu).ok_or(Error::Busy).and_then(|waiters| {
+            waiters.note_caller(caller, activation, target, CallWord(frame.rax))
+        });
         if cpu::post(cpu, Message::Call(place)).is_err() {
             places.give_back(place);
             return waiters::wait(frame, noticed?, target, Reason::Room);
