@@ -289,7 +289,7 @@ fn rubbish() -> Result<(), String> {
         })?;
     }
     // The live picture reads the same rings.
-    let words = ["top", "--once", "--json", "--timeout", "60"].into_iter();
+    let words = ["top", "--methods", "--once", "--json", "--timeout", "60"].into_iter();
     let output = kiln(words.chain([&*manifest.path.to_string_lossy()]))?.expect_status(0)?;
     let text = output.text();
     let picture: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
