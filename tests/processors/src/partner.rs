@@ -20,6 +20,9 @@ use crate::report;
 /// Senders that a partner tells apart.
 pub const SENDERS: usize = 16;
 
+/// Free memory that several processors may keep for themselves, in bytes.
+pub const KEPT_FREE: u64 = 256 << 10;
+
 /// How long anything may take that is waited for, in ns.
 const PATIENCE_NS: u64 = 20_000_000_000;
 
