@@ -1,9 +1,11 @@
 //! One object called near and far: no answer tells which.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_interface::interface;
 use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES};
+use kiln_object::near::{Found, Life};
 use kiln_object::{
     Binder, Caller, Dispatch, Error, Incoming, Interface, Loopback, Object, ObjectName, ProcessId,
     RawReference, Reference, Reply, Rights, Transport,
@@ -109,7 +111,14 @@ struct Surroundings {
     object: Arc<dyn Dispatch>,
     rights: Rights,
     near: bool,
+    /// Holds [`ALIVE`] as long as the reference is good.
+    word: &'static AtomicU64,
 }
+
+const ALIVE: u64 = 7;
+
+/// What no test takes back.
+static UNTOUCHED: AtomicU64 = AtomicU64::new(ALIVE);
 
 impl Transport for Surroundings {
     fn call(
@@ -138,9 +147,13 @@ impl Binder for Surroundings {
         CLIENT
     }
 
-    fn near(&self, reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+    fn near(&self, reference: RawReference) -> Option<Found> {
         let found = self.near && reference == REFERENCE;
-        found.then(|| (Arc::clone(&self.object), self.rights))
+        found.then(|| Found {
+            object: Arc::clone(&self.object),
+            rights: self.rights,
+            life: Life::new(self.word, ALIVE),
+        })
     }
 
     fn server(&self, _name: &str) -> Result<RawReference, Error> {
@@ -165,6 +178,7 @@ fn client(near: bool, rights: Rights) -> Client {
         object,
         rights,
         near,
+        word: &UNTOUCHED,
     };
     let client = Client::new(Reference::new(REFERENCE), surroundings);
     assert_eq!(client.is_near(), near);
@@ -235,6 +249,7 @@ fn what_is_of_another_interface_is_called_as_if_it_were_far() {
         object: Arc::new(ThingsDispatch(Server)),
         rights: Rights::ALL,
         near: true,
+        word: &UNTOUCHED,
     };
     let far = Surroundings {
         near: false,
@@ -262,8 +277,43 @@ fn what_is_of_another_interface_is_called_as_if_it_were_far() {
         object: Arc::new(ByHand),
         rights: Rights::ALL,
         near: true,
+        word: &UNTOUCHED,
     };
     assert!(!Client::new(Reference::new(REFERENCE), surroundings).is_near());
+}
+
+#[test]
+fn a_near_object_refuses_calls_once_its_reference_is_gone() {
+    static WORD: AtomicU64 = AtomicU64::new(ALIVE);
+    let surroundings = Surroundings {
+        object: Arc::new(ThingsDispatch(Server)),
+        rights: Rights::READ | Rights::DELEGATE,
+        near: true,
+        word: &WORD,
+    };
+    let client = Client::new(Reference::new(REFERENCE), surroundings);
+    let answers = || {
+        (
+            client.null(),
+            client.add(1, 2),
+            client.act_for(STRANGER),
+            client.named("short"),
+        )
+    };
+    assert_eq!(
+        answers(),
+        (Ok(()), Err(Error::Denied), Ok(()), Ok(5)),
+        "before"
+    );
+    for gone in [0, ALIVE + 1] {
+        WORD.store(gone, Ordering::Release);
+        let gone = Error::BadReference;
+        assert_eq!(
+            answers(),
+            (Err(gone), Err(gone), Err(gone), Err(gone)),
+            "whatever rights it had"
+        );
+    }
 }
 
 #[test]
@@ -273,6 +323,7 @@ fn a_near_object_outlives_its_reference() {
         object: Arc::clone(&object),
         rights: Rights::ALL,
         near: true,
+        word: &UNTOUCHED,
     };
     let client = Client::new(Reference::new(REFERENCE), surroundings.clone());
     drop(surroundings);

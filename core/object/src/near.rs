@@ -1,10 +1,9 @@
 //! An object that is called wherever it lives: itself if it is near, a stub else.
 //!
 //! A near call is a plain call of the object's method, behind the same checks that a far one meets:
-//! the right, the process that is asked for, the lengths. The caller's identity is its own, whatever
-//! it passes. So no answer tells the two apart while the reference is good, and where an object lives is for
-//! the manifest to say. When the reference is given back or taken back, far calls are refused; who
-//! holds the object near goes on with the rights that it had, until it is made anew.
+//! that the reference is still good, the right, the process that is asked for, the lengths. The caller's
+//! identity is its own, whatever it passes. So no answer tells the two apart, and where an object lives
+//! is for the manifest to say. What its holder keeps of an object whose reference is gone is its memory.
 
 #[doc(hidden)]
 pub use alloc::boxed::Box;
@@ -13,20 +12,55 @@ pub use alloc::sync::Arc;
 use core::any::Any;
 use core::fmt;
 use core::ops::Deref;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::call::{CALL_WORDS, MESSAGE_BYTES, universal};
 use crate::hand::{Gift, Handed};
 use crate::{Caller, Dispatch, Error, Interface, ProcessId, RawReference, Reference, Rights};
 use crate::{Transport, marshal};
 
+/// Where it can be seen that a reference still names something: in a word that outlives every reference
+/// and holds one value for as long as this one does, and never again.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    word: &'static AtomicU64,
+    alive: u64,
+}
+
+impl Life {
+    /// That of a reference which is good while `word` holds `alive`.
+    #[must_use]
+    pub const fn new(word: &'static AtomicU64, alive: u64) -> Self {
+        Self { word, alive }
+    }
+
+    /// Whether the reference names something. A call that begins after it was given back finds that it
+    /// does not; what is ordered with the change otherwise is the word's affair.
+    #[inline(always)]
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == self.alive
+    }
+}
+
+/// What a reference names in the caller's address space.
+pub struct Found {
+    /// The object.
+    pub object: Arc<dyn Dispatch>,
+    /// The rights that the reference has there.
+    pub rights: Rights,
+    /// Until when.
+    pub life: Life,
+}
+
 /// A transport that knows its own address space, and how to get references.
 pub trait Binder: Transport + 'static {
     /// The process that calls are made by.
     fn this_process(&self) -> ProcessId;
 
-    /// The object that `reference` names and the rights it has there, if it lives in the caller's
-    /// address space and the reference is the caller's.
-    fn near(&self, reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)>;
+    /// What `reference` names, if it lives in the caller's address space and the reference is the
+    /// caller's.
+    fn near(&self, reference: RawReference) -> Option<Found>;
 
     /// The bootstrap object of the server called `name`.
     ///
@@ -96,6 +130,7 @@ pub enum Place<I: Callable + ?Sized, T: Transport> {
 pub struct Near<I: Callable + ?Sized, T> {
     object: Box<I::Near>,
     rights: Rights,
+    life: Life,
     reference: Reference<I>,
     transport: T,
 }
@@ -107,16 +142,17 @@ impl<I: Callable + ?Sized, T: Binder> Near<I, T> {
         &self.object
     }
 
-    /// Checks that the reference has `right`.
+    /// Checks that the reference still names the object and has `right`.
     ///
     /// # Errors
-    /// [`Error::Denied`].
+    /// [`Error::BadReference`] or [`Error::Denied`].
     #[inline(always)]
     pub fn need(&self, right: Rights) -> Result<(), Error> {
-        if self.rights.contains(right) {
+        // The right does not change, so a loop asks for it once.
+        if self.rights.contains(right) && self.life.lasts() {
             Ok(())
         } else {
-            Err(Error::Denied)
+            Err(refusal(self.life))
         }
     }
 
@@ -158,6 +194,17 @@ impl<I: Callable + ?Sized, T: Binder> Near<I, T> {
     }
 }
 
+/// Why a call is refused.
+#[cold]
+#[inline(never)]
+fn refusal(life: Life) -> Error {
+    if life.lasts() {
+        Error::Denied
+    } else {
+        Error::BadReference
+    }
+}
+
 /// Checks that `bytes` could be sent in one call.
 ///
 /// # Errors
@@ -188,15 +235,16 @@ impl<I: Callable + ?Sized, T: Binder> Object<I, T> {
     pub fn new(reference: Reference<I>, transport: T) -> Self {
         let place = match transport.near(reference.raw()) {
             None => Place::Far(I::stub(reference, transport)),
-            Some((object, rights)) => {
-                let mut found: Option<Box<I::Near>> = None;
-                object.near(&mut found as &mut dyn Any);
-                match found {
+            Some(found) => {
+                let mut object: Option<Box<I::Near>> = None;
+                found.object.near(&mut object as &mut dyn Any);
+                match object {
                     // Of another interface, or it calls for itself: the call will tell.
                     None => Place::Far(I::stub(reference, transport)),
                     Some(object) => Place::Near(Near {
                         object,
-                        rights,
+                        rights: found.rights,
+                        life: found.life,
                         reference,
                         transport,
                     }),

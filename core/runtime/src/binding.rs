@@ -3,12 +3,11 @@
 //! What lives in this address space is asked without the kernel, and as an [`Object`] called without
 //! it. The rights are those of the reference in both cases.
 
-use alloc::sync::Arc;
-
 use kiln_object::call::{CALL_WORDS, universal};
+use kiln_object::near::Found;
 use kiln_object::{
-    Binder, Dispatch, Error, Handed, Interface, ObjectName, ProcessId, RawReference, Reference,
-    Reply, Rights, Transport,
+    Binder, Error, Handed, Interface, ObjectName, ProcessId, RawReference, Reference, Reply,
+    Rights, Transport,
 };
 
 use crate::{Far, Lasting, entry, objects, rebinding, startup};
@@ -24,7 +23,7 @@ impl Binder for Far {
     }
 
     #[inline]
-    fn near(&self, reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+    fn near(&self, reference: RawReference) -> Option<Found> {
         let this = startup().process;
         (reference.process == this)
             .then(|| objects::near(reference.object, this))
@@ -57,7 +56,7 @@ impl Binder for Lasting {
     }
 
     #[inline]
-    fn near(&self, reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+    fn near(&self, reference: RawReference) -> Option<Found> {
         Far.near(reference)
     }
 
@@ -137,8 +136,8 @@ pub fn grant<I: ?Sized>(
     }))
 }
 
-/// Gives the reference back; it and its copies name nothing afterwards. Who holds a near object made of
-/// it keeps the object.
+/// Gives the reference back; it and its copies name nothing afterwards. A near object made of it refuses
+/// calls, too; it keeps what it held in memory.
 ///
 /// # Errors
 /// `BadReference` if it named nothing already.

@@ -93,6 +93,12 @@ impl Place {
             .is_some_and(|inside| inside.close())
     }
 
+    /// What a near call asks first.
+    fn lasts(&self, generation: u32) -> bool {
+        let (state, alive) = self.slot.life(generation);
+        state.load(Ordering::Relaxed) == alive
+    }
+
     fn word(&self, number: usize) -> Served<'_> {
         Served(&self.words[number])
     }
@@ -181,5 +187,30 @@ fn a_place_is_filled_again_whatever_stale_calls_do() {
         }
         stale.join().expect("it holds");
         assert_eq!(place.recycled.load(Ordering::Acquire), 1);
+    });
+}
+
+#[test]
+fn near_calls_that_begin_after_a_release_are_refused_for_good() {
+    model(|| {
+        let place = Place::new();
+        let released = loom::sync::Arc::new(AtomicU64::new(0));
+        let holder = {
+            let (place, released) = (place.clone(), released.clone());
+            thread::spawn(move || {
+                let known = released.load(Ordering::Acquire) == 1;
+                let first = place.lasts(1);
+                assert!(!(known && first), "it was taken back before");
+                assert!(first || !place.lasts(1), "it came back");
+            })
+        };
+        assert!(place.lasts(1));
+        assert!(place.release(1, Counted) && !place.lasts(1));
+        released.store(1, Ordering::Release);
+        if place.recycled.load(Ordering::Acquire) == 1 {
+            assert_eq!(place.fill(), 2);
+            assert!(place.lasts(2) && !place.lasts(1));
+        }
+        holder.join().expect("it holds");
     });
 }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use kiln_object::call::{CALL_WORDS, MESSAGE_BYTES, universal};
+use kiln_object::near::Found;
 use kiln_object::{
     Binder, Caller, Dispatch, Error, Incoming, ObjectName, ProcessId, RawReference, Reply, Rights,
     Transport,
@@ -156,7 +157,7 @@ impl Binder for Near {
         self.0
     }
 
-    fn near(&self, _reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+    fn near(&self, _reference: RawReference) -> Option<Found> {
         None
     }
 

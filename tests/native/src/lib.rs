@@ -48,6 +48,7 @@ const TESTS: &[Test] = &[
     ("thousands of threads", scheduling::thousands),
     ("references are handed over", references::handed),
     ("calls are counted", references::counted),
+    ("near objects go with their references", references::near),
     ("served calls wake threads", served::asked),
     ("messages wait for room", served::sent),
     ("only what is one-way is sent", served::sent_in_vain),

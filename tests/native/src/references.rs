@@ -1,12 +1,15 @@
 //! What can be done with references to the kernel's own objects besides calling them.
 
+use alloc::sync::Arc;
+
+use kiln_interface::interface;
 use kiln_interface::kernel::{Process, process_methods};
 use kiln_object::call::{CALL_WORDS, universal};
 use kiln_object::count::MethodCount;
 use kiln_object::{
     Caller, Error, Handed, Interface, ProcessId, RawReference, Reference, Rights, Transport,
 };
-use kiln_runtime::{Far, accept, grant, process, release, startup, take_back};
+use kiln_runtime::{Far, Object, accept, grant, objects, process, release, startup, take_back};
 use zerocopy::FromBytes;
 
 use crate::report::check;
@@ -87,5 +90,66 @@ fn calls(object: RawReference, method: u16) -> Result<u64, Error> {
     match found {
         Some(count) if counts.len() == known => Ok(count.calls),
         _ => Err(Error::BadAnswer),
+    }
+}
+
+/// Something of this process's own.
+#[interface(name = "kiln.test.near")]
+trait Number {
+    #[method(1, right = READ)]
+    fn number(&self) -> Result<u64, Error>;
+
+    #[method(2, right = WRITE)]
+    fn renumber(&self) -> Result<(), Error>;
+}
+
+struct Seven;
+
+impl Number for Seven {
+    fn number(&self) -> Result<u64, Error> {
+        Ok(7)
+    }
+
+    fn renumber(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// An object that is near and the same one through the kernel: a reference that was given back, or taken
+/// back, is good for neither.
+pub fn near() {
+    let ends: [fn(Reference<dyn Number>) -> Result<(), Error>; 4] = [
+        |reference| release(reference),
+        |reference| {
+            Far.call_words(reference.raw(), universal::RELEASE, [0; CALL_WORDS])
+                .map(|_| ())
+        },
+        |reference| objects::revoke(reference.raw().object, startup().process),
+        |reference| take_back(reference, startup().process, reference),
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let object = Arc::new(NumberDispatch(Seven));
+        let exported = objects::export_as::<dyn Number>(object, startup().process, Rights::READ);
+        let Ok(reference) = exported else {
+            return check(false, format_args!("{exported:?}"));
+        };
+        let near: Object<dyn Number> = Object::from(reference);
+        check(near.is_near(), format_args!("{near:?} is not near"));
+        let far = NumberStub::new(reference, Far);
+        let seen = |expected: (Result<u64, Error>, Result<(), Error>)| {
+            for answers in [
+                (near.number(), near.renumber()),
+                (far.number(), far.renumber()),
+            ] {
+                check(
+                    answers == expected,
+                    format_args!("{number}: {answers:?} instead of {expected:?}"),
+                );
+            }
+        };
+        seen((Ok(7), Err(Error::Denied)));
+        let ended = end(reference);
+        check(ended == Ok(()), format_args!("{number}: {ended:?}"));
+        seen((Err(Error::BadReference), Err(Error::BadReference)));
     }
 }

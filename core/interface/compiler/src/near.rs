@@ -95,8 +95,9 @@ fn either(interface: &Ident, method: &Method) -> TokenStream {
     let checks = checks(method);
     let call = call(interface, method);
     let arguments = method.arguments.iter().map(|argument| &argument.name);
+    // What is far decides for itself whether it is inlined, and must not keep the rest from it.
     quote! {
-        #[inline]
+        #[inline(always)]
         #signature {
             match self.place() {
                 ::kiln_object::near::Place::Near(near) => {

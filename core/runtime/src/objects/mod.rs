@@ -18,6 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use kiln_object::call::{CALL_WORDS, FIRST_UNIVERSAL_METHOD, universal};
+use kiln_object::near::Found;
 use kiln_object::primitives;
 use kiln_object::startup::Startup;
 use kiln_object::{
@@ -46,11 +47,9 @@ pub fn serve(object: Arc<dyn Dispatch>) {
     OBJECTS.serve(crate::home::starting(), object);
 }
 
-/// The object that this process, as its own client, calls `name`, and its rights there.
-pub(crate) fn near(name: ObjectName, owner: ProcessId) -> Option<(Arc<dyn Dispatch>, Rights)> {
-    let inside = OBJECTS.table.enter(name, owner, Counted)?;
-    let contents = inside.contents();
-    Some((contents.share_object(), contents.rights))
+/// The object that this process, as its own client, calls `name`, its rights there, and until when.
+pub(crate) fn near(name: ObjectName, owner: ProcessId) -> Option<Found> {
+    OBJECTS.near(name, owner)
 }
 
 /// A reference for `owner` to `object`, with `rights`. The owner gives it back with `RELEASE`; the
@@ -185,6 +184,16 @@ impl Objects {
         // What it runs when it goes must not find the lock taken.
         drop(roots);
         drop(replaced);
+    }
+
+    fn near(&'static self, name: ObjectName, owner: ProcessId) -> Option<Found> {
+        let inside = self.table.enter(name, owner, Counted)?;
+        let contents = inside.contents();
+        Some(Found {
+            object: contents.share_object(),
+            rights: contents.rights,
+            life: self.table.life(name)?,
+        })
     }
 
     fn forget(&self, owner: ProcessId) {

@@ -9,6 +9,9 @@
 //!
 //! A call that is served says so in a word that only its own processor writes ([`Served`]): calls of the
 //! same object on several processors write to no common line. Everybody else is counted in the place.
+//!
+//! A near call says nothing: who makes it holds the object itself. It only looks whether the state is
+//! still that of its name, once, before the object's code runs.
 
 use alloc::sync::Arc;
 use core::ptr::NonNull;
@@ -24,6 +27,12 @@ const LIVE: u64 = 1 << 16;
 const GOING: u64 = 1 << 17;
 /// One generation.
 const GENERATION: u64 = 1 << 32;
+
+/// The state of a live place.
+#[inline(always)]
+fn live(generation: u32) -> u64 {
+    u64::from(generation) << 32 | LIVE
+}
 
 /// What a live place holds.
 pub struct Contents {
@@ -218,7 +227,12 @@ impl Slot {
     /// Whether a call with that name finds it; only a hint to who is not inside, as it may change at once.
     #[inline(always)]
     pub fn is_live(&self, generation: u32) -> bool {
-        self.state.load(Acquire) == u64::from(generation) << 32 | LIVE
+        self.state.load(Acquire) == live(generation)
+    }
+
+    /// The state word, and what it holds exactly while an object of that generation takes calls.
+    pub fn life(&self, generation: u32) -> (&AtomicU64, u64) {
+        (&self.state, live(generation))
     }
 
     /// The generation of the place now.
@@ -277,7 +291,7 @@ impl<P: Presence> Inside<'_, P> {
     /// Lets no more calls in; the object goes when the last call has left. Of several that do it
     /// one succeeds.
     pub fn close(&self) -> bool {
-        let live = u64::from(self.generation) << 32 | LIVE;
+        let live = live(self.generation);
         self.slot
             .state
             .compare_exchange(live, live - LIVE + GOING, AcqRel, Relaxed)

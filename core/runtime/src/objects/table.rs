@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Release};
 
+use kiln_object::near::Life;
 use kiln_object::{Dispatch, Error, ObjectName, ProcessId, Rights};
 
 use super::primitives::{AtomicU64, UnsafeCell};
@@ -85,6 +86,13 @@ impl Table {
     pub fn is_live(&self, name: ObjectName) -> bool {
         self.slot(name.slot())
             .is_some_and(|slot| slot.is_live(name.generation()))
+    }
+
+    /// Where near calls see whether `name` still names something: the state of its place, which is not
+    /// given back and does not come to the same generation again.
+    pub fn life(&'static self, name: ObjectName) -> Option<Life> {
+        let (state, live) = self.slot(name.slot())?.life(name.generation());
+        Some(Life::new(state, live))
     }
 
     /// Gives `object` a name for `owner`, out of the share of `payer`.

@@ -550,3 +550,32 @@ fn whoever_makes_a_reference_looks_for_the_dead_first() {
     call(&objects, name, ALICE, 1, [0, 0]).expect("she may");
     assert_eq!(looks(), 0);
 }
+
+#[test]
+fn near_calls_are_refused_as_soon_as_the_reference_is_gone() {
+    let objects: &Objects = Box::leak(Box::new(with_root().0));
+    let name = bind(objects, ALICE, HASH).expect("she may");
+    let life = |name| objects.near(name, ALICE).map(|found| found.life);
+    let first = life(name).expect("it is hers");
+    assert!(first.lasts());
+    assert!(objects.near(name, BOB).is_none());
+    call(objects, name, ALICE, universal::RELEASE, [0, 0]).expect("it is hers");
+    assert!(!first.lasts() && life(name).is_none());
+    // The same place again: what is gone stays so.
+    let again = bind(objects, ALICE, HASH).expect("she may");
+    assert_eq!(again.slot(), name.slot());
+    let second = life(again).expect("it is hers");
+    assert!(second.lasts() && !first.lasts());
+    objects.forget(ALICE);
+    assert!(!second.lasts() && !first.lasts());
+    // It ends at once, also while a call is inside, and keeps nobody from being the last to leave.
+    let third = bind(objects, ALICE, HASH).expect("she may");
+    let life = life(third).expect("it is hers");
+    let inside = objects
+        .table
+        .enter(third, ALICE, Counted)
+        .expect("it is hers");
+    assert!(inside.close() && !life.lasts());
+    drop(inside);
+    assert!(objects.table.has_free_place() && !life.lasts());
+}

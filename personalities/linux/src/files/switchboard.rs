@@ -14,9 +14,9 @@ use kiln_interface::kernel::FileCache;
 use kiln_interface::name_space::{MountEntry, NameSpace as NameSpaceTrait, NameSpaceDispatch};
 use kiln_memory_fs::{MemoryServer, MemoryTree};
 use kiln_object::call::CALL_WORDS;
+use kiln_object::near::Found;
 use kiln_object::{
-    Binder, Dispatch, Error, ObjectName, ProcessId, RawReference, Reference, Reply, Rights,
-    Transport,
+    Binder, Error, ObjectName, ProcessId, RawReference, Reference, Reply, Rights, Transport,
 };
 use zerocopy::IntoBytes;
 
@@ -45,7 +45,7 @@ impl Binder for Carrier {
         this_process()
     }
 
-    fn near(&self, _reference: RawReference) -> Option<(Arc<dyn Dispatch>, Rights)> {
+    fn near(&self, _reference: RawReference) -> Option<Found> {
         None
     }
 
