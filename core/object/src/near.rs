@@ -41,6 +41,13 @@ impl Life {
     pub fn lasts(&self) -> bool {
         self.word.load(Ordering::Relaxed) == self.alive
     }
+
+    /// The word, and what it holds as long as the reference names something.
+    #[inline(always)]
+    #[must_use]
+    pub const fn parts(self) -> (&'static AtomicU64, u64) {
+        (self.word, self.alive)
+    }
 }
 
 /// What a reference names in the caller's address space.
@@ -61,6 +68,12 @@ pub trait Binder: Transport + 'static {
     /// What `reference` names, if it lives in the caller's address space and the reference is the
     /// caller's.
     fn near(&self, reference: RawReference) -> Option<Found>;
+
+    /// Whether what was found with `life` is still named; asked at each near call.
+    #[inline(always)]
+    fn lasts(&self, life: Life) -> bool {
+        life.lasts()
+    }
 
     /// The bootstrap object of the server called `name`.
     ///
@@ -148,11 +161,13 @@ impl<I: Callable + ?Sized, T: Binder> Near<I, T> {
     /// [`Error::BadReference`] or [`Error::Denied`].
     #[inline(always)]
     pub fn need(&self, right: Rights) -> Result<(), Error> {
-        // The right does not change, so a loop asks for it once.
-        if self.rights.contains(right) && self.life.lasts() {
+        if !self.transport.lasts(self.life) {
+            return Err(Error::BadReference);
+        }
+        if self.rights.contains(right) {
             Ok(())
         } else {
-            Err(refusal(self.life))
+            Err(Error::Denied)
         }
     }
 
@@ -191,17 +206,6 @@ impl<I: Callable + ?Sized, T: Binder> Near<I, T> {
     /// What the callee gets of it.
     pub fn arrived<H: ?Sized>(&self, gift: &Gift<'_, T, H>) -> Handed<H> {
         Handed::arrived(gift.reference(), self.caller())
-    }
-}
-
-/// Why a call is refused.
-#[cold]
-#[inline(never)]
-fn refusal(life: Life) -> Error {
-    if life.lasts() {
-        Error::Denied
-    } else {
-        Error::BadReference
     }
 }
 

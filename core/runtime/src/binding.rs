@@ -4,7 +4,7 @@
 //! it. The rights are those of the reference in both cases.
 
 use kiln_object::call::{CALL_WORDS, universal};
-use kiln_object::near::Found;
+use kiln_object::near::{Found, Life};
 use kiln_object::{
     Binder, Error, Handed, Interface, ObjectName, ProcessId, RawReference, Reference, Reply,
     Rights, Transport,
@@ -28,6 +28,11 @@ impl Binder for Far {
         (reference.process == this)
             .then(|| objects::near(reference.object, this))
             .flatten()
+    }
+
+    #[inline(always)]
+    fn lasts(&self, life: Life) -> bool {
+        lasts(life)
     }
 
     fn server(&self, name: &str) -> Result<RawReference, Error> {
@@ -60,6 +65,11 @@ impl Binder for Lasting {
         Far.near(reference)
     }
 
+    #[inline(always)]
+    fn lasts(&self, life: Life) -> bool {
+        lasts(life)
+    }
+
     fn server(&self, name: &str) -> Result<RawReference, Error> {
         Far.server(name)
     }
@@ -78,6 +88,32 @@ impl Binder for Lasting {
     fn release(&self, reference: RawReference) -> Result<(), Error> {
         Far.release(reference)
     }
+}
+
+/// As [`Life::lasts`], in one instruction and a branch: of an atomic load and what is done with it the
+/// compiler makes two, and this is asked at each near call.
+#[cfg(kiln_freestanding)]
+#[inline(always)]
+fn lasts(life: Life) -> bool {
+    let (word, alive) = life.parts();
+    // SAFETY: it reads the word, as the processor reads all aligned words at once, and goes to one of two
+    // places; neither registers nor memory change.
+    unsafe {
+        core::arch::asm!(
+            "cmp qword ptr [{word}], {alive}",
+            "jne {gone}",
+            word = in(reg) word.as_ptr(),
+            alive = in(reg) alive,
+            gone = label { return false },
+            options(nostack, readonly),
+        );
+    }
+    true
+}
+
+#[cfg(not(kiln_freestanding))]
+fn lasts(life: Life) -> bool {
+    life.lasts()
 }
 
 /// Binds to the server with this bootstrap object, or to its successor: the caller may have learned of

@@ -729,7 +729,7 @@ impl ::kiln_object::Callable for dyn Bytes {
     }
 }
 impl<T: ::kiln_object::Binder> Bytes for ::kiln_object::Object<dyn Bytes, T> {
-    #[inline]
+    #[inline(always)]
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {
@@ -745,7 +745,7 @@ impl<T: ::kiln_object::Binder> Bytes for ::kiln_object::Object<dyn Bytes, T> {
             ::kiln_object::near::Place::Far(stub) => Bytes::read(stub, offset, bytes),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn rename(&self, from: &[u8], to: &str, elsewhere: &mut [u8]) -> Result<(), Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {
@@ -762,7 +762,7 @@ impl<T: ::kiln_object::Binder> Bytes for ::kiln_object::Object<dyn Bytes, T> {
             }
         }
     }
-    #[inline]
+    #[inline(always)]
     fn set(
         &self,
         name: &str,
@@ -786,7 +786,7 @@ impl<T: ::kiln_object::Binder> Bytes for ::kiln_object::Object<dyn Bytes, T> {
             }
         }
     }
-    #[inline]
+    #[inline(always)]
     fn get(&self, attributes: &mut Attributes) -> Result<(), Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {
@@ -796,7 +796,7 @@ impl<T: ::kiln_object::Binder> Bytes for ::kiln_object::Object<dyn Bytes, T> {
             ::kiln_object::near::Place::Far(stub) => Bytes::get(stub, attributes),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn turn(&self, bytes: &mut [u8]) -> Result<(), Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {

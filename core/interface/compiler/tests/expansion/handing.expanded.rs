@@ -233,7 +233,7 @@ impl ::kiln_object::Callable for dyn Handing {
     }
 }
 impl<T: ::kiln_object::Binder> Handing for ::kiln_object::Object<dyn Handing, T> {
-    #[inline]
+    #[inline(always)]
     fn listen(&self, listener: Handed<dyn Listener>, word: u64) -> Result<(), Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {

@@ -486,7 +486,7 @@ impl ::kiln_object::Callable for dyn Numbers {
     }
 }
 impl<T: ::kiln_object::Binder> Numbers for ::kiln_object::Object<dyn Numbers, T> {
-    #[inline]
+    #[inline(always)]
     fn add(&self, amount: u64) -> Result<u64, Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {
@@ -496,7 +496,7 @@ impl<T: ::kiln_object::Binder> Numbers for ::kiln_object::Object<dyn Numbers, T>
             ::kiln_object::near::Place::Far(stub) => Numbers::add(stub, amount),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn who(&self, caller: Caller) -> Result<ProcessId, Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {
@@ -506,7 +506,7 @@ impl<T: ::kiln_object::Binder> Numbers for ::kiln_object::Object<dyn Numbers, T>
             ::kiln_object::near::Place::Far(stub) => Numbers::who(stub, caller),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn open(&self, owner: ProcessId) -> Result<Reference<dyn Numbers>, Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {
@@ -517,7 +517,7 @@ impl<T: ::kiln_object::Binder> Numbers for ::kiln_object::Object<dyn Numbers, T>
             ::kiln_object::near::Place::Far(stub) => Numbers::open(stub, owner),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn note(&self, number: u32) -> Result<(), Error> {
         match self.place() {
             ::kiln_object::near::Place::Near(near) => {
