@@ -22,6 +22,9 @@ pub struct Given {
     pub call: CallKernel,
     /// The number of the processor that runs this.
     pub processor: fn() -> u32,
+    /// Does what other processors wait for: called again and again by whoever waits for a lock here, whose
+    /// holder may be in the kernel and wait for this processor.
+    pub relax: fn(),
     /// Notes the hash of the interface of an object that is handed out under a name, if that is asked for.
     pub note_object: Option<fn(ObjectName, u64)>,
 }

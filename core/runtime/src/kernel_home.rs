@@ -58,6 +58,12 @@ pub fn processor() -> u32 {
     (given().processor)()
 }
 
+/// What whoever waits for a lock does meanwhile: interrupts are off, and others may wait for this processor.
+pub fn relax() {
+    (given().relax)();
+    core::hint::spin_loop();
+}
+
 /// Where interfaces of objects are noted, if that is asked for.
 #[inline]
 pub fn note_object() -> Option<fn(ObjectName, u64)> {

@@ -46,7 +46,7 @@ pub use kernel_objects::{
 pub use rebinding::Lasting;
 pub use root_image::root_image;
 pub use spin_lock::{
-    PlainMutex, PlainMutexGuard, RawPlainLock, RawSpinLock, SpinMutex, SpinMutexGuard,
+    PlainMutex, PlainMutexGuard, RawPlainLock, RawSpinLock, SpinMutex, SpinMutexGuard, relax,
 };
 pub use start_information::{configuration, kernel_information, startup};
 pub use transport::Far;

@@ -101,6 +101,16 @@ unsafe impl lock_api::RawMutex for RawPlainLock {
     }
 }
 
+/// What whoever waits for a lock does between two looks at it, if the lock's holder may call the kernel
+/// meanwhile. In the kernel it answers other processors, for which the holder may wait there.
+#[inline]
+pub fn relax() {
+    #[cfg(kiln_kernel)]
+    crate::kernel_home::relax();
+    #[cfg(not(kiln_kernel))]
+    core::hint::spin_loop();
+}
+
 #[cfg(test)]
 mod tests {
     use super::lock_api::{Mutex, RawMutex};

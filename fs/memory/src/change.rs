@@ -5,10 +5,10 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use crate::lock::Mutex;
 use kiln_file_server::{Entry, Final, Last, PATH_MAX, Stop, Which};
 use kiln_interface::file::kind;
 use kiln_object::Error;
-use spin::Mutex;
 
 use crate::directory::{Directory, Named};
 use crate::node::{Body, Metadata, Node, PERMISSIONS};

@@ -5,10 +5,10 @@
 
 use alloc::sync::Arc;
 
+use crate::lock::Mutex;
 use kiln_file_server::{Entry, Final, Last, Stop, Tree};
 use kiln_interface::file::kind;
 use kiln_object::Error;
-use spin::Mutex;
 
 use crate::directory::Named;
 use crate::lower::LowerFile;

@@ -8,8 +8,8 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::ops::Bound;
 
+use crate::lock::{Mutex, MutexGuard};
 use kiln_object::Error;
-use spin::{Mutex, MutexGuard};
 
 use crate::budget::{Budget, Charge};
 use crate::lower::LowerFile;

@@ -19,6 +19,7 @@ mod directory;
 #[cfg(kiln_freestanding)]
 mod kernel_file;
 mod listing;
+mod lock;
 mod lower;
 mod node;
 mod open;

@@ -6,11 +6,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::lock::Mutex;
 use kiln_file_server::{PATH_MAX, take_attributes};
 use kiln_interface::file::{Attributes, File, FileTree, Opened, open};
 use kiln_object::call::MESSAGE_BYTES;
 use kiln_object::{Binder, Error, Object, ProcessId, Reference};
-use spin::Mutex;
 
 /// What is needed of a lower tree.
 pub trait Lower: Send + Sync {

@@ -5,9 +5,9 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use crate::lock::Mutex;
 use kiln_interface::file::{Attributes, change, kind};
 use kiln_object::Error;
-use spin::Mutex;
 
 use crate::budget::{Budget, Charge};
 use crate::directory::Directory;

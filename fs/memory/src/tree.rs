@@ -11,12 +11,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::lock::{Mutex, RwLock};
 use kiln_file_server::{Entry, Final, Place, Stop, Tree, walk};
 use kiln_interface::FourWords;
 use kiln_interface::file::{Attributes, kind};
 use kiln_interface::kernel::FileCache;
 use kiln_object::{Error, ProcessId, Reference, Rights};
-use spin::{Mutex, RwLock};
 
 use crate::budget::Budget;
 use crate::directory::{Directory, Known, Named};

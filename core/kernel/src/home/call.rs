@@ -5,11 +5,11 @@
 //! registers, in which a server may have left what is no business of its caller.
 
 use kiln_object::call::{CALL_WORDS, CallWord, FIRST_UNIVERSAL_METHOD, Operation, ReturnWord};
-use kiln_object::{
-    Bytes, Caller, Error, Incoming, ObjectName, Processor, RawReference, Reply, Rights,
-};
-
+use kiln_object::message_ring::Message;
 use kiln_object::trace::directory::Counter;
+use kiln_object::{
+    Bytes, Caller, Error, Incoming, ObjectName, ProcessId, Processor, RawReference, Reply, Rights,
+};
 
 use super::heap::Serving;
 use super::{of, process};
@@ -97,6 +97,40 @@ pub(crate) fn call(
         page_wait::answer_later(frame);
     }
     Ok(())
+}
+
+/// Has the servers here, which are `target`, take a message of the kernel's own at once. The caller holds no
+/// lock, and no server here runs on this processor: it could hold what the message needs.
+///
+/// # Errors
+/// `Busy` if one does; else why the message was not taken.
+#[cold]
+#[inline(never)]
+pub(crate) fn tell(target: &Process, message: &Message) -> Result<(), Error> {
+    let home = of(target).ok_or(Error::Unsupported)?;
+    if PerCpu::here().serving.get() {
+        return Err(Error::Busy);
+    }
+    let _serving = Serving::begin(true);
+    let mut call = Incoming {
+        words: message.words,
+        caller: Caller(ProcessId::from_raw(message.caller)),
+        method: message.method,
+        processor: Processor::new(PerCpu::number()),
+        rights: Rights::empty(),
+        bytes: None,
+    };
+    crate::event!(
+        Send,
+        u32::from(message.method),
+        target.id().raw(),
+        message.object
+    );
+    let answer = (home.deliver)(&mut call, ObjectName::from_raw(message.object));
+    answer
+        .outcome(&call)
+        .map(|_| ())
+        .map_err(|failure| failure.error)
 }
 
 /// Calls a kernel object in the servers' name.

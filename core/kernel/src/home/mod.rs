@@ -22,7 +22,7 @@ use kiln_object::startup::Startup;
 use crate::process::Process;
 use crate::trace;
 
-pub(crate) use call::{call, call_kernel};
+pub(crate) use call::{call, call_kernel, tell};
 #[cfg(feature = "self-test")]
 pub(crate) use heap::Serving;
 #[cfg(kiln_freestanding)]

@@ -117,10 +117,6 @@ impl Interface for Memory {
             object: ObjectName::from_raw(pager),
             key,
         });
-        // A server in the kernel has no ring of messages.
-        if pager.is_some() && crate::home::is_in_kernel(self.0) {
-            return Err(Error::Unsupported);
-        }
         let program = self.0.is_program();
         heap::ensure_room(program)?;
         let file = PagedFile::new(pager, program, length)?;

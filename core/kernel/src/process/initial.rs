@@ -296,6 +296,7 @@ impl Image {
             root,
             call: home::call_kernel,
             processor: PerCpu::number,
+            relax: schedule::answer_flushes,
             note_object: crate::trace::wants_objects().then_some(home::note_object),
         };
         if home::start(home.process, given) {

@@ -6,34 +6,27 @@
 
 mod asked;
 mod fill;
+mod wait;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kiln_object::dispatcher::soft_interrupt::WAKE;
-use kiln_object::message_ring::Message;
 use kiln_object::{Error, ObjectName, ProcessId};
 use spin::Mutex;
 
 pub use asked::{Asked, Wanted};
 pub use fill::Fill;
+pub use wait::Wait;
 
 use super::PAGE_BYTES;
 use super::frames::{self, Frame, Purpose};
 use super::heap;
-use crate::call::message;
-use crate::{process, soft_interrupt};
-
-/// Pages of one file that may be coming at a time; who touches another one tries again.
-const MOST_COMING: usize = 256;
+use crate::process;
 
 /// Longest file: its last page's number and offset have room to spare.
 const MOST_BYTES: u64 = 1 << 52;
-
-/// The number of [`kiln_interface::kernel::Pager::fill`].
-const FILL: u16 = 1;
 
 /// Who brings the pages of a file.
 #[derive(Clone, Copy, Debug)]
@@ -84,18 +77,6 @@ pub enum Look {
     /// It lies behind the end.
     Beyond,
     /// There is no memory for it.
-    NoMemory,
-}
-
-/// What becomes of who touched a page.
-pub enum Wait {
-    /// It can try again at once.
-    Over,
-    /// It waits until that is done.
-    For(Arc<Fill>),
-    /// Neither is possible now.
-    Later,
-    /// There is no memory to note it.
     NoMemory,
 }
 
@@ -204,67 +185,6 @@ impl PagedFile {
                 each(*number, frame.physical());
             }
         }
-    }
-
-    /// What somebody waits for who touched the page of that number, which then was not there. The pager
-    /// has been told.
-    pub fn wait(&self, number: u64) -> Wait {
-        let (pager, fill) = {
-            let content = &mut *self.content.lock();
-            let Some(pager) = self.pager.filter(|_| !content.abandoned) else {
-                return Wait::Over;
-            };
-            if number.saturating_mul(PAGE_BYTES) >= content.length {
-                return Wait::Over;
-            }
-            match content.pages.get(&number) {
-                Some(Page::Coming(fill)) => (pager, Arc::clone(fill)),
-                Some(_) => return Wait::Over,
-                None if content.coming == MOST_COMING => return Wait::Later,
-                None if heap::ensure_room(self.program).is_err() => return Wait::NoMemory,
-                None => {
-                    let fill = Arc::new(Fill::new());
-                    content.coming += 1;
-                    content
-                        .pages
-                        .insert(number, Page::Coming(Arc::clone(&fill)));
-                    (pager, fill)
-                }
-            }
-        };
-        let message = Message {
-            caller: ProcessId::KERNEL.raw(),
-            object: pager.object.raw(),
-            method: FILL,
-            words: [pager.key, number * PAGE_BYTES, 0, 0, 0, 0],
-        };
-        if fill.ask(|| self.ask_pager(pager, &fill, &message)) {
-            Wait::For(fill)
-        } else {
-            Wait::Later
-        }
-    }
-
-    /// Sends `message` about `fill`; false if that was not possible. Its time counts from the first try.
-    fn ask_pager(&self, pager: Pager, fill: &Fill, message: &Message) -> bool {
-        let Some(receiver) = message::receiver(pager.process) else {
-            return false;
-        };
-        if heap::ensure_room(self.program).is_err() {
-            return false;
-        }
-        let [key, offset, ..] = message.words;
-        fill.limit(receiver, Wanted { key, offset });
-        let sent = if receiver.process().is_deaf() {
-            Ok(())
-        } else {
-            message::send(pager.process, message)
-        };
-        if sent.is_err() || receiver.process().is_deaf() {
-            // It may wait already, and is to find out for how long it may.
-            soft_interrupt::raise(receiver, WAKE);
-        }
-        sent.is_ok()
     }
 
     fn number_of(content: &Content, offset: u64) -> Result<u64, Error> {
