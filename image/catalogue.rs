@@ -22,6 +22,8 @@ pub struct Server {
     pub granted: Rights,
     /// The servers that it may bind to.
     pub uses: &'static [Use],
+    /// What it does that cannot be done in the kernel (threads, waiting), as the end of a sentence.
+    pub outside: Option<&'static str>,
 }
 
 /// When a server has to be in an image.
@@ -181,6 +183,7 @@ pub static SERVERS: &[Server] = &[
                 calls: Calls::Never,
             },
         ],
+        outside: None,
     },
     Server {
         name: "image_root",
@@ -190,6 +193,7 @@ pub static SERVERS: &[Server] = &[
         needed: Needed::Always,
         granted: FILES,
         uses: &[],
+        outside: None,
     },
     Server {
         name: "memory_fs",
@@ -204,6 +208,7 @@ pub static SERVERS: &[Server] = &[
             rights: Rights::ALL,
             calls: Calls::IfWritableRoot,
         }],
+        outside: None,
     },
     Server {
         name: "counter",
@@ -213,6 +218,7 @@ pub static SERVERS: &[Server] = &[
         needed: Needed::WhenNamed,
         granted: Rights::READ.union(Rights::WRITE),
         uses: &[],
+        outside: None,
     },
     Server {
         name: "load",
@@ -222,6 +228,7 @@ pub static SERVERS: &[Server] = &[
         needed: Needed::WhenNamed,
         granted: Rights::READ.union(Rights::WRITE),
         uses: &[],
+        outside: Some("has a thread of its own, and waits in its calls"),
     },
 ];
 
@@ -318,6 +325,10 @@ pub static PERSONALITIES: &[Personality] = &[
             faulty("faulty_stranger", WITHOUT_LIMIT),
             // It is at work on all processors.
             faulty("faulty_wide", WITHOUT_LIMIT),
+            Copy {
+                uses: &["image_root"],
+                ..faulty("faulty_holder", WITHOUT_LIMIT)
+            },
             // Each binds to the other before it is ready.
             Copy {
                 start_limit: Some(300),

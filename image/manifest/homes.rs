@@ -137,16 +137,28 @@ fn in_order<T>(items: &[T], after: impl Fn(&T) -> Vec<usize>) -> Vec<&T> {
     ordered
 }
 
-/// The servers that cannot live where they are put: those in the kernel that call one outside.
+/// The servers that cannot live where they are put: those in the kernel that call one outside, or do what
+/// cannot be done there.
 #[must_use]
 pub fn misplaced(servers: &[(&'static Server, Home)], writable_root: bool) -> Vec<Misplaced> {
     let inside = servers.iter().filter(|(_, home)| *home == Home::Kernel);
+    let unable = inside.clone().filter_map(|(server, _)| {
+        let does = server.outside?;
+        Some(Misplaced {
+            server: server.name,
+            message: format!(
+                "`{}` cannot live in the kernel: it {does}, and there are no threads and no waiting",
+                server.name
+            ),
+            remedy: "give it the home \"own\", or \"shared:NAME\" to share one with others".to_owned(),
+        })
+    });
     let calls = inside.flat_map(|(server, _)| {
         server
             .calls(writable_root)
             .map(|called| (server.name, called))
     });
-    calls
+    let calls = calls
         .filter(|(_, called)| {
             let home = servers.iter().find(|(server, _)| server.name == *called);
             home.is_some_and(|(_, home)| *home != Home::Kernel)
@@ -160,8 +172,8 @@ pub fn misplaced(servers: &[(&'static Server, Home)], writable_root: bool) -> Ve
             remedy: format!(
                 "give `{called}` the home \"kernel\" too, or `{server}` one outside the kernel"
             ),
-        })
-        .collect()
+        });
+    unable.chain(calls).collect()
 }
 
 #[cfg(test)]

@@ -358,6 +358,21 @@ fn a_server_in_the_kernel_calls_none_outside() {
 }
 
 #[test]
+fn a_server_that_has_threads_does_not_live_in_the_kernel() {
+    let homes =
+        "[servers]\nname_space = {}\nimage_root = {}\nload = { home = \"kernel\" }\n[machine]";
+    let told = parse(&GOOD.replace("[machine]", homes))
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "`load` cannot live in the kernel: it has a thread of its own, and waits in its calls",
+        "give it the home \"own\", or \"shared:NAME\"",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
 fn everything_wrong_is_told_at_once() {
     let error = parse("[program]\nargs = 1\n[rot]\n").unwrap_err();
     let messages: Vec<&str> = error.0.iter().map(Complaint::message).collect();

@@ -84,6 +84,10 @@ pub trait Faulty {
     /// The status of binding to the server that this one bound to before it was ready.
     #[method(17, right = READ)]
     fn bound_at_start(&self) -> Result<u64, Error>;
+
+    /// Gets as many references from the server of the image's root and keeps them; answers how many it got.
+    #[method(18, right = WRITE)]
+    fn hold_root(&self, count: u64) -> Result<u64, Error>;
 }
 
 /// Something that a server made for one client.

@@ -3,10 +3,11 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use kiln_interface::file::FileTree;
 use kiln_interface::kernel::{FileCache, Process as _};
 use kiln_object::call::CALL_WORDS;
 use kiln_object::{Caller, Error, ProcessId, Reference, Rights, Transport};
-use kiln_runtime::{Far, bind_server, objects, process, startup, thread, time};
+use kiln_runtime::{Far, bind_server, grant, objects, process, startup, thread, time};
 
 use crate::failures::{self, Failure};
 use crate::interface::{Faulty, FaultyDispatch, FaultyStub, Item, ItemDispatch};
@@ -172,6 +173,16 @@ impl Faulty for Server {
 
     fn file(&self, pages: u64, caller: Caller) -> Result<Reference<dyn FileCache>, Error> {
         pages::file(pages, caller.0)
+    }
+
+    fn hold_root(&self, count: u64) -> Result<u64, Error> {
+        let root = bind_server::<dyn FileTree>("image_root")?;
+        for got in 0..count {
+            if grant(root, startup().process, Rights::LOOKUP).is_err() {
+                return Ok(got);
+            }
+        }
+        Ok(count)
     }
 
     fn touch_next(&self, offset: u64) -> Result<u32, Error> {

@@ -10,10 +10,14 @@ use crate::Tests;
 pub fn add(tests: &mut Tests) {
     for cpus in ["1", "2"] {
         let name = format!("faulty::servers_fail_and_are_started_again_{cpus}");
-        tests.add(name, move || boot(cpus));
+        tests.add(name, move || boot(cpus, "own"));
         let name = format!("faulty::a_post_mortem_has_the_last_events_{cpus}");
         tests.add(name, move || last_events(cpus));
     }
+    // The clients of servers in the kernel die.
+    tests.add("faulty::beside_servers_in_the_kernel", || {
+        boot("2", "kernel")
+    });
 }
 
 /// While events are noted, a post-mortem ends with the last ones of the server that died.
@@ -52,10 +56,13 @@ fn event(line: &str) -> Option<(u64, &str)> {
     Some((time, kind.split(' ').next()?))
 }
 
-fn boot(cpus: &str) -> Result<(), String> {
+/// The file servers, which are clean, live in `home`.
+fn boot(cpus: &str, home: &str) -> Result<(), String> {
     let binary = compile::c("hello", Linkage::Static)?;
-    let text = least_manifest("faulty", &binary).replacen("\"linux\"", "\"faulty\"", 1);
-    let manifest = Written::new(&format!("faulty_{cpus}"), &text)?;
+    let text = least_manifest("faulty", &binary)
+        .replacen("\"linux\"", "\"faulty\"", 1)
+        .replace("home = \"own\"", &format!("home = {home:?}"));
+    let manifest = Written::new(&format!("faulty_{home}_{cpus}"), &text)?;
     let output = kiln([
         "run".as_ref(),
         "--timeout".as_ref(),

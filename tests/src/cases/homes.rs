@@ -9,6 +9,7 @@ use kiln_tests::child::Output;
 use kiln_tests::compile::{self, Linkage};
 use kiln_tests::expect::ensure;
 use kiln_tests::image::{Written, kiln};
+use kiln_tests::places;
 
 use crate::Tests;
 
@@ -105,6 +106,69 @@ fn counter(home: &str) -> Result<String, String> {
     Ok(output.expect_status(0)?.text())
 }
 
+/// Python, with files that it maps shared, in these homes.
+fn shared_mappings(name: &str, homes: [&str; 3]) -> Result<Output, String> {
+    let [name_space, image_root, memory_fs] = homes;
+    let script = places::sources().join("tests/programs/shared.py");
+    let text = format!(
+        r#"name = "homes"
+[program]
+path = "/usr/bin/python3"
+args = ["/shared.py"]
+[root]
+from = [
+  {{ packages = ["python3"] }},
+  {{ files = [{{ from = "{}", to = "/shared.py" }}] }},
+]
+[servers]
+name_space = {{ home = "{name_space}" }}
+image_root = {{ home = "{image_root}" }}
+memory_fs = {{ home = "{memory_fs}" }}
+[machine]
+memory = "256M"
+"#,
+        script.display()
+    );
+    run(&format!("homes-python-{name}"), &text, &[])
+}
+
+/// One of the servers of a home is ended under a program: all of the home are started again with it, once, and
+/// the program is told of what is lost and goes on with the rest.
+fn ends_together(cpus: &str) -> Result<(), String> {
+    let program = compile::c("survivor", Linkage::Static)?;
+    let data = places::made().join("homes").join(cpus);
+    let write = |name: &str, bytes: &[u8]| {
+        let path = data.join(name);
+        std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    std::fs::create_dir_all(&data).map_err(|error| error.to_string())?;
+    write("held", b"held here\n")?;
+    write("other", b"other one\n")?;
+    write("mapped", &[b'm'; 65536])?;
+    let files: String = ["held", "other", "mapped"]
+        .iter()
+        .map(|name| {
+            let path = data.join(name);
+            format!(
+                ", {{ files = [{{ from = \"{}\", to = \"/data/{name}\" }}] }}",
+                path.display()
+            )
+        })
+        .collect();
+    let text = manifest(&program, &["300"], ["shared:all"; 3])
+        .replacen(" }]", &format!(" }}{files}]"), 1)
+        .replacen("called = \"busybox\"", "called = \"program\"", 1);
+    let options = ["--cpus", cpus, "--end", "memory_fs@memory_fs:200"];
+    let output = run(&format!("homes-together-{cpus}"), &text, &options)?.expect_status(0)?;
+    // As when each of the servers ends.
+    let output = output.expect_text(
+        "held in the image: EIO\nheld in memory: EIO\nmapped: works\nopened anew in the image: works\n\
+         opened anew in memory: ENOENT\nwritten anew: works\nread anew: works\nother errors: 0\n",
+    )?;
+    let again = output.err.matches(" was started again").count();
+    ensure(again == 1, || format!("{again} times: {}", output.err))
+}
+
 /// What `inspect` says of an image with servers in all kinds of homes.
 fn inspected() -> Result<(), String> {
     let program = compile::c("hello", Linkage::Static)?;
@@ -156,6 +220,37 @@ pub fn add(tests: &mut Tests) {
             Ok(())
         });
     }
+    for (name, homes) in MIXTURES {
+        // Files that are mapped, and what is stored in them.
+        tests.add(format!("homes::mapping::{name}"), move || {
+            let program = compile::c("mapping", Linkage::Static)?;
+            let name = format!("homes-mapping-{name}");
+            compare(&name, &program, &["/tmp/written"], homes, &[])
+        });
+    }
+    tests.add("homes::mapping::kernel_on_two_processors", || {
+        let program = compile::c("mapping", Linkage::Static)?;
+        let homes = ["kernel", "kernel", "kernel"];
+        let options = ["--cpus", "2"];
+        compare(
+            "homes-mapping-two",
+            &program,
+            &["/tmp/written"],
+            homes,
+            &options,
+        )
+    });
+    for (name, homes) in MIXTURES.into_iter().take(2) {
+        tests.add(format!("homes::python::{name}"), move || {
+            let own = shared_mappings("own", OWN)?;
+            let other = shared_mappings(name, homes)?;
+            ensure(own.text().contains("shared memory 7 0"), || own.text())?;
+            other.expect_text(&own.text())?.expect_status(own.status)?;
+            Ok(())
+        });
+    }
+    tests.add("homes::ends_together", || ends_together("1"));
+    tests.add("homes::ends_together_two_processors", || ends_together("2"));
     tests.add("homes::files::kernel_on_two_processors", || {
         let program = compile::c("files", Linkage::Static)?;
         let homes = ["kernel", "kernel", "kernel"];

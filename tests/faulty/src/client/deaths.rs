@@ -70,3 +70,20 @@ pub fn gifts() {
     rest();
     expect(holder.items(), Ok(0));
 }
+
+/// What one life of a client holds: nearly all that a client may.
+const HELD: u64 = 14_000;
+
+/// So many lives hold more than a server has names for.
+const LIVES: u64 = 6;
+
+/// The server has the memory and the names back, before it is full of the dead.
+pub fn of_a_file_server_s_clients() {
+    for _ in 0..LIVES {
+        let client = server("faulty_holder");
+        expect(client.hold_root(HELD), Ok(HELD));
+        expect(client.fail(Failure::Exit as u32), Err(Error::ServerDied));
+        rest();
+    }
+    expect(server("faulty_holder").hold_root(1), Ok(1));
+}

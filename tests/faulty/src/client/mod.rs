@@ -19,7 +19,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 27] = [
+const CHECKS: [(&str, &str, Check); 28] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -96,6 +96,11 @@ const CHECKS: [(&str, &str, Check); 27] = [
         pages::inside,
     ),
     ("death", "nothing is given to the dead", deaths::gifts),
+    (
+        "death",
+        "what many lives held of a file server goes with them, wherever that lives",
+        deaths::of_a_file_server_s_clients,
+    ),
     (
         "rights",
         "names that were guessed or stolen are good for nothing",
