@@ -282,8 +282,18 @@ impl Image {
         }
     }
 
-    /// Starts the servers that live in the kernel.
-    fn start_in_kernel(&self, home: &Home, startup: &'static Startup) -> Result<(), Error> {
+    /// Starts the servers that live in the kernel. They can have files, and ask who lives; what else a process
+    /// does to itself they cannot do.
+    fn start_in_kernel(&self, home: &Home, startup: &'static mut Startup) -> Result<(), Error> {
+        let process = home.process;
+        give(
+            startup,
+            process,
+            InitialObject::AddressSpace,
+            object::address_space(process),
+        )?;
+        let itself = process.give(object::process(process), Rights::READ, &process.share)?;
+        startup.objects[InitialObject::Process as usize] = kernel_object(itself);
         let root = if home.serves_root() {
             self.root_bytes
         } else {
@@ -500,12 +510,16 @@ fn give(
 ) -> Result<(), Error> {
     let name: ObjectName = process.give(object, Rights::ALL, &process.share)?;
     if let Some(slot) = startup.objects.get_mut(place as usize) {
-        *slot = RawReference {
-            process: ProcessId::KERNEL,
-            object: name,
-        };
+        *slot = kernel_object(name);
     }
     Ok(())
+}
+
+fn kernel_object(object: ObjectName) -> RawReference {
+    RawReference {
+        process: ProcessId::KERNEL,
+        object,
+    }
 }
 
 const _: () = assert!(MAIN_STACK_TOP.is_multiple_of(16));
