@@ -103,6 +103,9 @@ trait Number {
     fn renumber(&self) -> Result<(), Error>;
 }
 
+/// A way to end a reference.
+type End = fn(Reference<dyn Number>) -> Result<(), Error>;
+
 struct Seven;
 
 impl Number for Seven {
@@ -118,7 +121,7 @@ impl Number for Seven {
 /// An object that is near and the same one through the kernel: a reference that was given back, or taken
 /// back, is good for neither.
 pub fn near() {
-    let ends: [fn(Reference<dyn Number>) -> Result<(), Error>; 4] = [
+    let ends: [End; 4] = [
         |reference| release(reference),
         |reference| {
             Far.call_words(reference.raw(), universal::RELEASE, [0; CALL_WORDS])
