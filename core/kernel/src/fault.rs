@@ -120,21 +120,24 @@ fn park(
     let page = dispatcher.page();
     let entry = dispatcher.process().entries.trap();
     if entry == 0
-        || page.preemptible.load(Ordering::Relaxed) == 0
+        || !page.attention().is_preemptible()
         || !soft_interrupt::may_be_stopped(dispatcher, frame.rip)
         || page.waits_whole.swap(0, Ordering::Relaxed) != 0
-        || page.trap.active.load(Ordering::Relaxed) != 0
+        || !page.attention().take_save_area()
     {
         return false;
     }
-    let Some(number) = dispatcher.begin_wait() else {
+    let number = dispatcher.begin_wait().filter(|number| {
+        let noted = fill.park(dispatcher, *number);
+        if !noted {
+            dispatcher.cancel_wait(*number);
+        }
+        noted
+    });
+    let Some(number) = number else {
+        page.attention().leave_save_area();
         return false;
     };
-    if !fill.park(dispatcher, number) {
-        dispatcher.cancel_wait(number);
-        return false;
-    }
-    page.trap.active.store(1, Ordering::Relaxed);
     crate::event!(Park, Reason::Page as u32, address);
     let told = [
         PARKED_FAULT_VECTOR,
@@ -205,8 +208,7 @@ fn deliver(frame: &mut InterruptFrame, address: u64, cause: u64) {
         crate::panic::exception(frame);
     };
     let entry = dispatcher.process().entries.trap();
-    let trap = &dispatcher.page().trap;
-    if entry == 0 || trap.active.swap(1, Ordering::Relaxed) != 0 {
+    if entry == 0 || !dispatcher.page().attention().take_save_area() {
         post_mortem::exception(frame, address, cause);
         run::end_current("could not handle it", 128 + 11);
     }
@@ -218,14 +220,14 @@ fn deliver(frame: &mut InterruptFrame, address: u64, cause: u64) {
 /// in it.
 pub(crate) fn deliver_soft_interrupt(frame: &mut InterruptFrame, dispatcher: &Dispatcher) -> bool {
     let entry = dispatcher.process().entries.trap();
-    if entry == 0 || dispatcher.page().trap.active.swap(1, Ordering::Relaxed) != 0 {
+    if entry == 0 || !dispatcher.page().attention().take_save_area() {
         return false;
     }
     crate::event!(
         SoftInterrupt,
         0,
         dispatcher.process().id().raw(),
-        dispatcher.page().pending.load(Ordering::Relaxed)
+        dispatcher.page().attention().pending()
     );
     let told = [SOFT_INTERRUPT_VECTOR, 0, 0, fault_cause::NONE];
     enter(frame, dispatcher, entry, told);

@@ -6,6 +6,8 @@
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::attention::Attention;
+
 /// Soft interrupts: bits of [`DispatcherPage::pending`].
 pub mod soft_interrupt {
     /// The console has input, or reached its end.
@@ -120,8 +122,8 @@ pub struct DispatcherPage {
     pub disabled: AtomicU32,
     /// Which CPU this dispatcher is on.
     pub cpu: AtomicU32,
-    /// Not zero while the runtime has threads that could run.
-    pub has_work: AtomicU64,
+    /// Waits for pages that are over, by bit: the kernel sets bits, the runtime clears them.
+    pub faults_done: AtomicU64,
     /// Counts the system calls that came by reflection.
     pub reflected_calls: AtomicU64,
     /// Not zero if code in the system's range may be stopped for a soft interrupt as well, while
@@ -133,8 +135,6 @@ pub struct DispatcherPage {
     pub trap: TrapFrame,
     /// Where the process notes events.
     pub trace: UserTrace,
-    /// Waits for pages that are over, by bit: the kernel sets bits, the runtime clears them.
-    pub faults_done: AtomicU64,
     /// Not zero: the dispatcher waits as a whole for the next page that is to be brought. The kernel
     /// clears it.
     pub waits_whole: AtomicU64,
@@ -166,15 +166,28 @@ impl Default for DispatcherPage {
             pending: AtomicU64::default(),
             disabled: AtomicU32::default(),
             cpu: AtomicU32::default(),
-            has_work: AtomicU64::default(),
+            faults_done: AtomicU64::default(),
             reflected_calls: AtomicU64::default(),
             preemptible: AtomicU64::default(),
             runtime: [const { AtomicU64::new(0) }; 56],
             trap: TrapFrame::default(),
             trace: UserTrace::default(),
-            faults_done: AtomicU64::default(),
             waits_whole: AtomicU64::default(),
             room_limit: AtomicU64::default(),
+        }
+    }
+}
+
+impl DispatcherPage {
+    /// The words by which the kernel gets the dispatcher's attention.
+    #[inline(always)]
+    #[must_use]
+    pub fn attention(&self) -> Attention<'_> {
+        Attention {
+            pending: &self.pending,
+            disabled: &self.disabled,
+            preemptible: &self.preemptible,
+            active: &self.trap.active,
         }
     }
 }

@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(not(kiln_freestanding))]
 extern crate std;
 
+pub mod attention;
 pub mod call;
 pub mod configuration;
 pub mod count;

@@ -225,18 +225,17 @@ mod source {
     use super::DispatcherPage;
 
     pub fn disable() {
-        page().disabled.fetch_add(1, Relaxed);
+        page().attention().disable();
     }
 
     pub fn enable() {
-        enable_quietly();
-        if page().pending.load(Relaxed) != 0 {
-            crate::thread::look_at_pending();
-        }
+        page()
+            .attention()
+            .enable(|| crate::thread::look_at_pending());
     }
 
     pub fn enable_quietly() {
-        page().disabled.fetch_sub(1, Relaxed);
+        page().attention().enable_quietly();
     }
 
     pub fn store_word<const INDEX: usize>(value: usize) {

@@ -309,7 +309,7 @@ fn spoil() {
     for word in [
         &page.reflected_rip,
         &page.reflected_flags,
-        &page.has_work,
+        &page.faults_done,
         &page.reflected_calls,
         &page.trap.vector,
         &page.trap.registers.rip,

@@ -77,7 +77,7 @@ fn resume(frame: &mut CallFrame) {
         answer_error(frame, Error::BadArgument);
         return;
     }
-    trap.active.store(0, Ordering::Relaxed);
+    dispatcher.page().attention().leave_save_area();
     let resumed = ResumeFrame {
         general: [
             read(&saved.r15),

@@ -1,12 +1,13 @@
 //! What others see of a processor: its requests, its mailbox, which dispatcher it runs.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
+use core::sync::atomic::{AtomicPtr, Ordering, fence};
 
 use super::mailbox::{Full, Mailbox};
 use super::page_wait::PageWait;
 use super::queue::Queue;
 use super::remote::RemoteCall;
+use super::requests::Requests;
 use super::tickets::Tickets;
 use super::waiters::Waiters;
 use super::{ending, flush, remote};
@@ -28,10 +29,6 @@ pub enum Request {
     Raised = 1 << 3,
 }
 
-/// In the word of requests: the processor has nothing to do and looks at the word all the time, so that
-/// who asks need not interrupt it.
-const POLLING: u32 = 1 << 31;
-
 /// How often it looks before it halts: a microsecond or some.
 const POLLS: u32 = 40;
 
@@ -52,7 +49,7 @@ const MESSAGES: usize = 64;
 /// One processor. What others write is apart from what only it uses.
 #[repr(align(128))]
 pub struct Cpu {
-    requests: AtomicU32,
+    requests: Requests,
     mailbox: Mailbox<Message, MESSAGES>,
     /// Who waits for room in it.
     waiters: Waiters,
@@ -82,7 +79,7 @@ static CPUS_BY_NUMBER: [AtomicPtr<Cpu>; CPUS] =
 /// Makes the processor `number` known, before it runs.
 pub(super) fn create(number: u32) {
     let cpu = alloc::boxed::Box::new(Cpu {
-        requests: AtomicU32::new(0),
+        requests: Requests::new(),
         mailbox: Mailbox::new(),
         waiters: Waiters::new(),
         flushes: Tickets::new(),
@@ -162,31 +159,19 @@ impl Here {
     /// Does what others have asked for.
     #[inline]
     pub(super) fn attend(self) {
-        if self.0.requests.load(Ordering::Relaxed) != 0 {
+        if self.0.requests.is_any() {
             self.attend_now();
         }
     }
 
     /// Looks for a moment whether others ask for something; false if they did not. Interrupts wait.
     pub(super) fn poll(self) -> bool {
-        let requests = &self.0.requests;
-        let begins = requests.compare_exchange(0, POLLING, Ordering::SeqCst, Ordering::Relaxed);
-        if begins.is_err() {
-            return true;
-        }
-        for _ in 0..POLLS {
-            if requests.load(Ordering::Relaxed) != POLLING {
-                break;
-            }
-            core::hint::spin_loop();
-        }
-        // Who asks from now on interrupts.
-        requests.fetch_and(!POLLING, Ordering::SeqCst) != POLLING
+        self.0.requests.poll(POLLS, core::hint::spin_loop)
     }
 
     #[cold]
     fn attend_now(self) {
-        let requests = self.0.requests.swap(0, Ordering::SeqCst);
+        let requests = self.0.requests.take_all();
         self.reconsider().set(true);
         let asked = |request: Request| requests & request as u32 != 0;
         if asked(Request::Flush) {
@@ -218,9 +203,7 @@ impl Here {
 impl Cpu {
     /// Takes one request back, and answers whether it was there.
     pub(super) fn take(&self, request: Request) -> bool {
-        let bit = request as u32;
-        self.requests.load(Ordering::Relaxed) & bit != 0
-            && self.requests.fetch_and(!bit, Ordering::SeqCst) & bit != 0
+        self.requests.take(request as u32)
     }
 
     /// Whether `process` is loaded on this processor. Said after a full fence it is true of the page
@@ -240,8 +223,7 @@ impl Cpu {
 /// Asks processor `number`, which may be this one; one that does not run yet finds it when it does.
 pub fn ask(number: u32, request: Request) {
     let Some(cpu) = cpu(number) else { return };
-    let before = cpu.requests.fetch_or(request as u32, Ordering::SeqCst);
-    if before & (request as u32 | POLLING) == 0 && number != PerCpu::number() {
+    if cpu.requests.add(request as u32) && number != PerCpu::number() {
         processor::wake(number);
     }
 }

@@ -14,6 +14,7 @@ pub mod mailbox;
 pub mod page_wait;
 mod queue;
 pub mod remote;
+mod requests;
 mod run;
 mod start;
 mod tickets;

@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use core::sync::atomic::Ordering;
 
 use kiln_object::Error;
 
@@ -308,7 +307,7 @@ fn is_ready(activation: &Activation, now: u64) -> bool {
             dispatcher,
             deadline,
             ..
-        } => deadline <= now || dispatcher.page().pending.load(Ordering::Acquire) != 0,
+        } => deadline <= now || dispatcher.page().attention().pending() != 0,
         State::Calling { until, .. } => until.is_over() || activation.give_up() <= now,
         State::Faulted { .. } => activation.page_deadline() <= now,
         State::Running | State::Ended => false,

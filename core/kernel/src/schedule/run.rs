@@ -1,7 +1,5 @@
 //! What a CPU does when the running activation cannot go on: the next one, or nothing.
 
-use core::sync::atomic::Ordering;
-
 use kiln_object::Error;
 use kiln_object::call::{CallWord, Operation, ReturnWord};
 use kiln_object::trace::Reason;
@@ -272,7 +270,7 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             ..
         } => {
             set_current(dispatcher);
-            let has_news = || dispatcher.page().pending.load(Ordering::Acquire) != 0;
+            let has_news = || dispatcher.page().attention().pending() != 0;
             if activation.give_up() != u64::MAX
                 && !has_news()
                 && limit::end_overdue(activation, dispatcher, rip, rsp)
@@ -285,7 +283,7 @@ fn resume(activation: &'static Activation, frame: &mut CallFrame) -> bool {
             frame.rsp = rsp;
             clear(frame);
             frame.rax = ReturnWord::answer(0, 0);
-            frame.rdx = dispatcher.page().pending.load(Ordering::Acquire);
+            frame.rdx = dispatcher.page().attention().pending();
         }
         State::Calling {
             dispatcher,

@@ -1,13 +1,11 @@
 //! The dispatchers of this process that run threads: which are idle, and who steals from whom.
-//!
-//! One that is idle says so before it looks for work a last time; who leaves some for it looks
-//! afterwards whether it is idle.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use core::sync::atomic::{AtomicPtr, AtomicU64, fence};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 use kiln_object::Error;
 
+use super::idle::Idle;
 use super::scheduler::Scheduler;
 use super::{PRIORITIES, Thread};
 
@@ -22,7 +20,7 @@ static SCHEDULERS: [AtomicPtr<Scheduler>; CPUS] =
 static KNOWN: AtomicU64 = AtomicU64::new(0);
 
 /// The CPUs whose dispatcher waits or is about to.
-static IDLE: AtomicU64 = AtomicU64::new(0);
+static IDLE: Idle = Idle::new(AtomicU64::new(0));
 
 /// The most threads that one steals at once.
 const LOOT: usize = 16;
@@ -57,7 +55,7 @@ pub fn first() -> Option<&'static Scheduler> {
 /// The CPUs whose dispatchers have nothing to do.
 #[inline(always)]
 pub fn idle() -> u64 {
-    IDLE.load(Relaxed)
+    IDLE.all()
 }
 
 fn bit(cpu: u32) -> u64 {
@@ -68,21 +66,14 @@ fn bit(cpu: u32) -> u64 {
     }
 }
 
-/// Says whether the dispatcher on `cpu` has nothing to do. If so, whoever leaves something for it and
-/// then asks [`is_idle`] knows, or left it before what the caller looks at next.
-pub fn say_idle(cpu: u32, is_idle: bool) {
-    if is_idle {
-        IDLE.fetch_or(bit(cpu), SeqCst);
-        fence(SeqCst);
-    } else {
-        IDLE.fetch_and(!bit(cpu), SeqCst);
-    }
+/// The dispatcher on `cpu` has nothing to do: see [`Idle::wait`].
+pub fn wait_idle(cpu: u32, is_quiet: impl FnOnce() -> bool, wait: impl FnOnce()) {
+    IDLE.wait(bit(cpu), is_quiet, wait);
 }
 
-/// Whether the dispatcher on `cpu` has nothing to do.
+/// Whether the dispatcher on `cpu` has nothing to do: see [`Idle::has`].
 pub fn is_idle(cpu: u32) -> bool {
-    fence(SeqCst);
-    IDLE.load(Relaxed) & bit(cpu) != 0
+    IDLE.has(bit(cpu))
 }
 
 /// Wakes an idle dispatcher if `ready` threads are too many to wait for the running one. A single one is
@@ -97,20 +88,14 @@ pub fn share(ready: usize) {
 
 /// Wakes an idle dispatcher, if there is one.
 pub fn wake_one() {
-    let idle = IDLE.load(SeqCst);
-    if idle != 0 {
-        let cpu = idle.trailing_zeros();
-        // So that the next one who has work wakes another.
-        if IDLE.fetch_and(!bit(cpu), SeqCst) & bit(cpu) != 0 {
-            super::preemption::wake(cpu);
-        }
+    if let Some(cpu) = IDLE.take_one() {
+        super::preemption::wake(cpu);
     }
 }
 
 /// After something was left for `scheduler`: its dispatcher is to look at it.
 pub fn notify(scheduler: &Scheduler) {
-    fence(SeqCst);
-    IDLE.fetch_and(!bit(scheduler.cpu), SeqCst);
+    IDLE.take(bit(scheduler.cpu));
     super::preemption::wake(scheduler.cpu);
 }
 

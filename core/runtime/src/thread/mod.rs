@@ -14,6 +14,7 @@ mod channel;
 mod condition;
 mod dispatchers;
 mod fault;
+mod idle;
 mod inbox;
 mod list;
 mod mutex;

@@ -37,25 +37,34 @@ pub(super) fn allow() {
         super::stop::look();
         dispatcher::disable();
         Scheduler::here().add_reason(reason::UNMEASURED);
-        page().preemptible.store(1, Relaxed);
+        page().attention().allow();
         dispatcher::enable();
     }
 }
 
 /// Whether the threads of this dispatcher may be stopped.
 pub(super) fn is_allowed() -> bool {
-    page().preemptible.load(Relaxed) != 0
+    page().attention().is_preemptible()
 }
 
 /// Has this dispatcher look again when soft interrupts are on.
 pub(super) fn ask_here() {
-    page().pending.fetch_or(WAKE, Relaxed);
+    page().attention().raise(WAKE, || ());
 }
 
 /// Sees to what is pending; answers whether the running thread has to give way. Soft interrupts are off.
 pub(super) fn take_soft_interrupts(scheduler: &'static Scheduler) -> bool {
-    let wanted = wanted();
-    let bits = page().pending.fetch_and(!wanted, AcqRel) & wanted;
+    page()
+        .attention()
+        .take(ALWAYS, |bits| see_to(scheduler, bits));
+    let level = usize::from(super::current_thread().priority.load(Relaxed));
+    if scheduler.alarms.take_slice_end() {
+        return next_slice(scheduler, level);
+    }
+    level > 0 && scheduler.has_ready(level - 1)
+}
+
+fn see_to(scheduler: &'static Scheduler, bits: u64) {
     scheduler.empty_inbox();
     if bits & TIMER != 0 {
         scheduler.alarms.expired();
@@ -67,11 +76,6 @@ pub(super) fn take_soft_interrupts(scheduler: &'static Scheduler) -> bool {
     if bits & PREEMPT != 0 {
         wait(0);
     }
-    let level = usize::from(super::current_thread().priority.load(Relaxed));
-    if scheduler.alarms.take_slice_end() {
-        return next_slice(scheduler, level);
-    }
-    level > 0 && scheduler.has_ready(level - 1)
 }
 
 /// A slice is over: whether another thread is to have the next.
@@ -184,23 +188,14 @@ fn block_until_told(scheduler: &Scheduler, thread: &'static Thread, until: u64) 
 #[inline(never)]
 pub(crate) extern "sysv64" fn look_at_pending() {
     while let Some(thread) = super::running()
-        && is_pending()
-        && page().disabled.load(Relaxed) == 0
+        && page().attention().has_news(ALWAYS)
+        && !page().attention().is_disabled()
         && thread.can_stop_at(super::stack_pointer())
     {
         dispatcher::disable();
         see_to_pending(thread);
         dispatcher::enable_quietly();
     }
-}
-
-fn is_pending() -> bool {
-    page().pending.load(Acquire) & wanted() != 0
-}
-
-/// The soft interrupts that the scheduler of this dispatcher sees to.
-fn wanted() -> u64 {
-    if is_allowed() { !0 } else { ALWAYS }
 }
 
 /// Sees to what is pending; others run if the thread has to give way. Soft interrupts are off, and off
@@ -266,24 +261,23 @@ fn pages_came(scheduler: &'static Scheduler) {
 
 #[cfg(kiln_freestanding)]
 mod kernel {
-    use super::{AcqRel, Relaxed, Release, page, wanted};
+    use super::{ALWAYS, AcqRel, Release, page};
     use kiln_interface::kernel::Process as _;
 
     /// Waits for a soft interrupt, or for the monotonic time `deadline` (ns).
     pub fn wait(deadline: u64) {
-        page().has_work.store(0, Relaxed);
-        if page().pending.load(Relaxed) == 0 {
+        if page().attention().pending() == 0 {
             let _ = crate::process().wait(deadline);
         } else {
             wait_with_others_pending(deadline);
         }
-        page().has_work.store(1, Relaxed);
     }
 
     /// What somebody else is to see to must not end the wait: it is put aside so long.
     #[cold]
     fn wait_with_others_pending(deadline: u64) {
-        let others = page().pending.fetch_and(wanted(), AcqRel) & !wanted();
+        let wanted = page().attention().wanted(ALWAYS);
+        let others = page().pending.fetch_and(wanted, AcqRel) & !wanted;
         let _ = crate::process().wait(deadline);
         page().pending.fetch_or(others, Release);
     }

@@ -364,14 +364,13 @@ impl Scheduler {
             {
                 return Some(next);
             }
-            dispatchers::say_idle(self.cpu, true);
             // Whoever gives this dispatcher something from now on sees that it waits, and wakes it.
-            let is_quiet = self.inbox.is_empty()
-                && !(action == Action::Park && current.park.has_token_at_last());
-            if is_quiet {
-                super::preemption::wait(deadline);
-            }
-            dispatchers::say_idle(self.cpu, false);
+            let is_quiet = || {
+                self.inbox.is_empty()
+                    && !(action == Action::Park && current.park.has_token_at_last())
+            };
+            let wait = || super::preemption::wait(deadline);
+            dispatchers::wait_idle(self.cpu, is_quiet, wait);
             super::preemption::take_soft_interrupts(self);
         }
     }
@@ -447,6 +446,5 @@ pub fn adopt(scheduler: &'static Scheduler, thread: &'static Thread) {
         core::ptr::from_ref(thread).expose_provenance() as u64,
         Relaxed,
     );
-    page().has_work.store(1, Relaxed);
     scheduler.set_reasons(0);
 }

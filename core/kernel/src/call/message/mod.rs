@@ -6,8 +6,6 @@
 
 pub(super) mod straight_line;
 
-use core::sync::atomic::Ordering;
-
 use kiln_object::call::{CallWord, ReturnWord};
 use kiln_object::dispatcher::soft_interrupt::MESSAGE;
 use kiln_object::message_ring::Message;
@@ -127,7 +125,7 @@ pub fn send(target: ProcessId, message: &Message) -> Result<(), Error> {
     );
     // On its own processor the receiver looks into the ring after it has cleared the bit, so one that
     // is still set tells of this message, too.
-    let is_told = cpu == own && dispatcher.page().pending.load(Ordering::Relaxed) & MESSAGE != 0;
+    let is_told = cpu == own && dispatcher.page().attention().pending() & MESSAGE != 0;
     if !is_told {
         soft_interrupt::raise(dispatcher, MESSAGE);
     }

@@ -7,6 +7,8 @@
 //! bits itself when a call ends. An interrupt that finds it there may come after that look, so the
 //! processor's timer is set to try again, ever later, until the bits are gone.
 
+mod way_out;
+
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kiln_object::Error;
@@ -22,6 +24,7 @@ use crate::processor::PerCpu;
 use crate::schedule::{self, Request, Timers};
 use crate::time;
 use crate::time::timer::{User, arm_for, on_expiry_for};
+use way_out::{Processor, on_way_out};
 
 /// What a program is stopped for if it is not preemptible.
 const STOPS: u64 = CONSOLE | TIMER;
@@ -42,13 +45,14 @@ pub fn initialise() {
 /// Sets `bits` for `dispatcher`, which may be another processor's.
 pub fn raise(dispatcher: &Dispatcher, bits: u64) {
     crate::event!(Raise, 0, dispatcher.process().id().raw(), bits);
-    dispatcher.page().pending.fetch_or(bits, Ordering::AcqRel);
-    if dispatcher.cpu() == PerCpu::number() {
-        told_something();
-        schedule::woken(dispatcher);
-    } else {
-        schedule::ask(dispatcher.cpu(), Request::Raised);
-    }
+    dispatcher.page().attention().raise(bits, || {
+        if dispatcher.cpu() == PerCpu::number() {
+            told_something();
+            schedule::woken(dispatcher);
+        } else {
+            schedule::ask(dispatcher.cpu(), Request::Raised);
+        }
+    });
 }
 
 /// A dispatcher of this processor has new soft interrupts.
@@ -109,50 +113,65 @@ fn expired() {
 
 /// Whether an interrupt that finds the dispatcher at the right place lets it be told.
 fn is_to_be_told(dispatcher: &Dispatcher) -> bool {
-    let page = dispatcher.page();
-    let pending = page.pending.load(Ordering::Acquire);
-    if page.preemptible.load(Ordering::Acquire) != 0 {
-        return pending != 0;
-    }
     // Only a process with foreign code has any outside the system's range.
-    pending & STOPS != 0 && dispatcher.process().entries.reflected() != 0
+    let has_foreign_code = dispatcher.process().entries.reflected() != 0;
+    let foreign = if has_foreign_code { STOPS } else { 0 };
+    dispatcher.page().attention().is_to_be_told(foreign)
 }
 
 /// Whether `dispatcher` may be stopped at `rip`.
 pub(crate) fn may_be_stopped(dispatcher: &Dispatcher, rip: u64) -> bool {
-    let page = dispatcher.page();
-    let place =
-        !(SYSTEM_START..SYSTEM_END).contains(&rip) || page.preemptible.load(Ordering::Acquire) != 0;
+    let in_system = (SYSTEM_START..SYSTEM_END).contains(&rip);
     let itself = current_activation().is_some_and(|activation| {
         activation.depth() == 0 && core::ptr::eq(activation.home(), dispatcher)
     });
-    place && itself && page.disabled.load(Ordering::Acquire) == 0
+    itself && dispatcher.page().attention().may_be_stopped(in_system)
 }
 
 /// After an interrupt that came from user mode: lets it go on at the trap entry if the program is to
 /// be told something and can be.
 pub fn after_interrupt(frame: &mut InterruptFrame) {
-    if !schedule::is_told() {
-        return;
+    on_way_out(&mut Here(frame));
+}
+
+/// The running processor, with what was stopped.
+struct Here<'a>(&'a mut InterruptFrame);
+
+impl Processor for Here<'_> {
+    #[inline(always)]
+    fn is_told(&self) -> bool {
+        schedule::is_told()
     }
-    if let Some(dispatcher) = current_dispatcher()
-        && is_to_be_told(dispatcher)
-        && may_be_stopped(dispatcher, frame.rip)
-        && fault::deliver_soft_interrupt(frame, dispatcher)
-    {
-        return;
-    }
-    if !schedule::with_home_dispatchers(is_to_be_told) {
+
+    #[inline(always)]
+    fn forget(&mut self) {
         schedule::set_told(false);
-        return;
     }
-    let Some(delay) = DELAYS.get(PerCpu::number() as usize) else {
-        return;
-    };
-    let wait = delay.load(Ordering::Relaxed);
-    delay.store((2 * wait).min(LONGEST_DELAY_NS), Ordering::Relaxed);
-    arm_for(
-        User::SoftInterrupt,
-        time::monotonic_ns().saturating_add(wait),
-    );
+
+    #[inline(always)]
+    fn deliver(&mut self) -> bool {
+        current_dispatcher().is_some_and(|dispatcher| {
+            is_to_be_told(dispatcher)
+                && may_be_stopped(dispatcher, self.0.rip)
+                && fault::deliver_soft_interrupt(self.0, dispatcher)
+        })
+    }
+
+    #[inline(always)]
+    fn is_anybody_to_be_told(&self) -> bool {
+        schedule::with_home_dispatchers(is_to_be_told)
+    }
+
+    #[inline(always)]
+    fn try_again(&mut self) {
+        let Some(delay) = DELAYS.get(PerCpu::number() as usize) else {
+            return;
+        };
+        let wait = delay.load(Ordering::Relaxed);
+        delay.store((2 * wait).min(LONGEST_DELAY_NS), Ordering::Relaxed);
+        arm_for(
+            User::SoftInterrupt,
+            time::monotonic_ns().saturating_add(wait),
+        );
+    }
 }
