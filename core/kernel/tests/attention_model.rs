@@ -108,6 +108,8 @@ struct Inside {
     /// The context in the save area, and the one that was put there.
     saved: Option<u64>,
     stops: u64,
+    /// It is in foreign code.
+    is_foreign: bool,
     /// The program must not be stopped here.
     guarded: bool,
     /// Messages that the program took.
@@ -186,7 +188,7 @@ impl Cpu {
     }
 
     fn see_to_pending(&self) {
-        let got = self.attention().take(0, |bits| {
+        let got = self.attention().take(MESSAGE, |bits| {
             if bits & MESSAGE == 0 {
                 return 0;
             }
@@ -197,7 +199,7 @@ impl Cpu {
 
     /// `thread::preemption::look_at_pending`.
     fn look_at_pending(&self) {
-        while self.attention().has_news(0) && !self.attention().is_disabled() {
+        while self.attention().has_news(MESSAGE) && !self.attention().is_disabled() {
             self.attention().disable();
             self.see_to_pending();
             self.attention().enable_quietly();
@@ -321,8 +323,8 @@ impl Processor for Here<'_> {
 
     fn deliver(&mut self) -> bool {
         let attention = self.cpu.attention();
-        let is_told = attention.is_to_be_told(0)
-            && attention.may_be_stopped(true)
+        let is_told = attention.is_to_be_told(MESSAGE)
+            && attention.may_be_stopped(!self.inside.is_foreign)
             && attention.take_save_area();
         if is_told {
             assert!(!self.inside.stopped && self.inside.saved.is_none());
@@ -334,7 +336,7 @@ impl Processor for Here<'_> {
     }
 
     fn is_anybody_to_be_told(&self) -> bool {
-        self.cpu.attention().is_to_be_told(0)
+        self.cpu.attention().is_to_be_told(MESSAGE)
     }
 
     fn try_again(&mut self) {
@@ -364,6 +366,10 @@ fn what_becomes_pending_in_a_section_is_seen_to_after_it() {
                 cpu.ring.load(Ordering::Relaxed);
             });
         });
+        // It need not be stopped later for what came in the section.
+        let inside = cpu.inside.lock().unwrap();
+        assert!(!inside.timer || cpu.attention().pending() == 0);
+        drop(inside);
         other.join().unwrap();
         assert_eq!(Cpu::compute(&cpu), 1);
     });
@@ -435,6 +441,20 @@ fn whoever_allows_it_is_stopped_for_what_came_before() {
         as_program(&cpu, || {
             cpu.section(|| cpu.attention().allow());
         });
+        other.join().unwrap();
+        assert_eq!(Cpu::compute(&cpu), 1);
+    });
+}
+
+#[test]
+fn what_comes_after_the_last_look_stops_foreign_code() {
+    model(3, || {
+        let cpu = Cpu::new();
+        cpu.preemptible.store(0, Ordering::Relaxed);
+        let other = on_another_processor(&cpu, Cpu::send_from_elsewhere);
+        // A personality's library on its way out of a call.
+        as_program(&cpu, || cpu.look_at_pending());
+        cpu.inside.lock().unwrap().is_foreign = true;
         other.join().unwrap();
         assert_eq!(Cpu::compute(&cpu), 1);
     });
