@@ -7,8 +7,11 @@ extern crate alloc;
 
 /// The model checker's, in place of the processor's.
 mod primitives {
-    pub use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+    pub use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, fence};
 }
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src/thread/idle.rs"]
+mod idle;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../src/thread/inbox.rs"]
 mod inbox;
@@ -19,10 +22,11 @@ mod park;
 #[path = "../src/thread/ring.rs"]
 mod ring;
 
+use idle::Idle;
 use inbox::{Inbox, Linked};
-use loom::sync::Arc;
-use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
-use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, fence};
+use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+use loom::sync::{Arc, Condvar, Mutex};
 use park::ParkWord;
 use ring::Ring;
 
@@ -223,31 +227,53 @@ fn no_unblock_is_lost_and_none_runs_a_thread_twice() {
     });
 }
 
+/// The kernel's wait for a soft interrupt and what ends it: `core/kernel/tests/attention_model.rs` has how.
+#[derive(Default)]
+struct Kernel {
+    raised: Mutex<bool>,
+    wakes: Condvar,
+}
+
+impl Kernel {
+    fn wait(&self) {
+        let mut raised = self.raised.lock().unwrap();
+        while !core::mem::take(&mut *raised) {
+            raised = self.wakes.wait(raised).unwrap();
+        }
+    }
+
+    fn wake(&self) {
+        *self.raised.lock().unwrap() = true;
+        self.wakes.notify_one();
+    }
+}
+
 #[test]
 fn a_thread_that_a_dispatcher_waits_for_is_woken() {
     model(|| {
         let thread = Arc::new(modelled());
-        let idle = Arc::new(AtomicU64::new(0));
-        let woken = Arc::new(AtomicBool::new(false));
+        let idle = Arc::new(Idle::new(AtomicU64::new(0)));
+        let kernel = Arc::new(Kernel::default());
         let other = {
-            let (thread, idle, woken) = (thread.clone(), idle.clone(), woken.clone());
+            let (thread, idle, kernel) = (thread.clone(), idle.clone(), kernel.clone());
             loom::thread::spawn(move || {
                 assert!(
                     !thread.park.unpark(),
                     "it is not parked while it is waited for"
                 );
-                fence(SeqCst);
-                if idle.load(Relaxed) != 0 {
-                    woken.store(true, SeqCst);
+                // `unblock_waiting`: who finds it idle wakes it.
+                if idle.has(1) {
+                    idle.take(1);
+                    kernel.wake();
                 }
             })
         };
-        // `Scheduler::wait_for_work`: it says that it is idle, then looks a last time.
-        idle.fetch_or(1, SeqCst);
-        fence(SeqCst);
-        let waits = !thread.park.has_token_at_last();
+        // `Scheduler::wait_for_work`. The checker finds it if this waits for ever.
+        while !thread.park.take_token() {
+            idle.wait(1, || !thread.park.has_token_at_last(), || kernel.wait());
+        }
         other.join().unwrap();
-        assert!(!waits || woken.load(SeqCst), "it waits for ever");
+        assert_eq!(idle.all(), 0);
     });
 }
 
@@ -255,50 +281,42 @@ fn a_thread_that_a_dispatcher_waits_for_is_woken() {
 fn what_is_left_for_a_dispatcher_that_waits_wakes_it() {
     model(|| {
         let inbox = Arc::new(Inbox::new(AtomicPtr::new(core::ptr::null_mut())));
-        let idle = Arc::new(AtomicU64::new(0));
-        let woken = Arc::new(AtomicBool::new(false));
+        let idle = Arc::new(Idle::new(AtomicU64::new(0)));
+        let kernel = Arc::new(Kernel::default());
         let other = {
-            let (inbox, idle, woken) = (inbox.clone(), idle.clone(), woken.clone());
+            let (inbox, idle, kernel) = (inbox.clone(), idle.clone(), kernel.clone());
             loom::thread::spawn(move || {
                 inbox.push(entry(1));
-                fence(SeqCst);
-                if idle.fetch_and(0, SeqCst) != 0 {
-                    woken.store(true, SeqCst);
+                if idle.has(1) {
+                    idle.take(1);
+                    kernel.wake();
                 }
             })
         };
-        idle.fetch_or(1, SeqCst);
-        fence(SeqCst);
-        let waits = inbox.is_empty();
+        let mut fetched = 0;
+        while fetched == 0 {
+            idle.wait(1, || inbox.is_empty(), || kernel.wait());
+            inbox.take_all(|entry| fetched = entry.number);
+        }
         other.join().unwrap();
-        assert!(!waits || woken.load(SeqCst), "it waits for ever");
+        assert_eq!(fetched, 1);
     });
 }
 
 #[test]
-fn what_becomes_pending_while_disabled_is_noticed() {
-    // The kernel raises a bit and then, on the dispatcher's own processor, looks whether it may stop it;
-    // the dispatcher ends its section and then looks whether anything is pending. On the processor both
-    // are in program order; another processor's kernel announces what it raised by an interrupt.
+fn each_idle_dispatcher_is_taken_by_one_who_has_work() {
     model(|| {
-        let page = Arc::new((AtomicU64::new(0), AtomicU32::new(1), AtomicU32::new(0)));
-        let kernel = {
-            let page = page.clone();
-            loom::thread::spawn(move || {
-                page.0.fetch_or(1, AcqRel);
-                fence(SeqCst);
-                if page.1.load(Acquire) == 0 {
-                    page.2.fetch_add(1, AcqRel);
-                }
-            })
+        let idle = Arc::new(Idle::new(AtomicU64::new(0b101)));
+        let other = {
+            let idle = idle.clone();
+            loom::thread::spawn(move || idle.take_one())
         };
-        page.1.store(0, Relaxed);
-        // What an interrupt orders, and a single processor anyway.
-        fence(SeqCst);
-        if page.0.load(Acquire) != 0 {
-            page.2.fetch_add(1, AcqRel);
-        }
-        kernel.join().unwrap();
-        assert!(page.2.load(Acquire) > 0, "nobody notices");
+        let own = idle.take_one();
+        let others = other.join().unwrap();
+        assert!(own.is_some() || others.is_some());
+        assert_ne!(own, others, "one is woken twice");
+        let taken = [own, others].into_iter().flatten();
+        let left = taken.fold(0b101, |left, cpu| left & !(1 << cpu));
+        assert_eq!(idle.all(), left);
     });
 }
