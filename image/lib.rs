@@ -11,6 +11,8 @@ pub mod command_line;
 pub mod commands;
 pub mod components;
 pub mod compose;
+#[cfg(test)]
+mod damage;
 pub mod debian;
 mod error;
 pub mod inspect;

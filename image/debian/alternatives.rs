@@ -57,7 +57,10 @@ pub fn of_script(script: &str) -> Vec<Alternative> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::damaged_text;
 
     #[test]
     fn links_are_found_in_a_script() {
@@ -74,5 +77,19 @@ mod tests {
         assert!(of_script("update-alternatives --install /usr/bin/$x x /usr/bin/y 10").is_empty());
         assert!(of_script("update-alternatives --remove awk /usr/bin/mawk").is_empty());
         assert!(of_script("update-alternatives --install /a b").is_empty());
+    }
+
+    const SCRIPT: &str = "#!/bin/sh\nupdate-alternatives --install /usr/bin/awk awk /usr/bin/mawk 5 \\\n --slave /usr/share/man/man1/awk.1.gz awk.1.gz /usr/share/man/man1/mawk.1.gz\n";
+
+    proptest! {
+        #[test]
+        fn any_script_gives_plain_links(
+            script in damaged_text(SCRIPT, &["--install ", "--slave ", "update-alternatives", " /x x /y 7;", "$", "\\\n", "'"]),
+        ) {
+            for found in of_script(&script) {
+                prop_assert!(found.link.starts_with('/') && found.target.starts_with('/'));
+                prop_assert!(!found.link.contains('$') && !found.target.contains('$'));
+            }
+        }
     }
 }

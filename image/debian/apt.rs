@@ -316,7 +316,10 @@ Debug::NoLocking "1";
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::damaged_text;
 
     #[test]
     fn a_line_of_apt_names_a_package() {
@@ -343,5 +346,24 @@ mod tests {
             "",
         );
         assert!(error.to_string().contains("check the network"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_apt_says_is_understood_or_passed_over(
+            text in damaged_text(
+                "'http://host/z/zlib1g_1.2_amd64.deb' zlib1g_1%3a1.2_amd64.deb 86684 MD5Sum:ec\nE: Unable to locate package x\n",
+                &["'", "' ", "_", ".deb", "E: ", "unmet dependencies", "\n"],
+            ),
+        ) {
+            for line in text.lines() {
+                if let Some(package) = package_of_line(line) {
+                    prop_assert!(package.file.ends_with(".deb"));
+                }
+            }
+            for doing in ["choose packages", "fetch packages"] {
+                prop_assert!(!refusal(doing, &text, &text).to_string().is_empty());
+            }
+        }
     }
 }

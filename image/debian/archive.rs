@@ -230,7 +230,10 @@ fn unpack_one(tree: &mut Tree, fetched: &Fetched, documentation: bool) -> Result
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::damaged;
 
     #[test]
     fn documentation_is_left_out_but_licences_stay() {
@@ -240,5 +243,84 @@ mod tests {
         assert!(wanted(b"usr/share/doc/hello/copyright", false));
         assert!(wanted(b"usr/share/documents", false));
         assert!(wanted(b"usr/bin/hello", false));
+    }
+
+    /// An archive of one of each kind.
+    fn archive() -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |kind, path: &str, target: &str, content: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(0o755);
+            header.set_uid(1);
+            header.set_gid(2);
+            header.set_mtime(3);
+            header.set_size(content.len() as u64);
+            if target.is_empty() {
+                builder.append_data(&mut header, path, content).unwrap();
+            } else {
+                builder.append_link(&mut header, path, target).unwrap();
+            }
+        };
+        use tar::EntryType;
+        add(EntryType::Directory, "./usr/", "", b"");
+        add(EntryType::Regular, "./usr/a", "", &[b'a'; 700]);
+        add(
+            EntryType::Regular,
+            &format!("./usr/{}", "long".repeat(40)),
+            "",
+            b"b",
+        );
+        add(EntryType::Symlink, "./usr/link", "a", b"");
+        add(EntryType::Link, "./usr/same", "./usr/a", b"");
+        add(EntryType::Fifo, "./usr/pipe", "", b"");
+        builder.into_inner().unwrap()
+    }
+
+    fn tree_of(bytes: &[u8]) -> Result<Tree, Error> {
+        let files = std::env::temp_dir().join(format!("kiln-archive-{}", std::process::id()));
+        std::fs::write(&files, bytes).unwrap();
+        let fetched = Fetched {
+            package: Package {
+                name: "a".to_owned(),
+                version: "1".to_owned(),
+                architecture: "amd64".to_owned(),
+                sha256: String::new(),
+                file: "a_1_amd64.deb".to_owned(),
+            },
+            files: files.clone(),
+            alternatives: Vec::new(),
+        };
+        let mut tree = Tree::default();
+        let done = unpack(&mut tree, &[fetched], true);
+        let written = done.and_then(|()| crate::root::write(&tree, "x").map(|_| tree));
+        std::fs::remove_file(&files).unwrap();
+        written
+    }
+
+    #[test]
+    fn an_archive_becomes_a_tree() {
+        let tree = tree_of(&archive()).unwrap();
+        for path in ["usr/a", "usr/link", "usr/same", "usr/pipe"] {
+            assert!(tree.get(path.as_bytes()).is_some(), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_archive_is_a_tree_or_an_error(
+            mut bytes in damaged(&archive(), &["../", "/", "5", "7777777777", "\u{80}", "L", "x"]),
+        ) {
+            // Each header has the sum of its bytes, or nothing is looked at.
+            for start in (0..bytes.len().saturating_sub(511)).step_by(512) {
+                let header = &mut bytes[start..start + 512];
+                header[148..156].fill(b' ');
+                let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+                header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+            if let Err(error) = tree_of(&bytes) {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
     }
 }

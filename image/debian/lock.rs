@@ -159,7 +159,10 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::damaged_text;
 
     fn lock() -> Lock {
         let package = |name: &str, version: &str| Package {
@@ -198,5 +201,22 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("version 1"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn a_damaged_lock_is_read_or_complained_about(
+            text in damaged_text(&lock().to_toml(), &["[[package]]\n", "[", "\"", "= 1\n", "/", ".."]),
+        ) {
+            match Lock::parse(&text, Path::new("x.lock")) {
+                Ok(lock) => {
+                    let again = Lock::parse(&lock.to_toml(), Path::new("x.lock"));
+                    prop_assert_eq!(again.expect("what is written can be read"), lock);
+                }
+                Err(error) => prop_assert!(error.to_string().starts_with("`x.lock` line ")),
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a root file system holds, in numbers.
 
+use std::collections::BTreeSet;
+
 use kiln_erofs::{Image, Inode, Kind};
 
 /// More names than any root has: a damaged one must not keep us.
@@ -51,6 +53,8 @@ impl RootContents {
         let image = Image::new(bytes)?;
         let mut pending = vec![(String::new(), image.inode(image.root())?)];
         let mut names = 0;
+        // A directory that is in itself would have no end.
+        let mut seen = BTreeSet::from([image.root().0]);
         while let Some((path, directory)) = pending.pop() {
             self.directories += 1;
             for entry in image.read_directory(&directory, 0)? {
@@ -62,6 +66,12 @@ impl RootContents {
                 let inode = image.inode(entry.nid)?;
                 let path = format!("{path}/{}", String::from_utf8_lossy(entry.name));
                 if inode.kind == Kind::Directory {
+                    if !seen.insert(entry.nid.0) {
+                        return Err(kiln_erofs::Error::Corrupt {
+                            what: "a directory is in two places",
+                            offset: 0,
+                        });
+                    }
                     pending.push((path, inode));
                 } else {
                     self.add(path, &inode);

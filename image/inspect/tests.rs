@@ -1,8 +1,12 @@
 //! Pictures of an image that needs no compiler to make.
 
-use super::*;
+use kiln_erofs::write::{Attributes, Content, Item, Tree};
+use proptest::prelude::*;
 
-fn contents() -> Contents {
+use super::*;
+use crate::damage::damaged;
+
+fn configuration() -> Vec<u8> {
     let mut blob = Vec::new();
     for (key, value) in [
         (key::SERVER, "name_space"),
@@ -23,7 +27,11 @@ fn contents() -> Contents {
             value.as_bytes(),
         );
     }
-    let mut contents = Contents::of_configuration(&Configuration::new(&blob));
+    blob
+}
+
+fn contents() -> Contents {
+    let mut contents = Contents::of_configuration(&Configuration::new(&configuration()));
     for (name, kind) in [
         ("kernel", "kernel"),
         ("name_space", "server"),
@@ -65,4 +73,69 @@ fn what_is_no_image_is_refused() {
     assert!(Contents::of_image(b"\x7fELF\x02\x01 but no image").is_err());
     let root = RootContents::of(b"no file system");
     assert!(root.damage.is_some());
+}
+
+fn root() -> Vec<u8> {
+    let mut tree = Tree::default();
+    for (path, item) in [
+        ("a/b/c", Item::File(Content::Bytes(vec![1; 5000]))),
+        ("a/d", Item::Directory),
+        ("e", Item::Symlink(b"a".to_vec())),
+    ] {
+        tree.insert(path, Attributes::new(0o755), item).unwrap();
+    }
+    // So many names that the root has blocks of its own, which no checksum covers.
+    for number in 0..400 {
+        let path = format!("name-{number}");
+        tree.insert(path, Attributes::new(0o644), Item::Fifo)
+            .unwrap();
+    }
+    crate::root::write(&tree, "x").unwrap().0
+}
+
+#[test]
+fn a_directory_that_is_in_itself_is_damage() {
+    let bytes = root();
+    let good = RootContents::of(&bytes);
+    assert_eq!((good.directories, good.files, good.damage), (4, 1, None));
+    // Every number that could be the directory's leads to the root, one after the other.
+    let image = kiln_erofs::Image::new(&bytes).unwrap();
+    let root = image.inode(image.root()).unwrap();
+    let inner = image.lookup(&root, b"a").unwrap();
+    let (from, to) = (inner.0.to_le_bytes(), image.root().0.to_le_bytes());
+    let places = (4096..bytes.len() - 8).filter(|at| bytes[*at..at + 8] == from);
+    let damages = places.filter_map(|at| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + 8].copy_from_slice(&to);
+        RootContents::of(&bytes).damage
+    });
+    assert!(damages.count() > 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_damaged_root_is_counted_in_bounded_time(bytes in damaged(&root(), &["\0", "a"])) {
+        let found = RootContents::of(&bytes);
+        prop_assert!(found.largest.len() <= 8);
+        // Past the checksum of the first block.
+        let mut whole = root();
+        let length = bytes.len().min(whole.len());
+        if length > 4096 {
+            whole[4096..length].copy_from_slice(&bytes[4096..length]);
+        }
+        RootContents::of(&whole);
+    }
+
+    #[test]
+    fn a_damaged_configuration_is_shown(
+        blob in damaged(&configuration(), &["\0", "server", "home", "grant"]),
+    ) {
+        let contents = Contents::of_configuration(&Configuration::new(&blob)).settle();
+        prop_assert!(!to_text(&contents).is_empty());
+        serde_json::from_str::<serde_json::Value>(&to_json(&contents)).unwrap();
+        to_dot(&contents);
+        let _ = Contents::of_image(&blob);
+    }
 }

@@ -1,6 +1,9 @@
 //! What manifests say, and what is said about wrong ones, to the letter.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::damage::damaged_text;
 
 const GOOD: &str = r#"name = "hello"
 personality = "linux"
@@ -500,4 +503,21 @@ limit = 40
         beyond.contains("`name_space` is to start on CPU 7"),
         "{beyond}"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_damaged_manifest_is_read_or_complained_about(
+        text in damaged_text(GOOD, &["[", "]", "{", "}", "=", "\"", "\n[root]\n", "= 1\n", "\u{fffd}", "-1", "inf"]),
+    ) {
+        match parse(&text) {
+            Ok(manifest) => {
+                let again = parse(&to_toml(&manifest)).expect("what is written can be read");
+                prop_assert_eq!(to_toml(&again), to_toml(&manifest));
+            }
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
 }

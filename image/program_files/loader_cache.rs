@@ -66,7 +66,10 @@ impl LoaderCache {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::damaged;
 
     fn cache(entries: &[(u32, u64, &str, &str)]) -> Vec<u8> {
         let mut table = MAGIC.to_vec();
@@ -118,6 +121,24 @@ mod tests {
         let bytes = cache(&[(X86_64_LIBRARY, 0, "liba.so", "/lib/liba.so")]);
         for length in 0..bytes.len() - 1 {
             assert!(LoaderCache::parse(&bytes[..length]).is_none(), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_cache_leads_nowhere_else(
+            bytes in damaged(
+                &cache(&[(3, 0, "a.so", "/a"), (X86_64_LIBRARY, 0, "b.so", "/b"), (X86_64_LIBRARY, 1, "c.so", "/c")]),
+                &["\0", "glibc-ld.so.cache1.1"],
+            ),
+        ) {
+            if let Some(cache) = LoaderCache::parse(&bytes) {
+                prop_assert!(cache.libraries.len() <= bytes.len() / ENTRY_BYTES);
+                for (name, path) in &cache.libraries {
+                    let holds = |text: &[u8]| text.is_empty() || bytes.windows(text.len()).any(|part| part == text);
+                    prop_assert!(holds(name.as_bytes()) && holds(path.as_os_str().as_encoded_bytes()));
+                }
+            }
         }
     }
 }

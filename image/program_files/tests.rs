@@ -1,6 +1,9 @@
 //! Library search on programs of the host and on bytes made for it.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::damage::damaged;
 
 #[test]
 fn a_dynamic_program_brings_its_loader_and_libraries() {
@@ -68,4 +71,40 @@ fn origin_is_followed_on_both_sides() {
         search_place("/usr/lib/x/./y", &object).unwrap().guest,
         "/usr/lib/x/y"
     );
+}
+
+/// The part of a program that has its headers and what leads to its libraries.
+fn program() -> Vec<u8> {
+    let mut bytes = std::fs::read("/bin/ls").unwrap();
+    bytes.truncate(64 << 10);
+    // The segments lie inside, so that the parser gets further.
+    let table = usize::from(bytes[32]);
+    for segment in 0..usize::from(bytes[56]) {
+        let at = table + 56 * segment;
+        for field in [8, 32] {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at + field..at + field + 8]);
+            let inside = u64::from_le_bytes(word).min(16 << 10);
+            bytes[at + field..at + field + 8].copy_from_slice(&inside.to_le_bytes());
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_damaged_program_is_read_or_refused(
+        head in damaged(&program()[..2048], &["\0", "/lib/x.so", "\u{7f}ELF"]),
+    ) {
+        let mut bytes = program();
+        let length = head.len().min(2048);
+        bytes[..length].copy_from_slice(&head[..length]);
+        let _ = ObjectFile::interpreter_of(&bytes);
+        if let Err(reason) = ObjectFile::parse(&bytes) {
+            prop_assert!(!reason.to_string().is_empty());
+        }
+        let _ = ObjectFile::parse(&head);
+    }
 }

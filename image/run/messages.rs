@@ -72,7 +72,10 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::damaged;
 
     #[test]
     fn lines_are_told_apart() {
@@ -122,5 +125,33 @@ mod tests {
             lines.feed(&[b'x'; 8192], |line| longest = longest.max(line.len()));
         }
         assert_eq!(longest, Lines::LONGEST);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_image_sends_is_lines_of_bounded_length(
+            bytes in damaged(
+                b"kiln:exit:0\nkiln:exit:panic\nkiln:strace:read(0) = 3\nkiln:info:up\nhello\r\n",
+                &["kiln:", "exit:", "strace:", "\n", "\r", "-", "256", "\u{fffd}"],
+            ),
+            piece in 1..20_usize,
+        ) {
+            let mut lines = Lines::default();
+            let mut whole = Vec::new();
+            let mut take = |line: &[u8]| {
+                let _ = Message::parse(line);
+                whole.extend_from_slice(line);
+                whole.push(b'\n');
+            };
+            for piece in bytes.chunks(piece) {
+                lines.feed(piece, &mut take);
+            }
+            lines.finish(&mut take);
+            let mut expected = bytes.clone();
+            if !bytes.is_empty() && !bytes.ends_with(b"\n") {
+                expected.push(b'\n');
+            }
+            prop_assert_eq!(whole, expected);
+        }
     }
 }
