@@ -6,7 +6,7 @@
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 use alloc::boxed::Box;
@@ -21,6 +21,8 @@ use kiln_object::message_ring::{Message, MessageRing};
 use kiln_object::{Error, ProcessId};
 
 use super::Process;
+use super::inside::Inside;
+use super::page_waits::PageWaits;
 use crate::memory::DIRECT_MAP_BASE;
 use crate::memory::address_space::AddressSpace;
 use crate::memory::frames::{self, Frame};
@@ -56,8 +58,8 @@ pub struct Dispatcher {
     inputs: [Cell<*mut u8>; CALL_SLOTS],
     /// And for bytes out.
     outputs: [Cell<*mut u8>; CALL_SLOTS],
-    /// Odd while a call to an object of the kernel looks for it and is in it. Only its own CPU writes.
-    inside: AtomicU64,
+    /// Whether a call of it is in an object of the kernel.
+    inside: Inside,
     /// Its ring of one-way messages; null before the first.
     ring: AtomicPtr<MessageRing>,
     /// Messages that were sent.
@@ -68,7 +70,7 @@ pub struct Dispatcher {
     pub timer: Cell<u64>,
     account: Account,
     /// Waits of its threads for pages, by bit.
-    waits: AtomicU64,
+    waits: PageWaits,
     /// Pages that it is to bring.
     asked: Asked,
     /// Its calls to other processors.
@@ -144,13 +146,13 @@ impl Dispatcher {
             processor: u64::from(cpu as u16) << 16,
             inputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
             outputs: [const { Cell::new(null_mut()) }; CALL_SLOTS],
-            inside: AtomicU64::new(0),
+            inside: Inside::new(),
             ring: AtomicPtr::new(null_mut()),
             sent: AtomicU64::new(0),
             waiters: Waiters::new(),
             timer: Cell::new(u64::MAX),
             account: Account::new(),
-            waits: AtomicU64::new(0),
+            waits: PageWaits::new(),
             asked: Asked::new(),
             calls: Calls::new(),
         });
@@ -168,24 +170,17 @@ impl Dispatcher {
     /// Takes a number for the wait of one of its threads, which is not in use; only its own CPU does.
     #[must_use]
     pub fn begin_wait(&self) -> Option<u32> {
-        let used = self.waits.load(Acquire) | self.page().faults_done.load(Acquire);
-        let number = used.trailing_ones();
-        if number == u64::BITS {
-            return None;
-        }
-        self.waits.fetch_or(1 << number, Relaxed);
-        Some(number)
+        self.waits.begin(&self.page().faults_done)
     }
 
     /// Gives a number back of which nobody was told.
     pub fn cancel_wait(&self, number: u32) {
-        self.waits.fetch_and(!(1 << number), Release);
+        self.waits.cancel(number);
     }
 
     /// Says in the shared page that the wait of that number is over.
     pub fn end_wait(&self, number: u32) {
-        self.page().faults_done.fetch_or(1 << number, SeqCst);
-        self.waits.fetch_and(!(1 << number), Release);
+        self.waits.end(number, &self.page().faults_done);
     }
 
     /// Its counters and events.
@@ -209,34 +204,10 @@ impl Dispatcher {
         self.process
     }
 
-    /// A call begins to look for an object of the kernel in the process's table.
-    ///
-    /// Whoever takes one out of the table either sees this, or this call finds it gone: the addition
-    /// is a full fence.
+    /// Whether a call of it is in an object of the kernel.
     #[inline(always)]
-    pub fn enter_objects(&self) {
-        self.inside.fetch_add(1, SeqCst);
-    }
-
-    /// It is done with the object.
-    #[inline(always)]
-    pub fn leave_objects(&self) {
-        self.inside.store(self.inside.load(Relaxed) + 1, Release);
-    }
-
-    /// The call that was in an object, if any was, does not come back.
-    pub fn abandon_objects(&self) {
-        if is_inside(self.inside.load(Relaxed)) {
-            self.leave_objects();
-        }
-    }
-
-    /// Comes back when the call that is in an object now, if any is, has left it; `pause` passes time.
-    pub(super) fn await_objects(&self, pause: impl Fn()) {
-        let inside = self.inside.load(SeqCst);
-        while is_inside(inside) && self.inside.load(Acquire) == inside {
-            pause();
-        }
+    pub fn inside(&self) -> &Inside {
+        &self.inside
     }
 
     /// Says in the shared page whose it is.
@@ -315,7 +286,7 @@ impl Dispatcher {
         self.unfurnished.set(!0);
         self.timer.set(u64::MAX);
         self.sent.store(0, Relaxed);
-        self.waits.store(0, Relaxed);
+        self.waits.clear();
         let ring = self.ring.swap(null_mut(), Relaxed);
         if !ring.is_null() {
             give_back(ring.cast());
@@ -454,11 +425,6 @@ impl Dispatcher {
             None => &[],
         }
     }
-}
-
-/// Whether this value of [`Dispatcher::inside`] says that a call is in an object.
-const fn is_inside(value: u64) -> bool {
-    value & 1 != 0
 }
 
 /// Frees the frame that lies at `page` in the direct map.

@@ -6,9 +6,11 @@
 mod dispatcher;
 mod entries;
 mod initial;
+mod inside;
 mod life;
 mod limits;
 mod load;
+mod page_waits;
 mod progress;
 mod roster;
 mod supervisor;
@@ -405,7 +407,7 @@ impl Process {
         self.objects.remove(name, || {
             for dispatcher in self.made_dispatchers() {
                 if dispatcher.cpu() != own {
-                    dispatcher.await_objects(|| {
+                    dispatcher.inside().wait(|| {
                         schedule::answer_flushes();
                         core::hint::spin_loop();
                     });

@@ -92,7 +92,7 @@ fn leave_process(here: Here, process: &'static Process) {
     if !core::ptr::eq(running.process(), process) {
         return;
     }
-    running.abandon_objects();
+    running.inside().abandon();
     // The tables that are loaded go away.
     clear_current();
     if let Some(activation) = current_activation()

@@ -146,8 +146,8 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
     if !input.is_empty() {
         user_copy::copy_in(input, frame.r14).map_err(|_| Error::BadBuffer)?;
     }
-    dispatcher.enter_objects();
-    // SAFETY: `enter_objects` makes who takes the object away wait until `leave_objects`.
+    dispatcher.inside().enter();
+    // SAFETY: `enter` makes who takes the object away wait until `leave`.
     let found = unsafe { dispatcher.process().objects.find(name) };
     let answer = found.map(|(object, rights)| {
         let call = Incoming {
@@ -163,7 +163,7 @@ fn serve(frame: &CallFrame, word: CallWord) -> Result<(Reply, u16, usize), Error
         };
         call.ask(object)
     });
-    dispatcher.leave_objects();
+    dispatcher.inside().leave();
     let (reply, status, written) = match answer.ok_or(Error::BadReference)? {
         Ok(reply) => (reply, 0, reply.output),
         Err(failure) => (Reply::default(), failure.error.code(), failure.output),

@@ -69,7 +69,7 @@ pub(in crate::call) unsafe extern "sysv64" fn call() {
         "push r8",
         "push rdx",
         "inc qword ptr [rbx + {kernel_calls}]",
-        // A full fence: see `Dispatcher::enter_objects`.
+        // A full fence: see `Inside::enter`.
         "lock inc qword ptr [rbx + {inside}]",
         "mov rdi, rsi",
         "mov rsi, rsp",
