@@ -18,7 +18,7 @@ use crate::{Error, ProcessId, RawReference, Reference, Rights, fingerprint};
     note = "`#[derive(Wire)]` it if it is small; a large plain structure is sent as `&T`"
 )]
 pub trait Wire: Sized + Clone + fmt::Debug + PartialEq {
-    /// Words it takes; at most [`RETURN_WORDS`] for results.
+    /// Words it takes; at most [`RETURN_WORDS`](crate::call::RETURN_WORDS) for results.
     const WORDS: usize;
     /// Hash of what the words mean.
     const LAYOUT: u64;

@@ -1,6 +1,6 @@
 //! The protected procedure call: into another address space, and back.
 //!
-//! This is the general case, in Rust: what [`super::straight_line`] does not do in place comes here,
+//! This is the general case, in Rust: what `super::straight_line` does not do in place comes here,
 //! with nothing changed yet. Both must do the same.
 
 use kiln_object::call::{CallWord, MESSAGE_BYTES, ReturnWord};

@@ -1,4 +1,4 @@
-//! The instructions between `syscall` and Rust, and back, where [`super::straight_line`] is left.
+//! The instructions between `syscall` and Rust, and back, where `super::straight_line` is left.
 //!
 //! A foreign system call (bit 63 of `rax` clear) never reaches Rust: it is turned round to the
 //! process's own entry, all registers but `rcx` and `r11` untouched. On the way out of a native

@@ -124,7 +124,7 @@ pub(crate) fn take_thread_pointer() -> u64 {
     }
 }
 
-/// Sets the user's FS base; `base` was read by [`take_thread_pointer`] or checked to be a user address.
+/// Sets the user's FS base; `base` was read by `take_thread_pointer` or checked to be a user address.
 #[inline(always)]
 pub fn set_thread_pointer(base: u64) {
     if PerCpu::here().scheduler[HAS_FSGSBASE].get() != 0 {

@@ -1,8 +1,8 @@
 //! Object calls: the way into the kernel, and through it into another address space.
 //!
 //! A call is the caller's own processor crossing over. Nothing is queued, allocated or scheduled
-//! on the way: [`straight_line`] is the whole of it in the common case. Where it is left, [`entry`]
-//! saves what the convention keeps, [`native`] tells the operations apart, [`crossing`] switches
+//! on the way: `straight_line` is the whole of it in the common case. Where it is left, [`entry`]
+//! saves what the convention keeps, `native` tells the operations apart, [`crossing`] switches
 //! address spaces, [`kernel_object`] serves the kernel's own objects.
 
 pub mod activation;

@@ -66,7 +66,7 @@ pub fn write(bytes: &[u8]) -> usize {
     write_for(None, bytes)
 }
 
-/// As [`write`]; if no byte is taken, `processor` is told through [`on_room`] when some will be,
+/// As [`write()`]; if no byte is taken, `processor` is told through [`on_room`] when some will be,
 /// unless it writes again with more luck before.
 pub fn write_as(processor: u32, bytes: &[u8]) -> usize {
     write_for(Some(processor), bytes)

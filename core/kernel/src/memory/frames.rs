@@ -2,7 +2,7 @@
 //!
 //! Memory that was never used is a few ranges from which pages are cut; returned pages form a list
 //! through their own first word. So set-up touches no memory, and a page costs nothing until used.
-//! Each CPU keeps a few pages of its own and goes to the shared pool for [`BATCH`] at a time. When
+//! Each CPU keeps a few pages of its own and goes to the shared pool for `BATCH` at a time. When
 //! memory runs low, whoever matters less is refused first (see [`Purpose`]): what a program takes can
 //! neither end the servers nor keep the kernel from answering.
 

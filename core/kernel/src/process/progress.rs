@@ -84,7 +84,7 @@ impl Process {
     /// Sets where the kernel enters it; calls only when it is ready, if somebody waits for that.
     ///
     /// # Errors
-    /// As [`Entries::set`].
+    /// As `Entries::set`.
     pub fn set_entries(&self, call: u64, reflected: u64, trap: u64) -> Result<(), Error> {
         if self.life.is(Stage::Called) {
             return self.entries.set_and_hold(call, reflected, trap);

@@ -86,7 +86,7 @@ impl PerCpu {
 
     /// The running processor's block.
     ///
-    /// Only for code that runs in the kernel after [`super::initialise`]. `PerCpu` is not `Sync`,
+    /// Only for code that runs in the kernel after `super::initialise`. `PerCpu` is not `Sync`,
     /// so the reference cannot be handed to another processor.
     pub fn here() -> &'static Self {
         let address: *const Self;

@@ -1,6 +1,6 @@
 //! What each processor runs next, and how processors reach each other.
 //!
-//! Every processor has a queue of activations that it alone touches, and a [`Cpu`] through which
+//! Every processor has a queue of activations that it alone touches, and a `Cpu` through which
 //! others leave requests: bits of one word and a bounded mailbox, announced by an interrupt. Nobody
 //! waits for another processor while it holds a lock, and whoever waits answers flush requests
 //! meanwhile, so that two can wait for each other.

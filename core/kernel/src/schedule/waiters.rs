@@ -1,7 +1,7 @@
 //! Who waits for room: in a server, in a ring of messages, in a mailbox, among places for calls.
 //!
 //! Whoever finds no room is noted, and then looks once more; whoever makes room then looks whether
-//! somebody is noted (see [`Wanted`]). So one of the two sees the other, and no wake-up is lost. Noted are processes
+//! somebody is noted (see `Wanted`). So one of the two sees the other, and no wake-up is lost. Noted are processes
 //! and processors, not threads, so there is always room for one more, one that has ended costs
 //! nothing, and some are woken for nothing.
 

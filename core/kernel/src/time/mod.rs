@@ -64,7 +64,7 @@ pub fn counter() -> u64 {
     unsafe { _rdtsc() }
 }
 
-/// The clock's parameters, since [`begin`].
+/// The clock's parameters, since `begin`.
 pub fn information() -> TimeInformation {
     let known = MULTIPLIER.load(Ordering::Acquire);
     let multiplier = if known != 0 { known } else { settle() };

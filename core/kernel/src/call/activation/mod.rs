@@ -115,9 +115,9 @@ pub mod offset {
     pub const THREAD_POINTER: usize = PLACES + offset_of!(Record, thread_pointer);
     /// [`Record::output`].
     pub const OUTPUT: usize = PLACES + offset_of!(Record, output);
-    /// [`Saved::area`].
+    /// `Saved::area`.
     pub const AREA: usize = PLACES + offset_of!(Record, extended) + offset_of!(Saved, area);
-    /// [`Saved::mxcsr`].
+    /// `Saved::mxcsr`.
     pub const MXCSR: usize = PLACES + offset_of!(Record, extended) + offset_of!(Saved, mxcsr);
     /// [`Record::output_bytes`].
     pub const OUTPUT_BYTES: usize = PLACES + offset_of!(Record, output_bytes);

@@ -108,7 +108,7 @@ pub enum State {
         /// Where there was no room for it, if it was tried before.
         room: Option<Room>,
     },
-    /// It was stopped in user mode, with the context that [`Activation::context`] keeps.
+    /// It was stopped in user mode, with the context that `Activation::context` keeps.
     Preempted {
         /// In which dispatcher.
         dispatcher: &'static Dispatcher,
@@ -132,9 +132,9 @@ pub enum State {
 /// How an activation goes on when a page has come, or will not.
 #[derive(Clone, Copy)]
 pub enum Then {
-    /// With the instruction that touched it, in the context that [`Activation::context`] keeps.
+    /// With the instruction that touched it, in the context that `Activation::context` keeps.
     Touch,
-    /// In the kernel, with the registers that [`Activation::call`] keeps.
+    /// In the kernel, with the registers that `Activation::call` keeps.
     Enter {
         /// With the instruction that entered it, once more; else with the answer that is kept.
         again: bool,

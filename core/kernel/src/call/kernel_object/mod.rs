@@ -1,6 +1,6 @@
 //! Calls to the kernel's own objects: the same registers, no address space to switch.
 //!
-//! A call without bytes goes [`straight_line`]; what it leaves out is here.
+//! A call without bytes goes `straight_line`; what it leaves out is here.
 
 pub(crate) mod straight_line;
 mod universal;

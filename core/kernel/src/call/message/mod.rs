@@ -2,7 +2,7 @@
 //!
 //! The receiver gets them in the dispatcher on the sender's processor, if it has an activation there:
 //! then nothing that another processor writes is touched. Else it is that of its first activation. A
-//! server in the kernel gets its messages at once. [`straight_line`] is the common case.
+//! server in the kernel gets its messages at once. `straight_line` is the common case.
 
 pub(super) mod straight_line;
 

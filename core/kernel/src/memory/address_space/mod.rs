@@ -2,7 +2,7 @@
 //!
 //! The caller holds the process's lock. Requests check their ranges first; what they change is
 //! taken out of the page tables at once and comes back by faults. Where other processors may have
-//! these tables loaded the pages are only given back when those have let go: see [`settling`].
+//! these tables loaded the pages are only given back when those have let go: see `settling`.
 
 mod paging;
 mod presence;

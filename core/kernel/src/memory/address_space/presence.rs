@@ -51,7 +51,7 @@ impl Patch {
 pub(super) const FAULT_AROUND: u64 = 16;
 
 impl AddressSpace {
-    /// Writes up to [`PATCH_BYTES`] `bytes` into private copies of mapped pages, whatever their protection.
+    /// Writes up to `PATCH_BYTES` `bytes` into private copies of mapped pages, whatever their protection.
     ///
     /// No processor executes an instruction of which some bytes are old and some new (Intel SDM vol. 3, 9.1.3).
     /// Where another may run this process, the pages are first taken out of the tables; when all have let go
