@@ -51,12 +51,11 @@ const COMMON_FLAGS: [&str; 3] = [
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Where the freestanding parts' sources are, besides the folders of the catalogue.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 9] = [
     "Cargo.toml",
     "Cargo.lock",
     "core",
     "drivers",
-    "net",
     "fs",
     "linker",
     "examples/counter/interface",

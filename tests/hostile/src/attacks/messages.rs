@@ -72,7 +72,13 @@ pub fn all() {
         word += 1;
     };
     expect(refused, Error::Busy);
-    expect(sent.len() + 4, MESSAGES);
+    let taken = ARRIVED.lock().len();
+    if taken == 0 {
+        expect(sent.len() + 4, MESSAGES);
+    } else {
+        // A slice ended meanwhile, and what had been sent until then was taken out.
+        expect((1..=MESSAGES).contains(&(sent.len() - taken)), true);
+    }
     while ARRIVED.lock().len() < sent.len() {
         yield_now();
     }
