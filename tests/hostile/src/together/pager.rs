@@ -24,6 +24,9 @@ use crate::registers::Registers;
 pub const SLOTS: usize = 8;
 const FILES: usize = 64 * SLOTS;
 
+/// The message with which the program ends the victim.
+pub const END: u16 = 0x0e0d;
+
 /// What pages hold that were brought.
 const BROUGHT: [u64; 512] = [0x0b0b_7a6e_0b0b_7a6e; 512];
 
@@ -100,16 +103,17 @@ impl How {
 
 /// Has the kernel make the ring of this dispatcher, so that it can be read.
 pub fn prepare() {
-    let mut registers = Registers::call(
-        startup().process,
-        ObjectName::BOOTSTRAP,
-        CallWord::one_way(0),
-        0,
-    );
-    registers.cross();
-    if registers.answer().status() != 0 {
-        crate::report::failed(format_args!("no message to itself: {registers:x?}"));
+    if send(startup().process, 0) != 0 {
+        crate::report::failed(format_args!("no message to itself"));
     }
+}
+
+/// Sends a message without words; answers the status.
+pub fn send(to: ProcessId, method: u16) -> u16 {
+    let word = CallWord::one_way(method);
+    let mut registers = Registers::call(to, ObjectName::BOOTSTRAP, word, 0);
+    registers.cross();
+    registers.answer().status()
 }
 
 /// Keeps a place of a dispatcher for a file with a pager; who had it is given back. Answers the key.
@@ -178,6 +182,11 @@ pub fn bring() -> bool {
         if message.caller == ProcessId::KERNEL.raw() && message.method == fill {
             let [key, offset, ..] = message.words;
             one(key, offset);
+        } else if message.method == END
+            && !super::is_attacker()
+            && message.caller == super::program().raw()
+        {
+            kiln_runtime::entry::exit(9);
         }
     }
     if ring.take_want() {
