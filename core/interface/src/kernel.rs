@@ -135,7 +135,8 @@ pub trait FileCache {
 pub trait PagedFile {
     /// A reference for `owner` to the file, to read its length, map it, and store to shared mappings, as
     /// far as `rights` has `READ`, `MAP` and `WRITE`. `owner` pays for it if it is a caller whom this
-    /// process serves right now, and else this process.
+    /// process serves right now, and else this process. In the first case there are at most four in one
+    /// call, and the kernel takes them back if that is never answered.
     #[method(1, right = CONTROL)]
     fn share(&self, owner: ProcessId, rights: u32) -> Result<Reference<dyn FileCache>, Error>;
 

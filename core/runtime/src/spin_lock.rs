@@ -19,16 +19,15 @@ pub type SpinMutexGuard<'a, T> = lock_api::MutexGuard<'a, RawSpinLock, T>;
 
 /// The lock itself.
 #[derive(Debug)]
-pub struct RawSpinLock(AtomicBool);
+pub struct RawSpinLock(RawPlainLock);
 
-// SAFETY: at most one `swap` from false to true succeeds between two stores of false, and the
-// orderings make what one holder wrote visible to the next.
+// SAFETY: as for `RawPlainLock`.
 unsafe impl lock_api::RawMutex for RawSpinLock {
     #[allow(
         clippy::declare_interior_mutable_const,
         reason = "it is the trait's way to make a lock"
     )]
-    const INIT: Self = Self(AtomicBool::new(false));
+    const INIT: Self = Self(RawPlainLock::INIT);
 
     // A guard ends the section of the dispatcher that began it.
     type GuardMarker = lock_api::GuardNoSend;
@@ -36,17 +35,13 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
     #[inline]
     fn lock(&self) {
         disable();
-        while self.0.swap(true, Acquire) {
-            while self.0.load(Relaxed) {
-                core::hint::spin_loop();
-            }
-        }
+        self.0.lock();
     }
 
     #[inline]
     fn try_lock(&self) -> bool {
         disable();
-        let free = !self.0.swap(true, Acquire);
+        let free = self.0.try_lock();
         if !free {
             enable();
         }
@@ -55,7 +50,8 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
 
     #[inline]
     unsafe fn unlock(&self) {
-        self.0.store(false, Release);
+        // SAFETY: whoever holds this lock holds the one inside.
+        unsafe { self.0.unlock() };
         enable();
     }
 }
@@ -71,7 +67,8 @@ pub type PlainMutexGuard<'a, T> = lock_api::MutexGuard<'a, RawPlainLock, T>;
 #[derive(Debug)]
 pub struct RawPlainLock(AtomicBool);
 
-// SAFETY: as for `RawSpinLock`.
+// SAFETY: at most one `swap` from false to true succeeds between two stores of false, and the
+// orderings make what one holder wrote visible to the next.
 unsafe impl lock_api::RawMutex for RawPlainLock {
     #[allow(
         clippy::declare_interior_mutable_const,

@@ -88,6 +88,10 @@ pub trait Faulty {
     /// Gets as many references from the server of the image's root and keeps them; answers how many it got.
     #[method(18, right = WRITE)]
     fn hold_root(&self, count: u64) -> Result<u64, Error>;
+
+    /// Makes files for the caller until there is no room for more in the call, and fails in the way `kind`.
+    #[method(19, right = WRITE)]
+    fn files_in_vain(&self, kind: u32, caller: Caller) -> Result<(), Error>;
 }
 
 /// Something that a server made for one client.

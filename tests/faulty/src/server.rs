@@ -175,6 +175,11 @@ impl Faulty for Server {
         pages::file(pages, caller.0)
     }
 
+    fn files_in_vain(&self, kind: u32, caller: Caller) -> Result<(), Error> {
+        while pages::file(pages::MOST, caller.0).is_ok() {}
+        self.fail(kind)
+    }
+
     fn hold_root(&self, count: u64) -> Result<u64, Error> {
         let root = bind_server::<dyn FileTree>("image_root")?;
         for got in 0..count {

@@ -11,6 +11,7 @@ use kiln_tests::expect::ensure;
 use kiln_tests::image::{Written, kiln};
 use kiln_tests::places;
 
+use super::survival::{SURVIVOR_FILES, survivor_files};
 use crate::Tests;
 
 /// Homes of the name space, the image's root and the memory file system, and a name for them.
@@ -136,16 +137,8 @@ memory = "256M"
 /// the program is told of what is lost and goes on with the rest.
 fn ends_together(cpus: &str) -> Result<(), String> {
     let program = compile::c("survivor", Linkage::Static)?;
-    let data = places::made().join("homes").join(cpus);
-    let write = |name: &str, bytes: &[u8]| {
-        let path = data.join(name);
-        std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    std::fs::create_dir_all(&data).map_err(|error| error.to_string())?;
-    write("held", b"held here\n")?;
-    write("other", b"other one\n")?;
-    write("mapped", &[b'm'; 65536])?;
-    let files: String = ["held", "other", "mapped"]
+    let data = survivor_files(&format!("homes-{cpus}"))?;
+    let files: String = SURVIVOR_FILES
         .iter()
         .map(|name| {
             let path = data.join(name);

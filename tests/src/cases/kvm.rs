@@ -18,6 +18,7 @@ use kiln_tests::machine::{self, Seen};
 use kiln_tests::{linux, places};
 
 use super::boot::{by_pvh, disc, hello};
+use super::survival::survivor_files;
 use crate::Tests;
 
 /// One image in one machine.
@@ -177,15 +178,7 @@ fn python() -> Result<std::path::PathBuf, String> {
 
 fn survivor() -> Result<std::path::PathBuf, String> {
     let program = compile::c("survivor", Linkage::Static)?;
-    let data = places::made().join("kvm-survivor");
-    let write = |name: &str, bytes: &[u8]| {
-        let path = data.join(name);
-        std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    std::fs::create_dir_all(&data).map_err(|error| error.to_string())?;
-    write("held", b"held here\n")?;
-    write("other", b"other one\n")?;
-    write("mapped", &[b'm'; 65536])?;
+    let data = survivor_files("kvm")?;
     let text = format!(
         "name = \"kvm_survivor\"\npersonality = \"linux\"\ndrivers = [\"serial\", \"debug_console\"]\n\
          [program]\npath = \"/survivor\"\nargs = [\"100\"]\n\

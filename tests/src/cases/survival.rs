@@ -1,5 +1,7 @@
 //! A Linux program goes on while servers of its image are ended, and gets nothing by forged names.
 
+use std::path::PathBuf;
+
 use kiln_tests::compile::{self, Linkage};
 use kiln_tests::expect::ensure;
 use kiln_tests::image::{Run, Written, kiln, least_manifest};
@@ -23,6 +25,21 @@ const ASKED: [&str; 7] = [
     "read anew",
 ];
 
+/// The files that the program `survivor` is given, in a folder of their own.
+pub const SURVIVOR_FILES: [&str; 3] = ["held", "other", "mapped"];
+
+/// Makes them for the test `name`; answers their folder.
+pub fn survivor_files(name: &str) -> Result<PathBuf, String> {
+    let folder = places::made().join("survival").join(name);
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let contents: [&[u8]; 3] = [b"held here\n", b"other one\n", &[b'm'; 65536]];
+    for (name, content) in SURVIVOR_FILES.into_iter().zip(contents) {
+        let path = folder.join(name);
+        std::fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(folder)
+}
+
 /// Ends servers while the program runs; it finds what is not said here to work.
 fn survive(
     name: &str,
@@ -32,17 +49,9 @@ fn survive(
     log: &[&str],
 ) -> Result<(), String> {
     let program = compile::c("survivor", linkage)?;
-    let data = places::made().join("survival").join(name);
-    let write = |name: &str, bytes: &[u8]| {
-        let path = data.join(name);
-        std::fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    std::fs::create_dir_all(&data).map_err(|error| error.to_string())?;
-    write("held", b"held here\n")?;
-    write("other", b"other one\n")?;
-    write("mapped", &[b'm'; 65536])?;
+    let data = survivor_files(name)?;
     let mut run = Run::new().options(options);
-    for name in ["held", "other", "mapped"] {
+    for name in SURVIVOR_FILES {
         run = run.file(&data.join(name), &format!("/data/{name}"));
     }
     let output = in_image(&run, &program, &[ROUNDS])?.expect_status(0)?;

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
+use kiln_object::ObjectName;
 use kiln_object::layout::dispatcher_page;
 
 use super::activation::Activation;
@@ -134,6 +135,19 @@ pub fn set_thread_pointer(base: u64) {
         };
     } else {
         x86_64::registers::model_specific::FsBase::write(x86_64::VirtAddr::new_truncate(base));
+    }
+}
+
+/// Whether one more name can be noted for `process`, a call of which is served here.
+#[must_use]
+pub(crate) fn has_room_to_hand(process: &Process) -> bool {
+    current_activation().is_some_and(|activation| activation.has_room_to_hand(process))
+}
+
+/// Notes that `process`, a call of which is served here, was given `name`: see [`Activation::hand`].
+pub(crate) fn hand(process: &Process, name: ObjectName) {
+    if let Some(activation) = current_activation() {
+        activation.hand(process, name);
     }
 }
 

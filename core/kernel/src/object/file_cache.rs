@@ -9,7 +9,7 @@ use kiln_object::{
 };
 
 use crate::call::current_dispatcher;
-use crate::call::local::is_asked_by;
+use crate::call::local::{hand, has_room_to_hand, is_asked_by};
 use crate::memory::cache::Cache;
 use crate::memory::heap;
 use crate::memory::paged_file::PagedFile;
@@ -132,10 +132,12 @@ pub(super) fn resolve(
 }
 
 /// Gives `owner` a reference to `object`. It pays for it if the caller serves it right now: it asked for
-/// it, and could ask without end. Otherwise the caller pays, who can then take it back.
+/// it, and could ask without end; then the reference goes if the call is never answered. Otherwise the
+/// caller pays, who can then take it back.
 ///
 /// # Errors
-/// `ServerDied` if there is no such process; `Exhausted` if there is no room or the share is used up.
+/// `ServerDied` if there is no such process; `Exhausted` if there is no room, the share is used up, or its call
+/// has brought it four references already.
 pub(super) fn hand_to(
     owner: ProcessId,
     object: Arc<dyn Dispatch>,
@@ -143,14 +145,19 @@ pub(super) fn hand_to(
 ) -> Result<Reference<dyn FileCache>, Error> {
     let receiver = process::find(owner).ok_or(Error::ServerDied)?;
     heap::ensure_room(receiver.is_program())?;
-    let payer = match current_dispatcher() {
-        Some(running) if !is_asked_by(receiver) => running.process(),
-        _ => receiver,
-    };
-    let object: ObjectName = receiver.give(object, rights, &payer.share)?;
+    let running = current_dispatcher().map_or(receiver, |running| running.process());
+    let is_asked = !core::ptr::eq(running, receiver) && is_asked_by(receiver);
+    let payer = if is_asked { receiver } else { running };
+    if is_asked && !has_room_to_hand(receiver) {
+        return Err(Error::Exhausted);
+    }
+    let name: ObjectName = receiver.give(object, rights, &payer.share)?;
+    if is_asked {
+        hand(receiver, name);
+    }
     Ok(Reference::new(RawReference {
         process: ProcessId::KERNEL,
-        object,
+        object: name,
     }))
 }
 

@@ -6,13 +6,14 @@
 
 use core::sync::atomic::Ordering;
 
+use kiln_object::ObjectName;
 use kiln_object::call::ReturnWord;
 use spin::Mutex;
 
 use super::cpu::{self, Here, Request};
 use super::flush::bits;
 use super::{remote, run, start};
-use crate::call::activation::{Activation, State};
+use crate::call::activation::{Activation, Handed, State};
 use crate::call::entry::CallFrame;
 use crate::call::local::{clear_current, current_activation, set_thread_pointer};
 use crate::call::native::clear;
@@ -169,9 +170,18 @@ pub fn give_back_to_nobody(
     }
 }
 
+/// Takes back what was given to `process` in a call that is not answered: it will never know the names.
+pub(super) fn take_back(process: &Process, handed: Handed) {
+    for name in handed.into_iter().flatten() {
+        // One that it gave back by a guess is gone already.
+        let _ = process.release_object(ObjectName::from_raw(name.get()));
+    }
+}
+
 /// Answers the innermost caller that still lives; without one the activation has ended.
 pub(super) fn unwind(activation: &Activation, frame: &mut CallFrame) -> bool {
     loop {
+        let handed = activation.take_handed();
         let Some(record) = activation.pop() else {
             activation.set_state(State::Ended);
             return false;
@@ -180,6 +190,7 @@ pub(super) fn unwind(activation: &Activation, frame: &mut CallFrame) -> bool {
             // Its callee has ended with it or was left before: the slot is nobody's.
             continue;
         };
+        take_back(caller.process(), handed);
         set_current(caller);
         set_thread_pointer(record.thread_pointer);
         record.extended.reveal();

@@ -19,7 +19,7 @@ use report::{failed, is_wanted, line};
 type Check = fn();
 
 /// All checks: group, name, what is done.
-const CHECKS: [(&str, &str, Check); 28] = [
+const CHECKS: [(&str, &str, Check); 29] = [
     (
         "crash",
         "a server that crashes dies alone",
@@ -89,6 +89,11 @@ const CHECKS: [(&str, &str, Check); 28] = [
         "page",
         "a pager that does not bring a page is ended, and who waits for it told",
         pages::not_brought,
+    ),
+    (
+        "page",
+        "files that were given in a call without an answer are gone",
+        pages::given_in_vain,
     ),
     (
         "page",

@@ -1,12 +1,15 @@
 //! Pagers that do not bring a page: who waits for it gets the fault, and the pager is ended.
 
+use kiln_object::call::{CALL_WORDS, universal};
 use kiln_object::layout::PAGE_BYTES;
-use kiln_object::{Error, ProcessId};
+use kiln_object::startup::InitialObject;
+use kiln_object::{Error, ProcessId, Transport as _};
 use kiln_runtime::thread::{self, Failed, Priority};
+use kiln_runtime::{Far, startup};
 
 use super::report::{expect, failed, good};
 use super::waits::{ANSWER_LIMIT, takes};
-use super::{me, process_of, rest, server};
+use super::{error, me, process_of, rest, server};
 use crate::failures::Failure;
 use crate::interface::Faulty as _;
 use crate::pages::{CONTENT, MOST, map, read};
@@ -63,6 +66,30 @@ pub fn not_brought() {
         expect(read(address, 1), CONTENT);
         expect(server("faulty_server").count(), Ok(1));
     }
+}
+
+/// Files that a server gave its caller before it ended instead of answering: he knows none of them, so none is
+/// left.
+pub fn given_in_vain() {
+    let held = || {
+        let own = startup().object(InitialObject::Process);
+        good(Far.call_words(own, universal::HELD, [0; CALL_WORDS]))[0]
+    };
+    let before = held();
+    for (failure, told) in [
+        (Failure::WildRead, Error::ServerDied),
+        (Failure::Exit, Error::ServerDied),
+        (Failure::Loop, Error::TimedOut),
+        (Failure::Wait, Error::TimedOut),
+    ] {
+        let answer = server("faulty_server").files_in_vain(failure as u32, me());
+        expect(error(answer), told);
+        expect(held(), before);
+    }
+    // What is answered stays.
+    let _ = good(server("faulty_server").file(MOST, me()));
+    expect(server("faulty_server").count(), Ok(1));
+    expect(held(), before + 1);
 }
 
 /// A server that waits in a call for a page of another one: that is the one to blame.

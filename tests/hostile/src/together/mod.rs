@@ -127,6 +127,7 @@ pub fn main() {
         // Whoever calls its next incarnation waits until that is ready.
         server::serve_calls();
         pager::prepare();
+        pager::stay_here();
         let _ = process().ready();
         server::main();
         return;
@@ -368,7 +369,8 @@ fn seed() -> u64 {
     setting("seed").unwrap_or(1)
 }
 
-/// Ends the victim, with all that others did to it: perhaps it takes no calls any more, so it gets a message.
+/// Ends the victim, with all that others did to it: by a message, as it may take no calls any more, or by a
+/// call, as its memory may have got others' messages.
 fn end_victim() {
     let Some(victim) = startup().server("attack_victim") else {
         return;
@@ -381,6 +383,7 @@ fn end_victim() {
         }
         // Once there is room.
         pager::send(victim.process, pager::END);
+        let _ = known::ask_word(victim, Command::Exit as u16, 0);
         pause();
     }
 }

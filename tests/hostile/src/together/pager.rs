@@ -4,7 +4,7 @@
 //! touches it decides it. Attackers bring each page in the end, or say that it will not come; the victim
 //! may leave it, of which it dies.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use alloc::vec::Vec;
 use kiln_interface::kernel::{AddressSpace, PagedFile, Pager};
@@ -165,9 +165,23 @@ pub fn make_for(caller: u64, how: u64, length: u64) -> Result<u64, Error> {
     Ok(shared)
 }
 
+/// The processor of the victim's own activation: its page says something else once it was spoiled.
+static VICTIMS: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Has the victim go on to bring pages here.
+pub fn stay_here() {
+    VICTIMS.store(
+        dispatcher::page().cpu.load(Ordering::Relaxed),
+        Ordering::Relaxed,
+    );
+}
+
 /// Does what there is to do about pages for which others wait; whether some come later.
 pub fn bring() -> bool {
-    let cpu = dispatcher::page().cpu.load(Ordering::Relaxed);
+    let cpu = match VICTIMS.load(Ordering::Relaxed) {
+        u32::MAX => dispatcher::page().cpu.load(Ordering::Relaxed),
+        victims => victims,
+    };
     let Some(reading) = READING.get(cpu as usize) else {
         return false;
     };

@@ -21,7 +21,7 @@ use crate::schedule::page_wait::{KeptAnswer, PageWait};
 use crate::schedule::remote::RemoteCall;
 
 pub use state::{Context, Entry, State, Then, Until};
-pub use watched::Watched;
+pub use watched::{Handed, Watched};
 
 /// How deep calls may nest: program, memory file system, image root, and room for more.
 pub const DEPTH: usize = 8;
@@ -87,6 +87,8 @@ pub struct Activation {
     room_wait: Cell<(u64, ProcessId)>,
     /// The call for another processor that it serves.
     remote: Cell<Option<&'static RemoteCall>>,
+    /// What the caller there was given.
+    handed_afar: Cell<Handed>,
     domain: Cell<u8>,
     for_calls: bool,
     /// What it waits for in [`State::Faulted`].
@@ -165,6 +167,7 @@ impl Activation {
             (&raw mut (*place).give_up).write(Cell::new(u64::MAX));
             (&raw mut (*place).room_wait).write(Cell::new((u64::MAX, ProcessId::NONE)));
             (&raw mut (*place).remote).write(Cell::new(None));
+            (&raw mut (*place).handed_afar).write(Cell::new(Handed::default()));
             (&raw mut (*place).page_wait).write(Cell::new(None));
             (&raw mut (*place).answer).write(Cell::new(None));
             (&raw mut (*place).domain).write(Cell::new(home.process().domain()));
@@ -195,6 +198,7 @@ impl Activation {
         self.timed_out.set(false);
         self.give_up.set(u64::MAX);
         self.watched[0].take();
+        self.handed_afar.take();
         self.domain.set(domain);
         self.remote.set(Some(call));
         self.state.set(State::Called { call, room: None });

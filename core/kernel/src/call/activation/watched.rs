@@ -3,18 +3,22 @@
 //! The record of such a call names no caller, so that the straight line of the return leaves it to the
 //! general way, which finds him here.
 
+use core::num::NonZeroU64;
 use core::ptr;
 
-use kiln_object::ProcessId;
+use kiln_object::{ObjectName, ProcessId};
 
 use super::Activation;
-use crate::process::Dispatcher;
+use crate::process::{Dispatcher, Process};
 
 /// As [`Record::slot`](super::Record::slot), which is one bit or none: no call was made at that depth since
 /// somebody waited for room there.
 const NO_SLOT: u16 = u16::MAX;
 
-/// A call whose time is counted.
+/// Names that a caller was given while his call is served, at his cost: he knows none before it is answered.
+pub type Handed = [Option<NonZeroU64>; 4];
+
+/// A call whose time is counted, or whose caller was given something.
 #[derive(Clone, Copy, Default)]
 pub struct Watched {
     /// Who called; `None` if the record's caller has ended.
@@ -23,6 +27,8 @@ pub struct Watched {
     pub since_busy_ns: u64,
     /// When its callee first waited (monotonic ns); zero if it has not.
     pub waits_since_ns: u64,
+    /// What its caller has been given.
+    pub handed: Handed,
 }
 
 impl Activation {
@@ -35,7 +41,7 @@ impl Activation {
             watched.set(Watched {
                 caller: record.caller.take(),
                 since_busy_ns: busy,
-                waits_since_ns: 0,
+                ..Watched::default()
             });
             place.record.set(record);
         }
@@ -59,6 +65,74 @@ impl Activation {
             place.set(watched);
         }
         Some(watched.waits_since_ns)
+    }
+
+    /// The innermost call of `process` that is served here; `None` if it is only on another processor that it
+    /// waits.
+    fn call_of(&self, process: &Process) -> Option<usize> {
+        let serves = |depth: &usize| {
+            let caller = self.caller(*depth);
+            caller.is_some_and(|caller| ptr::eq(caller.process(), process))
+        };
+        (0..self.depth()).rev().find(serves)
+    }
+
+    /// Whether [`Activation::hand`] has room for one more name in this call of `process`.
+    #[must_use]
+    pub fn has_room_to_hand(&self, process: &Process) -> bool {
+        let handed = match self.call_of(process) {
+            // Of a call that is not watched nothing was noted.
+            Some(depth) if self.is_watched(depth) => self
+                .watched
+                .get(depth)
+                .map_or([None; 4], |place| place.get().handed),
+            Some(_) => Handed::default(),
+            None => self.handed_afar.get(),
+        };
+        handed.contains(&None)
+    }
+
+    /// Notes that `process` was given `name` while its call is served here. If that is never answered it is
+    /// taken back, as nobody would.
+    pub fn hand(&self, process: &Process, name: ObjectName) {
+        let Some(depth) = self.call_of(process) else {
+            let mut handed = self.handed_afar.get();
+            note(&mut handed, name);
+            self.handed_afar.set(handed);
+            return;
+        };
+        let _ = self.watch(depth, self.busy_so_far());
+        if let Some(place) = self.watched.get(depth) {
+            let mut watched = place.get();
+            note(&mut watched.handed, name);
+            place.set(watched);
+        }
+    }
+
+    fn is_watched(&self, depth: usize) -> bool {
+        let place = self.places.get(depth);
+        place.is_some_and(|place| place.record.get().caller.is_none())
+    }
+
+    /// Takes what was given to the caller of the innermost call.
+    #[must_use]
+    pub fn take_handed(&self) -> Handed {
+        let innermost = self.depth().wrapping_sub(1);
+        match self.watched.get(innermost) {
+            Some(place) if self.is_watched(innermost) => {
+                let mut watched = place.get();
+                let handed = core::mem::take(&mut watched.handed);
+                place.set(watched);
+                handed
+            }
+            _ => Handed::default(),
+        }
+    }
+
+    /// Takes what was given to the caller on another processor.
+    #[must_use]
+    pub fn take_handed_afar(&self) -> Handed {
+        self.handed_afar.take()
     }
 
     /// Counts the calls around the innermost anew, the activation having used `busy` ns so far: their
@@ -114,4 +188,10 @@ impl Activation {
     pub fn end_wait_for_room(&self) {
         self.room_wait.set((u64::MAX, ProcessId::NONE));
     }
+}
+
+fn note(handed: &mut Handed, name: ObjectName) -> bool {
+    let free = handed.iter_mut().find(|place| place.is_none());
+    free.map(|place| *place = NonZeroU64::new(name.raw()))
+        .is_some()
 }

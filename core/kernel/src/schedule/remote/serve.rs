@@ -14,7 +14,7 @@ use crate::call::native::clear;
 use crate::call::{extended_state, set_current};
 use crate::process::Dispatcher;
 use crate::schedule::cpu::{self, Here};
-use crate::schedule::{limit, run};
+use crate::schedule::{ending, limit, run};
 use crate::{soft_interrupt, time};
 
 /// A call came: an activation will serve it.
@@ -156,6 +156,9 @@ pub(in crate::schedule) fn answered(
 /// Answers the call that `activation` serves, if there is one, with an error: it has ended.
 pub(in crate::schedule) fn fail(activation: &Activation, error: Error) {
     if let Some(call) = activation.take_call() {
+        if let Some(question) = call.question.get() {
+            ending::take_back(question.caller.process(), activation.take_handed_afar());
+        }
         refuse(call, error);
         activation.set_state(State::Ended);
     }
