@@ -98,9 +98,15 @@ pub fn run(directory: &Path, linked: &Linked) -> i32 {
     let _ = std::fs::remove_file(&path);
     std::fs::write(&path, header).expect("write the program");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-    let status = Command::new(&path)
-        .status()
-        .expect("run the linked program");
+    // Another test that forks just now has the file open for writing until it executes (ETXTBSY).
+    let status = loop {
+        match Command::new(&path).status() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::yield_now();
+            }
+            status => break status.expect("run the linked program"),
+        }
+    };
     status
         .code()
         .unwrap_or_else(|| panic!("the program died: {status}"))

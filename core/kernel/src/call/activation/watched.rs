@@ -190,8 +190,8 @@ impl Activation {
     }
 }
 
-fn note(handed: &mut Handed, name: ObjectName) -> bool {
-    let free = handed.iter_mut().find(|place| place.is_none());
-    free.map(|place| *place = NonZeroU64::new(name.raw()))
-        .is_some()
+fn note(handed: &mut Handed, name: ObjectName) {
+    if let Some(place) = handed.iter_mut().find(|place| place.is_none()) {
+        *place = NonZeroU64::new(name.raw());
+    }
 }
