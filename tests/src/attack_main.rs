@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use kiln_tests::attack::report::{self, Report};
-use kiln_tests::attack::{Asked, IMAGES, parts};
+use kiln_tests::attack::{Asked, IMAGES};
 use kiln_tests::places;
 use sha2::{Digest, Sha256};
 
@@ -100,10 +100,7 @@ fn main() -> ExitCode {
                 .is_none_or(|only| only == image.name)
         })
         .collect();
-    let all_parts = match settings.only {
-        Some(_) => images.iter().map(|image| image.part).sum(),
-        None => parts(),
-    };
+    let all_parts = images.iter().map(|image| image.part).sum();
     let at_once = std::env::var("KILN_TEST_THREADS")
         .ok()
         .and_then(|text| text.parse().ok())

@@ -2,8 +2,8 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
-use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use kiln_interface::interface;
 use kiln_interface::kernel::{FileCache, PagedFile as _, Process as _};
@@ -16,7 +16,7 @@ use kiln_runtime::time::monotonic_ns;
 use kiln_runtime::{Far, TryFar, bind_server, objects, startup};
 
 use crate::pager;
-use crate::report::{check, failed};
+use crate::report::{Order, check, failed};
 use crate::scheduling::start;
 
 /// What the server is asked.
@@ -75,9 +75,8 @@ pub trait Worker {
 /// Threads that send messages.
 const SENDERS: u64 = 4;
 
-/// The next number of each sender, who begins again with 0.
-static NOTED: [AtomicU64; SENDERS as usize] = [const { AtomicU64::new(0) }; SENDERS as usize];
-static IN_ORDER: AtomicBool = AtomicBool::new(true);
+/// Their messages.
+static NOTED: Order<{ SENDERS as usize }> = Order::new();
 
 static WORK: Channel<u64> = Channel::new(16);
 static SUM: AtomicU64 = AtomicU64::new(0);
@@ -136,18 +135,11 @@ impl Worker for Server {
     }
 
     fn note(&self, sender: u64, number: u64) -> Result<(), Error> {
-        let next = NOTED.get(sender as usize).ok_or(Error::BadArgument)?;
-        if next.swap(number + 1, SeqCst) != number && number != 0 {
-            IN_ORDER.store(false, SeqCst);
-        }
-        Ok(())
+        NOTED.note(sender, number)
     }
 
     fn noted(&self) -> Result<u64, Error> {
-        if !IN_ORDER.load(SeqCst) {
-            return Err(Error::BadAnswer);
-        }
-        Ok(NOTED.iter().map(|number| number.load(SeqCst)).sum())
+        NOTED.noted()
     }
 }
 

@@ -5,8 +5,8 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::SeqCst;
-use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use kiln_interface::interface;
 use kiln_interface::kernel::Process as _;
@@ -15,7 +15,7 @@ use kiln_runtime::thread::{self, Priority, Semaphore};
 use kiln_runtime::time::monotonic_ns;
 use kiln_runtime::{Far, SpinMutex, TryFar, bind_server, dispatcher, objects, process, startup};
 
-use crate::report;
+use crate::report::{self, Order};
 
 /// Senders that a partner tells apart.
 pub const SENDERS: usize = 16;
@@ -98,8 +98,7 @@ pub const TELLERS: [&str; 1] = ["hoarder_one"];
 /// Partners that call each other.
 pub const CIRCLE: [&str; 2] = ["circle_one", "circle_two"];
 
-static NOTED: [AtomicU64; SENDERS] = [const { AtomicU64::new(0) }; SENDERS];
-static IN_ORDER: AtomicBool = AtomicBool::new(true);
+static NOTED: Order<SENDERS> = Order::new();
 static BELL: Semaphore = Semaphore::new(0);
 static DEAF_FOR: AtomicU64 = AtomicU64::new(0);
 static DEAF: AtomicU64 = AtomicU64::new(0);
@@ -110,18 +109,11 @@ struct Itself;
 
 impl Partner for Itself {
     fn note(&self, sender: u64, number: u64) -> Result<(), Error> {
-        let next = NOTED.get(sender as usize).ok_or(Error::BadArgument)?;
-        if next.swap(number + 1, SeqCst) != number && number != 0 {
-            IN_ORDER.store(false, SeqCst);
-        }
-        Ok(())
+        NOTED.note(sender, number)
     }
 
     fn noted(&self) -> Result<u64, Error> {
-        if !IN_ORDER.load(SeqCst) {
-            return Err(Error::BadAnswer);
-        }
-        Ok(NOTED.iter().map(|number| number.load(SeqCst)).sum())
+        NOTED.noted()
     }
 
     fn be_deaf(&self, time: u64) -> Result<(), Error> {

@@ -5,12 +5,16 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod order;
+
 use core::fmt::{self, Arguments, Debug, Write};
 use core::panic::Location;
 
 use kiln_interface::kernel::{Console as _, Machine as _};
 use kiln_object::startup::InitialObject;
 use kiln_runtime::{SpinMutex, console, machine, startup};
+
+pub use order::Order;
 
 /// The part of the test that runs, for the message of one that fails.
 static PART: SpinMutex<&'static str> = SpinMutex::new("failed");

@@ -68,12 +68,6 @@ const OWN: &str = "name_space = { home = \"own\", restart = \"never\" }\n\
                    image_root = { home = \"own\", restart = \"never\" }\n\
                    memory_fs = { home = \"own\", restart = \"never\" }";
 
-/// All parts of the images.
-#[must_use]
-pub fn parts() -> u64 {
-    IMAGES.iter().map(|image| image.part).sum()
-}
-
 /// Whether nobody ended but those that may, by the lines of the log.
 ///
 /// # Errors
