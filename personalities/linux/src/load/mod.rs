@@ -293,14 +293,15 @@ impl<'a> Prepared<'a> {
             interpreter,
         };
         // Whether it fits on a stack does not depend on where it comes to lie.
-        prepared.stack(0, 0)?;
+        let content = prepared.content(0, 0);
+        content.words().map_err(|_| Failure::Arguments)?;
         Ok(prepared)
     }
 
-    /// The stack of the program moved by `bias`, whose interpreter lies at `interpreter_base`.
-    fn stack(&self, bias: u64, interpreter_base: u64) -> Result<InitialStack, Failure> {
+    /// What the program moved by `bias` is started with, its interpreter lying at `interpreter_base`.
+    fn content(&self, bias: u64, interpreter_base: u64) -> Content<'_> {
         let plan = &self.program.plan;
-        InitialStack::make(&Content {
+        Content {
             arguments: &self.arguments,
             environment: &self.environment,
             file_name: self.path,
@@ -311,8 +312,7 @@ impl<'a> Prepared<'a> {
             table_entries: plan.table_entries as u64,
             interpreter_base,
             entry: plan.entry.wrapping_add(bias),
-        })
-        .map_err(|_| Failure::Arguments)
+        }
     }
 
     /// Maps everything in an address space without a program; answers where it starts and its stack
@@ -333,7 +333,8 @@ impl<'a> Prepared<'a> {
             interpreter_base = image.plan.extent().0.wrapping_add(bias);
             entry = image.plan.entry.wrapping_add(bias);
         }
-        let stack = self.stack(bias, interpreter_base)?;
+        let content = self.content(bias, interpreter_base);
+        let stack = InitialStack::make(&content).map_err(|_| Failure::Arguments)?;
         let placed = Placed {
             end: plan.extent().1.wrapping_add(bias),
             executable: Cow::Owned(self.executable),

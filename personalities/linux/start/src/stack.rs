@@ -48,6 +48,27 @@ pub struct Content<'a> {
     pub entry: u64,
 }
 
+impl Content<'_> {
+    /// How many words the pointers and the auxiliary vector take on a stack; the same wherever all of it
+    /// comes to lie.
+    ///
+    /// # Errors
+    /// The strings are too long or too many.
+    pub fn words(&self) -> Result<usize, TooLarge> {
+        let (arguments, environment) = (self.arguments, self.environment);
+        // argc, and a terminator behind each list of pointers.
+        let words = 3 + arguments.count() + environment.count() + VECTOR_WORDS;
+        let strings = arguments.bytes().len() + environment.bytes().len();
+        if arguments.is_too_long()
+            || environment.is_too_long()
+            || strings + words * 8 + self.file_name.len() > ALL_BYTES
+        {
+            return Err(TooLarge);
+        }
+        Ok(words)
+    }
+}
+
 /// An entry of the auxiliary vector: kind and value.
 pub type Auxiliary = [u64; 2];
 
@@ -59,6 +80,12 @@ const ADDRESS_ENTRIES: usize = 3;
 
 /// Words of the entries that settling a stack completes: the first of the vector.
 const UNSETTLED_WORDS: usize = 2 * (MACHINE_ENTRIES + ADDRESS_ENTRIES);
+
+/// Entries that are known when a stack is made, `AT_NULL` included.
+const KNOWN_ENTRIES: usize = 14;
+
+/// Words of the auxiliary vector.
+const VECTOR_WORDS: usize = UNSETTLED_WORDS + 2 * KNOWN_ENTRIES;
 
 /// What the machine says of itself to every program.
 #[derive(Clone, Copy, Debug)]
@@ -122,11 +149,9 @@ impl InitialStack {
     /// # Errors
     /// The strings are too long or too many.
     pub fn make(content: &Content<'_>) -> Result<Self, TooLarge> {
+        let words = content.words()?;
         let (arguments, environment) = (content.arguments, content.environment);
-        if arguments.is_too_long() || environment.is_too_long() {
-            return Err(TooLarge);
-        }
-        let own = [
+        let own: [Auxiliary; KNOWN_ENTRIES] = [
             [auxvec::AT_PHDR.into(), content.table_address],
             [auxvec::AT_PHNUM.into(), content.table_entries],
             [auxvec::AT_BASE.into(), content.interpreter_base],
@@ -142,13 +167,8 @@ impl InitialStack {
             [auxvec::AT_SECURE.into(), 0],
             [auxvec::AT_NULL.into(), 0],
         ];
-        // argc, and a terminator behind each list of pointers.
-        let before = 3 + arguments.count() + environment.count();
-        let words = before + UNSETTLED_WORDS + own.as_flattened().len();
+        let before = words - VECTOR_WORDS;
         let strings = arguments.bytes().len() + environment.bytes().len();
-        if strings + words * 8 + content.file_name.len() > ALL_BYTES {
-            return Err(TooLarge);
-        }
         // Behind the vector: random, platform, arguments, environment, file name, a zero word.
         let random = (words * 8).next_multiple_of(16);
         let platform = random + 16;
