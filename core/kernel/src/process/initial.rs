@@ -276,24 +276,25 @@ impl Image {
         let startup = load::blank_startup(home.process)?;
         self.fill(startup, home, all);
         self.give_to_all(startup, home)?;
+        let process = home.process;
+        let memory = object::address_space(process);
+        give(startup, process, InitialObject::AddressSpace, memory)?;
+        // Servers in the kernel can ask who lives; what else a process does to itself they cannot do.
+        let rights = if home.part.is_some() {
+            Rights::ALL
+        } else {
+            Rights::READ
+        };
+        let itself = object::process(process);
+        give_with(startup, process, InitialObject::Process, itself, rights)?;
         match &home.part {
             Some(part) => self.furnish_process(home, part, startup),
             None => self.start_in_kernel(home, startup),
         }
     }
 
-    /// Starts the servers that live in the kernel. They can have files, and ask who lives; what else a process
-    /// does to itself they cannot do.
-    fn start_in_kernel(&self, home: &Home, startup: &'static mut Startup) -> Result<(), Error> {
-        let process = home.process;
-        give(
-            startup,
-            process,
-            InitialObject::AddressSpace,
-            object::address_space(process),
-        )?;
-        let itself = process.give(object::process(process), Rights::READ, &process.share)?;
-        startup.objects[InitialObject::Process as usize] = kernel_object(itself);
+    /// Starts the servers that live in the kernel.
+    fn start_in_kernel(&self, home: &Home, startup: &'static Startup) -> Result<(), Error> {
         let root = if home.serves_root() {
             self.root_bytes
         } else {
@@ -334,18 +335,6 @@ impl Image {
         if home.serves_root() {
             load::show(process, ROOT_BASE, self.root)?;
         }
-        give(
-            startup,
-            process,
-            InitialObject::AddressSpace,
-            object::address_space(process),
-        )?;
-        give(
-            startup,
-            process,
-            InitialObject::Process,
-            object::process(process),
-        )?;
         if process.is_program() {
             give(startup, process, InitialObject::Console, object::console())?;
             give(startup, process, InitialObject::Machine, object::machine())?;
@@ -501,25 +490,31 @@ impl Home {
     }
 }
 
-#[inline(never)]
 fn give(
     startup: &mut Startup,
     process: &'static Process,
     place: InitialObject,
     object: Arc<dyn Dispatch>,
 ) -> Result<(), Error> {
-    let name: ObjectName = process.give(object, Rights::ALL, &process.share)?;
-    if let Some(slot) = startup.objects.get_mut(place as usize) {
-        *slot = kernel_object(name);
-    }
-    Ok(())
+    give_with(startup, process, place, object, Rights::ALL)
 }
 
-fn kernel_object(object: ObjectName) -> RawReference {
-    RawReference {
-        process: ProcessId::KERNEL,
-        object,
+#[inline(never)]
+fn give_with(
+    startup: &mut Startup,
+    process: &'static Process,
+    place: InitialObject,
+    object: Arc<dyn Dispatch>,
+    rights: Rights,
+) -> Result<(), Error> {
+    let name: ObjectName = process.give(object, rights, &process.share)?;
+    if let Some(slot) = startup.objects.get_mut(place as usize) {
+        *slot = RawReference {
+            process: ProcessId::KERNEL,
+            object: name,
+        };
     }
+    Ok(())
 }
 
 const _: () = assert!(MAIN_STACK_TOP.is_multiple_of(16));

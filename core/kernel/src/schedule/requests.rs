@@ -2,7 +2,7 @@
 //!
 //! Who asks for what nobody has asked for yet interrupts the processor, unless that looks at the word all
 //! the time. So before it halts, with interrupts put off, it has seen the request or will be
-//! interrupted. `tests/requests_model.rs` has all interleavings.
+//! interrupted. `tests/attention_model.rs` has all interleavings.
 
 use super::primitives::{AtomicU32, Ordering};
 

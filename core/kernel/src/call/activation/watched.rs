@@ -77,52 +77,48 @@ impl Activation {
         (0..self.depth()).rev().find(serves)
     }
 
+    /// Does something with the list of what `process` was given while its call is served here.
+    fn change_handed<R>(&self, process: &Process, change: impl FnOnce(&mut Handed) -> R) -> R {
+        let Some(depth) = self.call_of(process) else {
+            let mut handed = self.handed_afar.get();
+            let result = change(&mut handed);
+            self.handed_afar.set(handed);
+            return result;
+        };
+        let _ = self.watch(depth, self.busy_so_far());
+        let place = &self.watched[depth];
+        let mut watched = place.get();
+        let result = change(&mut watched.handed);
+        place.set(watched);
+        result
+    }
+
     /// Whether [`Activation::hand`] has room for one more name in this call of `process`.
     #[must_use]
     pub fn has_room_to_hand(&self, process: &Process) -> bool {
-        let handed = match self.call_of(process) {
-            // Of a call that is not watched nothing was noted.
-            Some(depth) if self.is_watched(depth) => self
-                .watched
-                .get(depth)
-                .map_or([None; 4], |place| place.get().handed),
-            Some(_) => Handed::default(),
-            None => self.handed_afar.get(),
-        };
-        handed.contains(&None)
+        self.change_handed(process, |handed| handed.contains(&None))
     }
 
     /// Notes that `process` was given `name` while its call is served here. If that is never answered it is
     /// taken back, as nobody would.
     pub fn hand(&self, process: &Process, name: ObjectName) {
-        let Some(depth) = self.call_of(process) else {
-            let mut handed = self.handed_afar.get();
-            note(&mut handed, name);
-            self.handed_afar.set(handed);
-            return;
-        };
-        let _ = self.watch(depth, self.busy_so_far());
-        if let Some(place) = self.watched.get(depth) {
-            let mut watched = place.get();
-            note(&mut watched.handed, name);
-            place.set(watched);
-        }
-    }
-
-    fn is_watched(&self, depth: usize) -> bool {
-        let place = self.places.get(depth);
-        place.is_some_and(|place| place.record.get().caller.is_none())
+        self.change_handed(process, |handed| {
+            if let Some(place) = handed.iter_mut().find(|place| place.is_none()) {
+                *place = NonZeroU64::new(name.raw());
+            }
+        });
     }
 
     /// Takes what was given to the caller of the innermost call.
     #[must_use]
     pub fn take_handed(&self) -> Handed {
         let innermost = self.depth().wrapping_sub(1);
-        match self.watched.get(innermost) {
-            Some(place) if self.is_watched(innermost) => {
-                let mut watched = place.get();
-                let handed = core::mem::take(&mut watched.handed);
-                place.set(watched);
+        let places = self.places.get(innermost).zip(self.watched.get(innermost));
+        match places {
+            Some((place, watched)) if place.record.get().caller.is_none() => {
+                let mut content = watched.get();
+                let handed = core::mem::take(&mut content.handed);
+                watched.set(content);
                 handed
             }
             _ => Handed::default(),
@@ -187,11 +183,5 @@ impl Activation {
     /// It does not wait for room any more, or did not need to.
     pub fn end_wait_for_room(&self) {
         self.room_wait.set((u64::MAX, ProcessId::NONE));
-    }
-}
-
-fn note(handed: &mut Handed, name: ObjectName) {
-    if let Some(place) = handed.iter_mut().find(|place| place.is_none()) {
-        *place = NonZeroU64::new(name.raw());
     }
 }
