@@ -52,6 +52,7 @@ pub use mutex::{Mutex, MutexGuard, RawMutex};
 use object::Thread;
 pub use once::Once;
 pub(crate) use preemption::look_at_pending;
+#[cfg(not(kiln_kernel))]
 pub(crate) use preemption::park_and_try;
 pub use preemption::{on_soft_interrupt, park_until};
 pub use rw_lock::{RawRwLock, RwLock};

@@ -12,7 +12,7 @@ use kiln_object::call::{CallWord, ReturnWord, universal};
 use kiln_object::layout::{PAGE_BYTES, message_ring};
 use kiln_object::message_ring::MessageRing;
 use kiln_object::startup::InitialObject;
-use kiln_object::{Error, Interface, ObjectName, ProcessId, RawReference};
+use kiln_object::{Error, ObjectName, ProcessId, RawReference};
 use kiln_runtime::{SpinMutex, dispatcher, startup, time};
 
 use super::known;
@@ -295,9 +295,4 @@ fn kernel(name: u64, method: u16, words: [u64; 3], bytes: u16) -> Result<[u64; 4
         None => Ok(registers.results()),
         Some(error) => Err(error),
     }
-}
-
-/// Whether `interface` has the pages of a file.
-pub fn is_file_cache(interface: &kiln_object::describe::Description) -> bool {
-    interface.hash == <dyn kiln_interface::kernel::FileCache as Interface>::HASH
 }
